@@ -1,0 +1,1 @@
+"""cmat-env: train teams of language-model agents by environment feedback."""

@@ -1,0 +1,331 @@
+"""The data that flows between the parts of cmat-env, and the protocols that a plug-in implements.
+
+    Message -> Dialogue -> Generation -> Step -> Trajectory
+    Task, Policy, Oracle, TokenPolicy
+
+This module stands on the standard library alone; `torch` appears in annotations only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+
+FinishReason = Literal["stop", "length", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a dialogue.
+
+    Attributes:
+        speaker: who said it: "system", "environment", or the name of a role.
+        content: what was said.
+    """
+
+    speaker: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a policy said in answer to one dialogue.
+
+    Attributes:
+        text: the decoded reply, special tokens removed.
+        token_ids: (T,) ids as sampled, end of turn included; None if the policy hides them.
+        logprobs: (T,) natural logarithm of each id's probability under the sampling distribution, in nats.
+        finish_reason: "stop" = it ended its turn, "length" = it was cut, "error" = the policy failed.
+
+    Raises:
+        ValueError: token_ids and logprobs differ in length.
+    """
+
+    text: str
+    token_ids: tuple[int, ...] | None = None
+    logprobs: tuple[float, ...] | None = None
+    finish_reason: FinishReason = "stop"
+
+    def __post_init__(self) -> None:
+        if self.logprobs is not None and len(self.logprobs) != len(self.token_ids or ()):
+            raise ValueError(f"{len(self.token_ids or ())} token_ids but {len(self.logprobs)} logprobs; one each")
+
+
+class Dialogue:
+    """What one role has seen and said in one episode: append-only, and the owner of its token ids.
+
+    Others speak with `say`, the role itself with `reply`. A token policy encodes what is `pending` with `encode`; ids
+    are written once and never re-tokenised, so what was sampled is what is trained on.
+
+    Attributes:
+        role: whose dialogue it is; it selects the adapter.
+        seed: the episode's seed for this role; sampling depends on it and on nothing beside it.
+        messages: everything said, in order.
+        token_ids: (T,) ids of all that has been encoded or sampled so far.
+        action_mask: (T,) True = the role itself wrote this token.
+        logprobs: (T,) in nats as sampled; 0.0 where action_mask is False.
+        turns: [start, end) spans of the role's own replies in token_ids.
+    """
+
+    __slots__ = ("__weakref__", "_encoded", "action_mask", "logprobs", "messages", "role", "seed", "token_ids", "turns")
+
+    def __init__(self, role: str, *, seed: int = 0, messages: Sequence[Message] = ()) -> None:
+        self.role = role
+        self.seed = seed
+        self.messages: list[Message] = list(messages)
+        self.token_ids: list[int] = []
+        self.action_mask: list[bool] = []
+        self.logprobs: list[float] = []
+        self.turns: list[tuple[int, int]] = []
+        self._encoded = 0
+
+    @property
+    def pending(self) -> Sequence[Message]:
+        """Messages that no token ids stand for yet."""
+        return self.messages[self._encoded :]
+
+    @property
+    def replies(self) -> int:
+        """How often the role itself has spoken."""
+        return sum(message.speaker == self.role for message in self.messages)
+
+    def say(self, message: Message) -> None:
+        """Append what somebody else said."""
+        self.messages.append(message)
+
+    def encode(self, token_ids: Sequence[int]) -> None:
+        """Append the ids of all pending messages and of the prompt for the role's reply."""
+        self.token_ids.extend(token_ids)
+        self.action_mask.extend([False] * len(token_ids))
+        self.logprobs.extend([0.0] * len(token_ids))
+        self._encoded = len(self.messages)
+
+    def reply(self, generation: Generation) -> None:
+        """Append what the role itself said, with its token ids where the policy shows them."""
+        self.messages.append(Message(self.role, generation.text))
+        if generation.token_ids is None:
+            return
+        start = len(self.token_ids)
+        self.token_ids.extend(generation.token_ids)
+        self.action_mask.extend([True] * len(generation.token_ids))
+        self.logprobs.extend(generation.logprobs or [0.0] * len(generation.token_ids))
+        self.turns.append((start, len(self.token_ids)))
+        self._encoded = len(self.messages)
+
+    def __repr__(self) -> str:
+        return f"Dialogue(role={self.role!r}, messages={len(self.messages)}, tokens={len(self.token_ids)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One entry of the reward ledger: who is paid how much, and why.
+
+    Attributes:
+        role: who is paid.
+        amount: in units of task reward.
+        reason: "task", "verdict", "team", or a rule's own word.
+        turn: the role's own turn (from 0) that earned it; -1 if it has not spoken yet.
+    """
+
+    role: str
+    amount: float
+    reason: str
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A task's opinion on a proposed action that was not executed; for the ledger, never shown to an agent.
+
+    Attributes:
+        good: should the action be executed?
+        reason: a few words for the log.
+    """
+
+    good: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a checker said about a proposal.
+
+    Attributes:
+        approve: execute it?
+        reason: the words after the verdict; shown to the assistant when it is asked to revise.
+        confidence: in [0, 1], how sure the checker is of its verdict.
+        parsed: False = nothing in the text was a verdict, and it was taken as an approval.
+    """
+
+    approve: bool
+    reason: str = ""
+    confidence: float = 1.0
+    parsed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One action of one agent, with what it saw and what it was paid for.
+
+    Attributes:
+        index: position in the episode, from 0.
+        agent: PettingZoo agent name, such as "assistant_0".
+        role: the agent's role.
+        turn: the role's own turn, from 0.
+        observation: {"message": str, "speaker": str}.
+        generation: what the policy said; its text is the action.
+        dialogue: which of the role's dialogues it belongs to (0 unless short-term memory began a new one).
+        payments: ledger entries that this action caused, for any role.
+        verdict: the checker's verdict, if this was the checker.
+        judgement: the task's opinion on the proposal that this checker step judged, where it has one.
+        info: the agent's info after the action.
+    """
+
+    index: int
+    agent: str
+    role: str
+    turn: int
+    observation: Mapping[str, str]
+    generation: Generation
+    dialogue: int = 0
+    payments: tuple[Payment, ...] = ()
+    verdict: Verdict | None = None
+    judgement: Judgement | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """One finished episode.
+
+    Attributes:
+        env_id: such as "cmat/DB-v0".
+        task_id: which task was played.
+        task_type: its family.
+        seed: of the episode: it alone determines the task and all sampling.
+        steps: every action in order.
+        dialogues: by role, the dialogues that it held (more than one only where short-term memory began anew).
+        payments: the whole ledger.
+        success: was the task solved?
+        score: the task's own score.
+        outcome: why it ended, such as "correct", "wrong", "round limit".
+        terminated: the task was answered or failed for good.
+        truncated: a limit ended it.
+        seconds: wall time.
+    """
+
+    env_id: str
+    task_id: str
+    task_type: str
+    seed: int
+    steps: tuple[Step, ...]
+    dialogues: Mapping[str, tuple[Dialogue, ...]]
+    payments: tuple[Payment, ...]
+    success: bool
+    score: float
+    outcome: str
+    terminated: bool
+    truncated: bool
+    seconds: float = 0.0
+
+    def returns(self) -> dict[str, float]:
+        """What each role was paid in all."""
+        totals = dict.fromkeys(self.dialogues, 0.0)
+        for payment in self.payments:
+            totals[payment.role] = totals.get(payment.role, 0.0) + payment.amount
+        return totals
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What a plug-in author writes: any `gymnasium.Env[str, str]`.
+
+    Optional extras, found by attribute: `task_types`, `instructions` (str, the assistant's system prompt),
+    `solution() -> list[str]`, `demonstrate(rng, rejected) -> str` (the next action of an imperfect demonstrator),
+    `judge(action) -> Judgement | None`, `snapshot() -> object`, `restore(snapshot)`.
+    """
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[str, dict[str, Any]]: ...
+
+    def step(self, action: str) -> tuple[str, Any, bool, bool, dict[str, Any]]: ...
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Anything that answers dialogues."""
+
+    def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
+        """Answer each dialogue once.
+
+        Args:
+            dialogues: any number, of any roles; the policy may `encode` them and changes nothing else.
+            seed: of the run; with `Dialogue.seed` and the turn it determines the reply, whatever the batch is.
+
+        Returns:
+            One Generation a dialogue, in order.
+        """
+        ...
+
+
+@runtime_checkable
+class Oracle(Protocol):
+    """A policy that is shown the task itself: for gold answers and demonstrations, never for evaluation."""
+
+    def begin(self, dialogue: Dialogue, task: Task) -> None:
+        """Meet the task of one episode, after its reset and before the first turn."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBatch:
+    """Training rows, packed: several rows may lie side by side in one line of the batch.
+
+    Shapes: B lines, T tokens; N action tokens in all, ordered by line and position.
+
+    Attributes:
+        token_ids: (B, T) int64; padding is any id.
+        positions: (B, T) int64; the position of each token in its own row.
+        segments: (B, T) int64; which row a token belongs to, unique in the batch; -1 = padding.
+        action_mask: (B, T) bool; True = the role wrote this token.
+    """
+
+    token_ids: torch.Tensor
+    positions: torch.Tensor
+    segments: torch.Tensor
+    action_mask: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A policy's view of the N action tokens of a TokenBatch.
+
+    Attributes:
+        logprobs: (N,) in nats, under the sampling distribution, with gradient.
+        values: (N,) value of the state before each action token, with gradient.
+        entropy: (N,) in nats.
+    """
+
+    logprobs: torch.Tensor
+    values: torch.Tensor
+    entropy: torch.Tensor
+
+
+@runtime_checkable
+class TokenPolicy(Policy, Protocol):
+    """A policy that can be tuned: it shows its tokens and evaluates them again."""
+
+    def evaluate(self, batch: TokenBatch, role: str) -> Evaluation:
+        """Log-probabilities, values and entropies of the action tokens, with gradient."""
+        ...
+
+    def reference_logprobs(self, batch: TokenBatch, role: str) -> torch.Tensor:
+        """(N,) log-probabilities of the action tokens under the frozen base, in nats, without gradient."""
+        ...
