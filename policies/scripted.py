@@ -1,0 +1,238 @@
+"""Policies that follow a rule: gold, demonstrator, oracle checker, random, echo, and checkers of a fixed mind.
+
+Each of them reads the dialogue alone, so a reply depends on the dialogue, its seed and the turn, never on the batch.
+The oracles (`GoldPolicy`, `DemonstratorPolicy`, `OracleChecker`) also meet the task of every episode through `begin`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from cmat_env.errors import ConfigError, ContractError
+from cmat_env.types import Dialogue, Generation, Judgement, Task
+
+Known = TypeVar("Known")
+
+APPROVE = "Verdict: approve"
+REVISE = "Verdict: revise"
+
+_WORDS = tuple("select count table name city price value where rows 42 7 'x' * = ;".split())
+_SHAPES = (
+    "Action: Operation\n```sql\nSELECT {0} FROM {1}\n```",
+    "Action: Operation\n```sql\nDELETE FROM {1} WHERE {0} = {2}\n```",
+    "SELECT {0}, COUNT(*) FROM {1} GROUP BY {2}",
+    'Action: Answer\nFinal Answer: ["{0}"]',
+    "{0} {1} {2}",
+    "{0}",
+)
+
+
+class EchoPolicy:
+    """Repeats the last message; as the user it states the task word for word."""
+
+    def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
+        """Answer each dialogue with its last message, "" if it has none."""
+        return [Generation(_last(dialogue)) for dialogue in dialogues]
+
+
+class RandomPolicy:
+    """Writes junk that looks a little like SQL, or a random verdict as the checker.
+
+    It draws from no global random state: the same dialogue, seed and turn give the same text.
+    """
+
+    def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
+        """Answer each dialogue with text drawn from its own stream of random numbers."""
+        return [Generation(self._text(dialogue, random.Random(_stream(dialogue, seed)))) for dialogue in dialogues]
+
+    def _text(self, dialogue: Dialogue, rng: random.Random) -> str:
+        if dialogue.role == "checker":
+            return rng.choice((APPROVE, f"{REVISE}. {_junk(rng)}"))
+        if rng.random() < 0.1:
+            return _junk(rng)
+        return rng.choice(_SHAPES).format(*(rng.choice(_WORDS) for _ in range(3)))
+
+
+class ApprovePolicy:
+    """A checker that approves everything."""
+
+    def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
+        """Approve the proposal of each dialogue."""
+        return [Generation(APPROVE) for _ in dialogues]
+
+
+class CoinPolicy:
+    """A checker that tosses a coin, whatever it was shown.
+
+    Raises:
+        ConfigError: p_revise is not a probability.
+    """
+
+    def __init__(self, p_revise: float) -> None:
+        if not 0.0 <= p_revise <= 1.0:
+            raise ConfigError(f"p_revise={p_revise} is no probability; give a number from 0 to 1, such as 0.3")
+        self.p_revise = p_revise
+
+    def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
+        """Ask for a revision with probability p_revise, else approve."""
+        return [
+            Generation(f"{REVISE}. Try again." if self._revises(dialogue, seed) else APPROVE) for dialogue in dialogues
+        ]
+
+    def _revises(self, dialogue: Dialogue, seed: int) -> bool:
+        return random.Random(_stream(dialogue, seed)).random() < self.p_revise
+
+
+class OracleChecker:
+    """A checker that asks the task itself whether the proposal is good; it approves where the task has no opinion.
+
+    It finds the proposal in the message by the words around it, which are the defaults of `collab.Wording`.
+
+    Args:
+        before: what stands before the proposal.
+        after: what may stand after the proposal.
+    """
+
+    def __init__(self, *, before: str = "Proposal:\n", after: str = "\nDry run:") -> None:
+        self.before = before
+        self.after = after
+        self._tasks: WeakKeyDictionary[Dialogue, Task] = WeakKeyDictionary()
+
+    def begin(self, dialogue: Dialogue, task: Task) -> None:
+        """Meet the task that will judge the proposals of this episode."""
+        self._tasks[dialogue] = task
+
+    def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
+        """Give the task's own judgement of each proposal as a verdict."""
+        return [Generation(self._verdict(dialogue)) for dialogue in dialogues]
+
+    def _verdict(self, dialogue: Dialogue) -> str:
+        judge = getattr(_task_of(self._tasks, dialogue, "oracle"), "judge", None)
+        judgement: Judgement | None = judge(self.proposal(_last(dialogue))) if judge is not None else None
+        if judgement is None or judgement.good:
+            return APPROVE
+        return f"{REVISE}. This does not solve the task."
+
+    def proposal(self, message: str) -> str:
+        """The proposed action in a message to the checker."""
+        _, mark, proposal = message.rpartition(self.before)
+        return proposal.rpartition(self.after)[0] or proposal if mark else message
+
+
+class GoldPolicy:
+    """Plays the task's own solution: the upper bound of an evaluation, and a test of the task.
+
+    As the user it states the task word for word; as the checker it is an `OracleChecker`.
+    A refused action is proposed again; after the last action of the solution it repeats that one.
+    """
+
+    def __init__(self) -> None:
+        self._solutions: WeakKeyDictionary[Dialogue, list[str]] = WeakKeyDictionary()
+        self._checker = OracleChecker()
+
+    def begin(self, dialogue: Dialogue, task: Task) -> None:
+        """Read the solution of the task of this episode.
+
+        Raises:
+            ConfigError: the task has no solution to play.
+        """
+        if dialogue.role == "checker":
+            self._checker.begin(dialogue, task)
+        elif dialogue.role != "user":
+            self._solutions[dialogue] = list(_extra(task, "solution", "gold")())
+            if not self._solutions[dialogue]:
+                raise ConfigError(f"{type(task).__name__}.solution() is empty; the gold policy needs an action")
+
+    def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
+        """Answer each dialogue with the next action of its solution."""
+        return [self._answer(dialogue, seed) for dialogue in dialogues]
+
+    def _answer(self, dialogue: Dialogue, seed: int) -> Generation:
+        if dialogue.role == "checker":
+            return self._checker.generate([dialogue], seed=seed)[0]
+        if dialogue.role == "user":
+            return Generation(_last(dialogue))
+        solution = _task_of(self._solutions, dialogue, "gold")
+        refused = sum(message.speaker == "checker" for message in dialogue.messages)
+        return Generation(solution[min(dialogue.replies - refused, len(solution) - 1)])
+
+
+class DemonstratorPolicy:
+    """Plays the task's imperfect demonstrator, which is told what the checker refused in this turn.
+
+    As the user it states the task word for word; as the checker it is an `OracleChecker`.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: WeakKeyDictionary[Dialogue, Task] = WeakKeyDictionary()
+        self._checker = OracleChecker()
+
+    def begin(self, dialogue: Dialogue, task: Task) -> None:
+        """Meet the task of this episode.
+
+        Raises:
+            ConfigError: the task has no demonstrator.
+        """
+        if dialogue.role == "checker":
+            self._checker.begin(dialogue, task)
+        elif dialogue.role != "user":
+            _extra(task, "demonstrate", "demonstrator")
+            self._tasks[dialogue] = task
+
+    def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
+        """Answer each dialogue with the demonstrator's next action."""
+        return [self._answer(dialogue, seed) for dialogue in dialogues]
+
+    def _answer(self, dialogue: Dialogue, seed: int) -> Generation:
+        if dialogue.role == "checker":
+            return self._checker.generate([dialogue], seed=seed)[0]
+        if dialogue.role == "user":
+            return Generation(_last(dialogue))
+        demonstrate = _extra(_task_of(self._tasks, dialogue, "demonstrator"), "demonstrate", "demonstrator")
+        return Generation(demonstrate(np.random.default_rng(_stream(dialogue, seed)), refused_proposals(dialogue)))
+
+
+def refused_proposals(dialogue: Dialogue) -> list[str]:
+    """The role's own proposals that the checker has refused since anybody else spoke, oldest first."""
+    refused: list[str] = []
+    messages = dialogue.messages
+    end = len(messages)
+    while end >= 2 and messages[end - 1].speaker == "checker" and messages[end - 2].speaker == dialogue.role:
+        refused.insert(0, messages[end - 2].content)
+        end -= 2
+    return refused
+
+
+def _last(dialogue: Dialogue) -> str:
+    return dialogue.messages[-1].content if dialogue.messages else ""
+
+
+def _junk(rng: random.Random) -> str:
+    return " ".join(rng.choice(_WORDS) for _ in range(rng.randint(1, 6)))
+
+
+def _stream(dialogue: Dialogue, seed: int) -> int:
+    """A 128-bit seed from all that a reply may depend on."""
+    key = f"{seed}/{dialogue.seed}/{dialogue.role}/{dialogue.replies}"
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big")
+
+
+def _extra(task: Task, name: str, policy: str) -> Any:
+    """An optional method of a task that a policy cannot do without."""
+    method = getattr(task, name, None)
+    if method is None:
+        raise ConfigError(f"{type(task).__name__} has no {name}(), which the {policy} policy needs; choose another")
+    return method
+
+
+def _task_of(known: WeakKeyDictionary[Dialogue, Known], dialogue: Dialogue, policy: str) -> Known:
+    """What `begin` kept for this dialogue."""
+    if dialogue not in known:
+        raise ContractError(f"the {policy} policy was asked before begin(dialogue, task); call begin once an episode")
+    return known[dialogue]
