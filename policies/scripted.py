@@ -22,7 +22,10 @@ Known = TypeVar("Known")
 APPROVE = "Verdict: approve"
 REVISE = "Verdict: revise"
 
-_WORDS = tuple("select count table name city price value where rows 42 7 'x' * = ;".split())
+_WORDS = (
+    *("select", "count", "table", "name", "city", "price", "value", "where", "rows"),
+    *("42", "7", "'x'", "*", "=", ";"),
+)
 _SHAPES = (
     "Action: Operation\n```sql\nSELECT {0} FROM {1}\n```",
     "Action: Operation\n```sql\nDELETE FROM {1} WHERE {0} = {2}\n```",

@@ -1,0 +1,110 @@
+"""Policies by name: from the word a user writes on the command line to a policy.
+
+    gold | demonstrator | oracle | random | echo | human | approve | coin:P | hf:PATH[@ADAPTER] | module:attribute
+
+Plug-ins add names through the entry-point group `cmat_env.policies`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+
+from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
+from cmat_env.policies import scripted
+from cmat_env.types import Policy
+
+_PLAIN: dict[str, Callable[[], Policy]] = {
+    "gold": scripted.GoldPolicy,
+    "demonstrator": scripted.DemonstratorPolicy,
+    "oracle": scripted.OracleChecker,
+    "random": scripted.RandomPolicy,
+    "echo": scripted.EchoPolicy,
+    "approve": scripted.ApprovePolicy,
+}
+_CHECKERS = ("oracle", "approve", "coin")
+NAMES = (*_PLAIN, "human", "coin:P", "hf:PATH[@ADAPTER]", "module:attribute")
+
+
+def parse_spec(spec: str, *, role: str, greedy: bool = True) -> Policy:
+    """The policy that a specification names.
+
+    Args:
+        spec: such as "gold", "coin:0.3", "hf:runs/a/final@assistant" or "my_package.policies:Clever".
+        role: whom it will play; a checker's policy is refused for another role, and `hf` takes the adapter of its role.
+        greedy: for models: take the likeliest token instead of sampling.
+
+    Raises:
+        UnknownNameError: there is no such policy.
+        ConfigError: the name exists and its argument is wrong.
+    """
+    name, colon, argument = spec.strip().partition(":")
+    if name in _CHECKERS and role != "checker":
+        raise ConfigError(f"policy {spec!r} is a checker and cannot be the {role}; try gold, random or hf:PATH")
+    if colon and name in (*_PLAIN, "human"):
+        raise ConfigError(f"policy {name!r} takes no argument, but {spec!r} came")
+    if name in _PLAIN:
+        return _PLAIN[name]()
+    if name == "human":
+        from cmat_env.policies.human import HumanPolicy  # noqa: PLC0415 - rich is needed here alone
+
+        return HumanPolicy()
+    if name == "coin":
+        return scripted.CoinPolicy(_probability(spec, argument))
+    if name == "hf":
+        return _hf(spec, argument, role=role, greedy=greedy)
+    return _attribute(spec, name, argument) if colon else _plug_in(spec)
+
+
+def _probability(spec: str, argument: str) -> float:
+    try:
+        return float(argument)
+    except ValueError:
+        raise ConfigError(f"policy {spec!r} needs a probability from 0 to 1, such as coin:0.3") from None
+
+
+def _hf(spec: str, argument: str, *, role: str, greedy: bool) -> Policy:
+    if not argument:
+        raise ConfigError(f"policy {spec!r} needs a model folder, such as hf:runs/tinyagent-nano-db/final")
+    path, _, adapter = argument.rpartition("@") if "@" in argument else (argument, "", "")
+    from cmat_env.policies.hf import HFPolicy  # noqa: PLC0415 - torch is heavy and optional
+
+    policy: Policy = HFPolicy.load(path, role=role, adapter=adapter or None, greedy=greedy)
+    return policy
+
+
+def _plug_in(spec: str) -> Policy:
+    plug_ins: dict[str, EntryPoint] = {point.name: point for point in entry_points(group="cmat_env.policies")}
+    if spec in plug_ins:
+        return _made(spec, plug_ins[spec].load())
+    raise UnknownNameError(f"no policy is called {spec!r}; {did_you_mean(spec, (*NAMES, *plug_ins))}")
+
+
+def _attribute(spec: str, module_name: str, attribute: str) -> Policy:
+    """`module:attribute`: a policy, or a class or function without arguments that makes one."""
+    try:
+        module = importlib.import_module(module_name)
+    except (ImportError, TypeError, ValueError) as error:  # the last two: ".", "" and the like
+        if isinstance(error, ImportError) and error.name not in (None, module_name, module_name.partition(".")[0]):
+            raise ConfigError(f"policy {spec!r}: importing {module_name} failed: {error}") from error
+        hint = did_you_mean(module_name, ("coin", "hf"))
+        raise UnknownNameError(
+            f"policy {spec!r} names neither a policy nor a module that can be imported; {hint}"
+        ) from None
+    value: object = module
+    for part in attribute.split("."):
+        if not hasattr(value, part):
+            raise UnknownNameError(f"policy {spec!r}: no {part!r} in {module_name}; {did_you_mean(part, dir(value))}")
+        value = getattr(value, part)
+    return _made(spec, value)
+
+
+def _made(spec: str, value: object) -> Policy:
+    policy = value() if callable(value) and (isinstance(value, type) or not isinstance(value, Policy)) else value
+    if not isinstance(policy, Policy):
+        raise ConfigError(
+            f"policy {spec!r} is a {type(policy).__name__} without generate(dialogues, *, seed); "
+            "see cmat_env.types.Policy"
+        )
+    return policy
