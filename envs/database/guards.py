@@ -1,0 +1,116 @@
+"""Guards around an embedded SQLite connection: what an agent's statement may do, and how much of everything.
+
+Four lines of defence, each of them measured against attacks: an allow-list of actions and a deny-list of functions
+(asked when a statement is compiled), SQLite's own limits, a deadline (asked every few thousand steps of a running
+statement), and a cap on SQLite's heap for the whole process.
+
+`PRAGMA trusted_schema` stays on: every function that a view could call may be called by the agent directly too.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from functools import partial
+
+from cmat_env.envs.database.backend import Limits
+
+_STEPS_PER_CHECK = 2000
+_PAGE_BYTES = 4096
+
+_ALLOWED_ACTIONS = frozenset(
+    {
+        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_READ,
+        sqlite3.SQLITE_INSERT,
+        sqlite3.SQLITE_UPDATE,
+        sqlite3.SQLITE_DELETE,
+        sqlite3.SQLITE_RECURSIVE,
+        sqlite3.SQLITE_CREATE_TABLE,
+        sqlite3.SQLITE_DROP_TABLE,
+        sqlite3.SQLITE_CREATE_VIEW,
+        sqlite3.SQLITE_DROP_VIEW,
+        sqlite3.SQLITE_CREATE_INDEX,
+        sqlite3.SQLITE_DROP_INDEX,
+        sqlite3.SQLITE_REINDEX,  # a part of CREATE INDEX
+        sqlite3.SQLITE_ALTER_TABLE,
+    }
+)
+_DENIED_FUNCTIONS = frozenset(
+    {
+        "edit",
+        "format",
+        "fts3_tokenizer",
+        "load_extension",
+        "printf",
+        "randomblob",
+        "readfile",
+        "writefile",
+        "zeroblob",
+    }
+)
+_READ_ONLY_PRAGMAS = frozenset({"table_info", "table_list", "table_xinfo"})
+_LIMITS = {
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+    sqlite3.SQLITE_LIMIT_COLUMN: 500,
+    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 50,
+    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 200,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1000,
+    sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 1,
+}
+
+
+class Guard:
+    """Decides for one connection what may be compiled, and when a running statement must stop.
+
+    Attributes:
+        deadline: on the monotonic clock, in seconds; a statement running after it is interrupted.
+        trusted: True = our own statement: everything may be compiled.
+    """
+
+    __slots__ = ("deadline", "trusted")
+
+    def __init__(self) -> None:
+        self.deadline = float("inf")
+        self.trusted = True
+
+    def authorize(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
+        """SQLite's authorizer callback."""
+        if self.trusted or action in _ALLOWED_ACTIONS:
+            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_FUNCTION:
+            denied = (second or "").lower() in _DENIED_FUNCTIONS
+        elif action == sqlite3.SQLITE_PRAGMA:
+            denied = (first or "").lower() not in _READ_ONLY_PRAGMAS
+        else:
+            denied = True
+        return sqlite3.SQLITE_DENY if denied else sqlite3.SQLITE_OK
+
+    def expired(self) -> bool:
+        """SQLite's progress callback; True interrupts."""
+        return time.monotonic() > self.deadline
+
+
+def open_guarded(limits: Limits) -> tuple[sqlite3.Connection, Guard]:
+    """A connection to a new database in memory, and its guard, which trusts until it is told not to.
+
+    Python's transaction control is off: every statement commits by itself, as upstream's backend does.
+    """
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, cached_statements=256)
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+    connection.execute("PRAGMA temp_store = MEMORY").close()
+    if limits.heap_bytes is not None:
+        connection.execute(f"PRAGMA hard_heap_limit = {limits.heap_bytes}").close()
+    for category, value in _LIMITS.items():
+        connection.setlimit(category, value)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limits.value_bytes)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, limits.sql_bytes)
+    guard = Guard()
+    connection.set_authorizer(guard.authorize)
+    connection.set_progress_handler(guard.expired, _STEPS_PER_CHECK)
+    return connection, guard
+
+
+def limit_pages(connection: sqlite3.Connection, limits: Limits) -> None:
+    """Cap the size of the database; deserialising an image lifts this cap, so call it after each."""
+    connection.execute(f"PRAGMA max_page_count = {max(1, limits.database_bytes // _PAGE_BYTES)}").close()
