@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import marshal
 import sqlite3
 import threading
@@ -16,6 +17,8 @@ from cmat_env.errors import ConfigError
 
 _MARSHAL_VERSION = 2  # later versions encode equal values differently, depending on how often they are referred to
 _LOCK = threading.Lock()
+_VERSION_AT = 40  # of the file format's header, "schema cookie"
+_VERSIONS = itertools.count(1 << 16, 1 << 16)  # an agent's own CREATE and DROP count up from there
 _CELL_TYPES = {str, int, float, type(None)}
 _INTEGERS = range(-(2**63), 2**63)
 
@@ -44,18 +47,33 @@ def image(tables: Sequence[Table], *, collation: str | None = None) -> bytes:
     return _build(marshal.dumps(content, _MARSHAL_VERSION), collation)
 
 
+def renewed(content: bytes) -> bytes:
+    """An image to deserialise now, with a schema number that no earlier one had.
+
+    SQLite takes an image whose schema number is that of the database before it for the same schema: statements that
+    were compiled, also those in Python's cache, would read the new tables as if they had the old columns.
+    """
+    version = next(_VERSIONS) & 0xFFFFFFFF
+    return content[:_VERSION_AT] + version.to_bytes(4, "big") + content[_VERSION_AT + 4 :]
+
+
+def anonymous(content: bytes) -> bytes:
+    """An image to keep: without its schema number, so that equal databases have equal images."""
+    return content[:_VERSION_AT] + bytes(4) + content[_VERSION_AT + 4 :]
+
+
 @lru_cache(maxsize=1024)
 def _build(key: bytes, collation: str | None) -> bytes:
     with _LOCK:
         connection, empty = _workbench(collation)
-        connection.deserialize(empty)
+        connection.deserialize(renewed(empty))
         connection.execute("BEGIN")
         try:
             for name, columns, rows in marshal.loads(key):
                 _create(connection, name, columns, rows, collation)
         finally:
             connection.execute("COMMIT")
-        return connection.serialize()
+        return anonymous(connection.serialize())
 
 
 @lru_cache(maxsize=4)

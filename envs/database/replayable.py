@@ -60,11 +60,11 @@ def install(connection: sqlite3.Connection, numbers: Numbers) -> None:
         connection.create_function(name, -1, _frozen(clock, name), deterministic=True)
 
 
-def _frozen(clock: sqlite3.Connection, name: str) -> Callable[..., object]:
+def _frozen(clock: sqlite3.Connection, name: str) -> Callable[..., str | float | None]:
     """The engine's date function `name`, with `NOW` for the present moment."""
     position = 1 if name == "strftime" else 0
 
-    def function(*values: object) -> object:
+    def function(*values: object) -> str | float | None:
         arguments = list(values)
         if len(arguments) == position:
             arguments.append("now")
@@ -72,8 +72,9 @@ def _frozen(clock: sqlite3.Connection, name: str) -> Callable[..., object]:
             arguments[position] = NOW.strftime("%Y-%m-%d %H:%M:%S")
         marks = ",".join("?" * len(arguments))
         try:
-            return clock.execute(f"SELECT {name}({marks})", arguments).fetchone()[0]
-        except sqlite3.Error:
+            value: str | float | None = clock.execute(f"SELECT {name}({marks})", arguments).fetchone()[0]
+            return value
+        except (sqlite3.Error, OverflowError):
             return None
 
     return function

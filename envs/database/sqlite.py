@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from cmat_env.envs.database.backend import Limits, Result, Row, Table
 from cmat_env.envs.database.guards import limit_pages, open_guarded
-from cmat_env.envs.database.images import image, quote
+from cmat_env.envs.database.images import anonymous, image, quote, renewed
 from cmat_env.envs.database.replayable import Numbers, install
 from cmat_env.envs.database.statements import Dialect, Verbatim
 from cmat_env.errors import CmatError, ConfigError
@@ -88,7 +88,7 @@ class SQLiteBackend:
     def snapshot(self) -> bytes:
         """Everything needed to come back to this state."""
         self._check_open()
-        return self._numbers.drawn.to_bytes(_COUNTER_BYTES, "big") + self._connection.serialize()
+        return self._numbers.drawn.to_bytes(_COUNTER_BYTES, "big") + anonymous(self._connection.serialize())
 
     def restore(self, snapshot: bytes) -> None:
         """Come back to the state of a snapshot, also one of another backend of this dialect."""
@@ -111,7 +111,7 @@ class SQLiteBackend:
         self._guard.deadline = float("inf")
         if self._connection.in_transaction:  # would survive what follows
             self._connection.rollback()
-        self._connection.deserialize(content)
+        self._connection.deserialize(renewed(content))
         limit_pages(self._connection, self.limits)
         self._guard.trusted = False
 

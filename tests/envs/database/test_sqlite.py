@@ -51,7 +51,7 @@ def test_a_write_counts_what_it_changed(backend: SQLiteBackend) -> None:
 def test_an_error_is_data(backend: SQLiteBackend) -> None:
     """What an agent wrote never raises: the engine's message is the result."""
     assert backend.execute("SELEKT 1").error == 'near "SELEKT": syntax error'
-    assert backend.execute("SELECT nothing FROM people").error == "no such column: nothing"
+    assert backend.execute("SELECT salary FROM people").error == "no such column: salary"
 
 
 @pytest.mark.parametrize("sql", ["", "  ", "-- nothing", "/* nothing */", ";;", "/* open"])
@@ -111,6 +111,30 @@ def test_types_come_from_the_content() -> None:
     for cell, kind in ((1, "integer"), (1.0, "real"), ("1", "text")):
         backend.load([Table("t", ("x",), ((cell,),))])
         assert ((cell, kind),) == backend.execute("SELECT x, typeof(x) FROM t").rows
+
+
+def test_a_statement_is_compiled_anew_for_new_tables() -> None:
+    """The same statement after another load, or after CREATE TABLE, sees the columns that are there now."""
+    backend = SQLiteBackend()
+    for columns in (("a", "b"), ("b",), ("c", "b", "a")):
+        backend.load([Table("t", columns, ((*columns,),))])
+        result = backend.execute("SELECT * FROM t")
+        assert (columns, (columns,)) == (result.columns, result.rows)
+    for columns in (("x",), ("y", "z")):
+        backend.load([])
+        backend.execute(f"CREATE TABLE own ({', '.join(columns)})")
+        assert columns == backend.execute("SELECT * FROM own").columns
+
+
+def test_equal_databases_have_equal_snapshots() -> None:
+    """A snapshot depends on what is in the database, not on how often it was reset."""
+    first, second = SQLiteBackend(), SQLiteBackend()
+    first.load([TOWNS])
+    for backend in (first, second):
+        backend.load([PEOPLE])
+        backend.execute("DELETE FROM people WHERE name = 'Bob'")
+
+    assert first.snapshot() == second.snapshot()
 
 
 def test_rows_beyond_the_limits_are_cut() -> None:
