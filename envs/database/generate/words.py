@@ -89,4 +89,4 @@ def new_values(split: Split, column: str) -> tuple[str, ...]:
 @cache
 def _class(left: str, right: str) -> int:
     """0 = held out, 1 = dev, above = training."""
-    return zlib.crc32(f"{left}/{right}".encode()) % _CLASSES
+    return zlib.crc32(f"{left}.{right}".encode()) % _CLASSES
