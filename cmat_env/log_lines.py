@@ -1,0 +1,265 @@
+"""An episode as lines of a log, and back: header, steps, footer (schema 1).
+
+    header  env_id, task_id, task_type, seed, versions, policies, settings
+    step    one a Step: what the role heard since it last spoke (with its token ids), what it said, payments, info
+    footer  success, score, outcome, returns, seconds, and what was heard after the last word
+
+A line is a JSON object. Numbers that JSON lacks (nan, inf) are written as strings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+from cmat_env.log_fields import LineError, json_safe, number, take
+from cmat_env.types import Dialogue, FinishReason, Generation, Judgement, Message, Payment, Step, Trajectory, Verdict
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeRecord:
+    """One episode of a log.
+
+    Attributes:
+        trajectory: what happened.
+        policies: by role, who played, as the user named it.
+        versions: by distribution, what it was recorded with.
+        settings: what the environment was made with.
+    """
+
+    trajectory: Trajectory
+    policies: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def to_lines(record: EpisodeRecord) -> Iterator[dict[str, Any]]:
+    """The lines of one episode, JSON-safe, header first."""
+    episode = record.trajectory
+    yield {
+        "kind": "header",
+        "schema": SCHEMA,
+        "env_id": episode.env_id,
+        "task_id": episode.task_id,
+        "task_type": episode.task_type,
+        "seed": episode.seed,
+        "policies": dict(record.policies),
+        "versions": dict(record.versions),
+        "settings": json_safe(record.settings),
+    }
+    heard = _Heard(episode)
+    for step in episode.steps:
+        yield _step_line(step, *heard.before(step))
+    yield _footer_line(episode, heard)
+
+
+def from_lines(
+    header: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], footer: Mapping[str, Any]
+) -> EpisodeRecord:
+    """The episode of these lines.
+
+    Raises:
+        LineError: a field is missing or of another type.
+    """
+    tails = {role: tuple(_Tail.read(tail) for tail in tails) for role, tails in take(footer, "dialogues", dict).items()}
+    dialogues = {role: tuple(Dialogue(role, seed=tail.seed) for tail in tails[role]) for role in tails}
+    steps = []
+    for line in lines:
+        step = read_step(line)
+        dialogue = _dialogue_of(dialogues, step)
+        for message in take(line, "heard", list):
+            dialogue.say(_message(message))
+        if prompt_ids := take(line, "prompt_ids", list):
+            dialogue.encode(prompt_ids)
+        dialogue.reply(step.generation)
+        steps.append(step)
+    for role, of_role in dialogues.items():
+        for dialogue, tail in zip(of_role, tails[role], strict=True):
+            tail.append_to(dialogue)
+    trajectory = Trajectory(
+        env_id=take(header, "env_id", str),
+        task_id=take(header, "task_id", str),
+        task_type=take(header, "task_type", str),
+        seed=take(header, "seed", int),
+        steps=tuple(steps),
+        dialogues=dialogues,
+        payments=tuple(_payment(payment) for payment in take(footer, "payments", list)),
+        success=take(footer, "success", bool),
+        score=number(footer, "score"),
+        outcome=take(footer, "outcome", str),
+        terminated=take(footer, "terminated", bool),
+        truncated=take(footer, "truncated", bool),
+        seconds=number(footer, "seconds"),
+    )
+    kept = {name: take(header, name, dict) for name in ("policies", "versions", "settings")}
+    return EpisodeRecord(trajectory, **kept)
+
+
+def read_step(line: Mapping[str, Any]) -> Step:
+    """The Step of one step line."""
+    token_ids, logprobs = line.get("token_ids"), line.get("logprobs")
+    verdict, judgement = line.get("verdict"), line.get("judgement")
+    return Step(
+        index=take(line, "index", int),
+        agent=take(line, "agent", str),
+        role=take(line, "role", str),
+        turn=take(line, "turn", int),
+        observation=take(line, "observation", dict),
+        generation=Generation(
+            take(line, "text", str),
+            None if token_ids is None else tuple(token_ids),
+            None if logprobs is None else tuple(float(logprob) for logprob in logprobs),
+            cast("FinishReason", take(line, "finish_reason", str)),
+        ),
+        dialogue=take(line, "dialogue", int),
+        payments=tuple(_payment(payment) for payment in take(line, "payments", list)),
+        verdict=None if verdict is None else _verdict(verdict),
+        judgement=None
+        if judgement is None
+        else Judgement(take(judgement, "good", bool), take(judgement, "reason", str)),
+        info=take(line, "info", dict),
+    )
+
+
+class _Heard:
+    """What each dialogue heard before each of its replies, and after the last one."""
+
+    def __init__(self, episode: Trajectory) -> None:
+        self._dialogues = episode.dialogues
+        self._at: dict[tuple[str, int], tuple[int, int, int]] = {}  # messages, token ids and token turns written
+        steps: dict[tuple[str, int], int] = {}
+        for step in episode.steps:
+            steps[step.role, step.dialogue] = steps.get((step.role, step.dialogue), 0) + 1
+        self._own = {key: self._replies(key)[-count:] for key, count in steps.items()}
+
+    def _replies(self, key: tuple[str, int]) -> list[int]:
+        role, number = key
+        messages = self._dialogues[role][number].messages
+        return [place for place, message in enumerate(messages) if message.speaker == role]
+
+    def before(self, step: Step) -> tuple[list[Message], list[int]]:
+        """Messages and token ids between the dialogue's last reply and this one."""
+        key = step.role, step.dialogue
+        dialogue = self._dialogues[step.role][step.dialogue]
+        messages, tokens, turns = self._at.get(key, (0, 0, 0))
+        end = self._own[key].pop(0)
+        heard, prompt_ids = dialogue.messages[messages:end], []
+        if step.generation.token_ids is not None:
+            start, stop = dialogue.turns[turns]
+            prompt_ids = dialogue.token_ids[tokens:start]
+            tokens, turns = stop, turns + 1
+        self._at[key] = end + 1, tokens, turns
+        return heard, prompt_ids
+
+    def tail(self, role: str, number: int) -> _Tail:
+        """What a dialogue heard after its last reply."""
+        dialogue = self._dialogues[role][number]
+        messages, tokens, _ = self._at.get((role, number), (0, 0, 0))
+        heard, ids = dialogue.messages[messages:], dialogue.token_ids[tokens:]
+        return _Tail(dialogue.seed, heard, ids, max(len(heard) - len(dialogue.pending), 0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """The end of a dialogue: messages after the last reply, and how many of them token_ids stand for."""
+
+    seed: int
+    heard: list[Message]
+    token_ids: list[int]
+    encoded: int
+
+    @classmethod
+    def read(cls, line: object) -> _Tail:
+        if not isinstance(line, dict):
+            raise LineError(f"field 'dialogues' must hold objects, not {type(line).__name__}")
+        heard = [_message(message) for message in take(line, "heard", list)]
+        return cls(take(line, "seed", int), heard, take(line, "token_ids", list), take(line, "encoded", int))
+
+    def line(self) -> dict[str, Any]:
+        return asdict(self) | {"heard": _pairs(self.heard)}
+
+    def append_to(self, dialogue: Dialogue) -> None:
+        for message in self.heard[: self.encoded]:
+            dialogue.say(message)
+        if self.token_ids:
+            dialogue.encode(self.token_ids)
+        for message in self.heard[self.encoded :]:
+            dialogue.say(message)
+
+
+def _step_line(step: Step, heard: Sequence[Message], prompt_ids: Sequence[int]) -> dict[str, Any]:
+    said = step.generation
+    return {
+        "kind": "step",
+        "index": step.index,
+        "agent": step.agent,
+        "role": step.role,
+        "turn": step.turn,
+        "dialogue": step.dialogue,
+        "observation": dict(step.observation),
+        "heard": _pairs(heard),
+        "prompt_ids": list(prompt_ids),
+        "text": said.text,
+        "token_ids": None if said.token_ids is None else list(said.token_ids),
+        "logprobs": None if said.logprobs is None else json_safe(said.logprobs),
+        "finish_reason": said.finish_reason,
+        "verdict": None if step.verdict is None else json_safe(asdict(step.verdict)),
+        "judgement": None if step.judgement is None else json_safe(asdict(step.judgement)),
+        "payments": [json_safe(asdict(payment)) for payment in step.payments],
+        "info": json_safe(step.info),
+    }
+
+
+def _footer_line(episode: Trajectory, heard: _Heard) -> dict[str, Any]:
+    tails = {
+        role: [heard.tail(role, number).line() for number in range(len(of_role))]
+        for role, of_role in episode.dialogues.items()
+    }
+    return {
+        "kind": "footer",
+        "success": episode.success,
+        "score": json_safe(episode.score),
+        "outcome": episode.outcome,
+        "terminated": episode.terminated,
+        "truncated": episode.truncated,
+        "steps": len(episode.steps),
+        "returns": json_safe(episode.returns()),
+        "payments": [json_safe(asdict(payment)) for payment in episode.payments],
+        "dialogues": tails,
+        "seconds": json_safe(episode.seconds),
+    }
+
+
+def _dialogue_of(dialogues: Mapping[str, Sequence[Dialogue]], step: Step) -> Dialogue:
+    of_role = dialogues.get(step.role, ())
+    if not 0 <= step.dialogue < len(of_role):
+        raise LineError(
+            f"step {step.index} belongs to dialogue {step.dialogue} of {step.role!r}, which the footer lacks"
+        )
+    return of_role[step.dialogue]
+
+
+def _verdict(value: Mapping[str, Any]) -> Verdict:
+    approve, parsed = take(value, "approve", bool), take(value, "parsed", bool)
+    return Verdict(approve, take(value, "reason", str), number(value, "confidence"), parsed)
+
+
+def _pairs(messages: Sequence[Message]) -> list[list[str]]:
+    return [[message.speaker, message.content] for message in messages]
+
+
+def _message(value: object) -> Message:
+    if not isinstance(value, list) or len(value) != 2 or not all(isinstance(part, str) for part in value):
+        raise LineError("field 'heard' must hold [speaker, content] pairs")
+    return Message(*value)
+
+
+def _payment(value: object) -> Payment:
+    if not isinstance(value, dict):
+        raise LineError(f"field 'payments' must hold objects, not {type(value).__name__}")
+    return Payment(
+        take(value, "role", str), number(value, "amount"), take(value, "reason", str), take(value, "turn", int)
+    )
