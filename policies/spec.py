@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 
-from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
+from cmat_env.errors import ConfigError, MissingExtraError, UnknownNameError, did_you_mean
 from cmat_env.policies import scripted
 from cmat_env.types import Policy
 
@@ -68,10 +68,12 @@ def _hf(spec: str, argument: str, *, role: str, greedy: bool) -> Policy:
     if not argument:
         raise ConfigError(f"policy {spec!r} needs a model folder, such as hf:runs/tinyagent-nano-db/final")
     path, _, adapter = argument.rpartition("@") if "@" in argument else (argument, "", "")
-    from cmat_env.policies.hf import HFPolicy  # noqa: PLC0415 - torch is heavy and optional
-
-    policy: Policy = HFPolicy.load(path, role=role, adapter=adapter or None, greedy=greedy)
-    return policy
+    try:
+        from cmat_env.policies.hf import HFPolicy  # noqa: PLC0415 - torch is heavy and optional
+        from cmat_env.policies.sampling import Sampling  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise MissingExtraError.of(error.name or "torch", "train") from error
+    return HFPolicy.load(path, roles=(role,), adapter=adapter or None, sampling=Sampling(greedy=greedy))
 
 
 def _plug_in(spec: str) -> Policy:

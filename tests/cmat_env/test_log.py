@@ -126,7 +126,7 @@ def test_a_line_is_json_that_any_reader_takes(tmp_path: Path) -> None:
 
 def test_infos_become_json(tmp_path: Path) -> None:
     """Numpy scalars and arrays, tuples, sets, odd keys and unknown objects do not stop a log."""
-    info = {
+    info: dict[Any, object] = {
         "a": np.int64(3),
         "b": np.arange(2),
         "c": (1, 2),
