@@ -1,7 +1,8 @@
 """Draws the data of a generated task, so that wrong SQL seldom gives the right answer.
 
 All numbers of a table differ, also between its columns; so do all words of its text columns; the sizes of the groups
-differ; the extremes of the two number columns stand in different rows, the largest of `num` in no row of the focus' group.
+differ; the extremes of the two number columns stand in different rows, and the largest number outside of the group that
+a question may name.
 """
 
 from __future__ import annotations
@@ -94,9 +95,7 @@ def _draw_columns(rng: random.Random, split: Split) -> tuple[str, str, str, str,
             return table, texts[0], texts[1], numbers[0], numbers[1]
 
 
-def draw_values(
-    rng: random.Random, split: Split, wanted: Sequence[tuple[str, int]]
-) -> list[tuple[list[str], str]]:
+def draw_values(rng: random.Random, split: Split, wanted: Sequence[tuple[str, int]]) -> list[tuple[list[str], str]]:
     """Draw words that differ everywhere for several text columns.
 
     Args:

@@ -36,26 +36,30 @@ class Words:
     values: tuple[str, ...]
 
 
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 SEEN = Words(
-    tables=tuple(
-        "cars boats hotels books films songs shops farms ships planes trains parks mines banks clubs labs towers bridges "
-        "lakes horses".split()
+    tables=_split(
+        "cars boats hotels books films songs shops farms ships planes trains parks mines banks clubs labs towers "
+        "bridges lakes horses"
     ),
-    texts=tuple("owner team city color brand coach label country style maker guide captain".split()),
-    numbers=tuple("price speed score weight height depth age cost power seats width votes".split()),
-    values=tuple(
+    texts=_split("owner team city color brand coach label country style maker guide captain"),
+    numbers=_split("price speed score weight height depth age cost power seats width votes"),
+    values=_split(
         "rome paris oslo lima cairo delhi tokyo berlin madrid dublin red blue green black white amber lion tiger eagle "
         "wolf bear fox hawk otter anna boris clara david elena frank grace henry irene jonas iron gold silver copper "
-        "steel north south east west oak pine maple cedar".split()
+        "steel north south east west oak pine maple cedar"
     ),
 )
 UNSEEN = Words(
-    tables=tuple("tents kites vans ovens tanks barns piers flats lamps drums".split()),
-    texts=tuple("region sponsor tenant vendor breed flavor driver chief".split()),
-    numbers=tuple("rent fuel rating gears tickets doors profit volume".split()),
-    values=tuple(
+    tables=_split("tents kites vans ovens tanks barns piers flats lamps drums"),
+    texts=_split("region sponsor tenant vendor breed flavor driver chief"),
+    numbers=_split("rent fuel rating gears tickets doors profit volume"),
+    values=_split(
         "quito milan perth kyoto turin violet teal beige coral olive zebra moose crane badger lynx kurt lydia mario "
-        "nadia oscar zinc brass nickel cobalt tin birch aspen elm willow fir".split()
+        "nadia oscar zinc brass nickel cobalt tin birch aspen elm willow fir"
     ),
 )
 

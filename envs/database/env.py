@@ -1,0 +1,308 @@
+"""`cmat/DB-v0`: work a database by SQL until a question is answered or a change is made, as AgentBench's dbbench.
+
+observation: the task, then what each statement gave, as `str` of a list of row tuples or an error text
+action:      any text; a codec finds statements and the answer in it
+reward:      0 or 1, at the end
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+from gymnasium.error import ResetNeeded
+
+from cmat_env.envs.database.backend import Backend, Row
+from cmat_env.envs.database.codec import CODECS, MAX_CALLS, Answer, Codec, FormatName, Malformed, Move, Query
+from cmat_env.envs.database.demonstrate import DONE, Uniform, next_action
+from cmat_env.envs.database.episode import DBSettings, Episode, Snapshot, WriteGrading
+from cmat_env.envs.database.grade import GRADERS, GraderName, same_rows, table_md5
+from cmat_env.envs.database.judge import judge_result
+from cmat_env.envs.database.source import Generated, open_source
+from cmat_env.envs.database.sqlite import DialectName, SQLiteBackend
+from cmat_env.envs.database.tasks import DBTask
+from cmat_env.spaces import AnyText
+from cmat_env.types import Judgement
+
+TRUNCATED = "[TRUNCATED]"
+TIMED_OUT = "Error: SQL execution timed out."
+_WRONG_LABEL = "its own statement does not give its answer_md5"
+
+
+class DBEnv(gymnasium.Env[str, str]):
+    """One agent at a database.
+
+    Args:
+        tasks: "generated:train", "generated:dev", "generated:heldout", "generated:unseen_words", the path of a dbbench
+            file, or the tasks themselves.
+        level: of generated tasks.
+        dialect: "mysql" or "sqlite"; None = "sqlite" for generated tasks, else "mysql". Under "mysql" every column is
+            text as in AgentBench, so that MAX and ORDER BY of a generated task compare text.
+        backend: the database to use, instead of an embedded one of that dialect.
+        action_format, grader, grade_writes, max_rounds, max_observation, max_rows_shown, demonstrator_error: see
+            `DBSettings`.
+
+    `reset(seed=, options={"task": ...})`: of generated tasks, each seed has its own; of a list, seeds go round it;
+    options name one by id or number. At the end, infos hold success, score, outcome ("correct", "wrong", "format" or
+    "round limit"), metrics, and rows_match for a write: are the rows exactly right?
+
+    Raises:
+        ConfigError, UnknownNameError, TaskFileError: an argument is not what it should be.
+    """
+
+    metadata = {"render_modes": []}  # noqa: RUF012 - the base class declares it so
+
+    def __init__(
+        self,
+        tasks: str | Path | Sequence[DBTask] = "generated:train",
+        *,
+        level: int = 1,
+        dialect: DialectName | None = None,
+        backend: Backend | None = None,
+        action_format: FormatName = "v0.2",
+        grader: GraderName = "fc",
+        grade_writes: WriteGrading = "commit",
+        max_rounds: int = 15,
+        max_observation: int = 800,
+        max_rows_shown: int | None = None,
+        demonstrator_error: float = 0.75,
+    ) -> None:
+        self.settings = DBSettings(
+            action_format, grader, grade_writes, max_rounds, max_observation, max_rows_shown, demonstrator_error
+        )
+        self.source = open_source(tasks, level=level)
+        self.dialect: DialectName = dialect or ("sqlite" if isinstance(self.source, Generated) else "mysql")
+        self.backend: Backend = backend if backend is not None else SQLiteBackend(self.dialect)
+        self.observation_space = AnyText(max(100_000, MAX_CALLS * (max_observation + 100)))
+        self.action_space = AnyText(1_000_000)
+        self._episode: Episode | None = None
+        self._gold: dict[str, tuple[Row, ...]] = {}
+
+    @property
+    def codec(self) -> Codec:
+        """How actions are written."""
+        return CODECS[self.settings.action_format]
+
+    @property
+    def instructions(self) -> str:
+        """AgentBench's prompt for the action format, with the database's own name."""
+        text = self.codec.instructions
+        return text if self.dialect == "mysql" else text.replace("MySQL", "SQLite")
+
+    @property
+    def task_types(self) -> tuple[str, ...]:
+        """The families that tasks may have."""
+        return self.source.families
+
+    @property
+    def task_ids(self) -> tuple[str, ...] | None:
+        """All tasks by id, or None if they are generated without end."""
+        return self.source.ids
+
+    @property
+    def task(self) -> DBTask:
+        """The task of this episode."""
+        return self._state.task
+
+    @property
+    def _state(self) -> Episode:
+        if self._episode is None:
+            raise ResetNeeded("call reset() first; there is no episode yet")
+        return self._episode
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        """Begin an episode.
+
+        Raises:
+            UnknownNameError: options["task"] names no task.
+        """
+        super().reset(seed=seed)
+        named = (options or {}).get("task")
+        if named is not None:
+            task = self.source.named(named)
+        else:
+            task = self.source.pick(int(self.np_random.integers(1 << 31)) if seed is None else seed)
+        gold = self._gold_rows(task) if task.write else ()
+        self.backend.load(task.tables)
+        self._episode = Episode(task, gold)
+        info: dict[str, Any] = {"task_id": task.id, "task_type": task.family}
+        wrong_label = task.answer_md5 is not None and task.answer_md5 != table_md5(gold)
+        if task.known_bad or wrong_label:
+            info["known_bad"] = task.known_bad or _WRONG_LABEL
+        return self.codec.state(task.description, task.add_description, task.evidence), info
+
+    def _gold_rows(self, task: DBTask) -> tuple[Row, ...]:
+        """The right final rows of a write, worked out by its reference where they are not given."""
+        if task.gold_rows is not None:
+            return task.gold_rows
+        if task.id not in self._gold:
+            self.backend.load(task.tables)
+            self.backend.execute(task.reference or "")
+            self._gold[task.id] = tuple(self._rows(task) or ())
+        return self._gold[task.id]
+
+    def _rows(self, task: DBTask) -> list[Row] | None:
+        return self.backend.table_rows(task.tables[0].name, task.tables[0].columns)
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Take one turn; whatever is no text counts as an empty one.
+
+        Raises:
+            ResetNeeded: the episode is over, or none has begun.
+        """
+        state = self._state
+        if state.over:
+            raise ResetNeeded("the episode is over; call reset()")
+        last_round = self._in_last_round(state)
+        self._episode = replace(state, rounds=state.rounds + 1)
+        seen: list[str] = []
+        for move in self.codec.parse(action if isinstance(action, str) else "", last_round=last_round):
+            if isinstance(move, Query):
+                seen.append(self._execute(move.sql))
+            elif isinstance(move, Answer):
+                return self._end("wrong", seen, committed=True, given=move.given)
+            elif move.message is not None:
+                seen.append(move.message)
+            elif not last_round:
+                return self._end("format", seen)
+        if last_round:
+            return self._end("round limit", seen)
+        return "\n".join(seen), 0.0, False, False, self._info()
+
+    def _in_last_round(self, state: Episode) -> bool:
+        """Format "v0.2" counts statements and lets an answer follow them; "tools" counts turns."""
+        return state.rounds >= self.settings.max_rounds - (self.settings.action_format == "tools")
+
+    def _info(self) -> dict[str, Any]:
+        return {"task_id": self.task.id, "task_type": self.task.family}
+
+    def _execute(self, sql: str) -> str:
+        """Run a statement, count what happened, and show what it gave."""
+        result = self.backend.execute(sql)
+        limit, shown = self.settings.max_observation, result.rows[: self.settings.max_rows_shown]
+        cut = result.truncated or len(shown) < len(result.rows)
+        text = str(list(shown)) if result.error is None else result.error
+        if result.timed_out and self.settings.action_format == "tools":
+            text = TIMED_OUT
+        if len(text) > limit or cut:
+            cut, text = True, text[:limit] + TRUNCATED
+        state = self._state
+        self._episode = replace(
+            state,
+            executed=(*state.executed, sql),
+            result=result,
+            sql_errors=state.sql_errors + (result.error is not None),
+            truncations=state.truncations + cut,
+            timeouts=state.timeouts + result.timed_out,
+        )
+        return text
+
+    def _end(
+        self, outcome: str, seen: Sequence[str], *, committed: bool = False, given: object = None
+    ) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Grade and close the episode."""
+        state = self._episode = replace(self._state, over=True)
+        info = self._info()
+        if state.task.write:
+            right, info["rows_match"] = self._table_is_right(state)
+            success = right and (committed or self.settings.grade_writes == "any_end")
+        else:
+            success = committed and GRADERS[self.settings.grader](given, state.task.answers)
+        score = 1.0 if success else 0.0
+        info["success"], info["score"], info["outcome"] = success, score, "correct" if success else outcome
+        info["metrics"] = {
+            "rounds": state.rounds,
+            "statements": len(state.executed),
+            "sql_errors": state.sql_errors,
+            "truncations": state.truncations,
+            "timeouts": state.timeouts,
+        }
+        truncated = outcome == "round limit"
+        return "\n".join(seen), score, not truncated, truncated, info
+
+    def _table_is_right(self, state: Episode) -> tuple[bool, bool]:
+        """By the grader's rule, and row by row."""
+        rows = self._rows(state.task)
+        if rows is None:
+            return False, False
+        match = same_rows(rows, state.gold)
+        if self.settings.grader == "strict":
+            return match, match
+        wanted = state.task.answer_md5 or table_md5(state.gold)
+        return table_md5(rows) == wanted, match
+
+    def solution(self) -> list[str]:
+        """The actions of a right episode: the reference where there is one, then the label or "done"."""
+        task = self.task
+        first = [] if task.reference is None else [self.codec.query(task.reference)]
+        return [*first, self.codec.answer(DONE if task.write else task.answers)]
+
+    def demonstrate(self, rng: Uniform, rejected: Sequence[str] = ()) -> str:
+        """The next action of the imperfect demonstrator.
+
+        Args:
+            rng: a `random.Random` or a `numpy.random.Generator`.
+            rejected: its proposals that were refused in this turn.
+        """
+        state = self._state
+        return next_action(
+            state.task,
+            rng,
+            error=self.settings.demonstrator_error,
+            executed=state.executed,
+            result=state.result,
+            rejected=rejected,
+            query=self.codec.query,
+            answer=self.codec.answer,
+        )
+
+    def judge(self, action: str) -> Judgement | None:
+        """Should this action be taken now? The episode stays as it is; see `judge_result` for statements.
+
+        The first bad move of several counts, else the last opinion. None = no opinion, or no episode to judge in.
+        """
+        state = self._episode
+        if state is None or state.over:
+            return None
+        last_round = self._in_last_round(state)
+        database = self.backend.snapshot()
+        opinion: Judgement | None = None
+        try:
+            for move in self.codec.parse(action if isinstance(action, str) else "", last_round=last_round):
+                opinion = self._judge_move(move, state) or opinion
+                if opinion is not None and (not opinion.good or isinstance(move, Answer)):
+                    break
+        finally:
+            self.backend.restore(database)
+        return opinion
+
+    def _judge_move(self, move: Move, state: Episode) -> Judgement | None:
+        task = state.task
+        if isinstance(move, Malformed):
+            return Judgement(good=False, reason="format")
+        if isinstance(move, Query):
+            return judge_result(task, self.backend.execute(move.sql), gold=state.gold, rows=lambda: self._rows(task))
+        right = (
+            self._table_is_right(state)[0] if task.write else GRADERS[self.settings.grader](move.given, task.answers)
+        )
+        return Judgement(right, "right answer" if right else "wrong answer")
+
+    def snapshot(self) -> Snapshot:
+        """The episode, untouched by what comes after."""
+        generator = None if self._np_random is None else self._np_random.bit_generator.state
+        return Snapshot(self._state, self.backend.snapshot(), generator)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot, which may be used again."""
+        self._episode = snapshot.episode
+        self.backend.restore(snapshot.database)
+        if snapshot.generator is not None:
+            self.np_random.bit_generator.state = snapshot.generator
+
+    def close(self) -> None:
+        """Free the database; twice is fine."""
+        self._episode = None
+        self.backend.close()

@@ -1,0 +1,96 @@
+"""Settings and state of an episode at a database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from cmat_env.envs.database.backend import Result, Row
+from cmat_env.envs.database.codec import FORMAT_NAMES, FormatName
+from cmat_env.envs.database.grade import GRADER_NAMES, GraderName
+from cmat_env.envs.database.tasks import DBTask
+from cmat_env.errors import ConfigError, did_you_mean
+
+WriteGrading = Literal["commit", "any_end"]
+
+
+@dataclass(frozen=True, slots=True)
+class DBSettings:
+    """How an episode is played and graded.
+
+    Attributes:
+        action_format: "v0.2" = AgentBench's text, "tools" = tool calls.
+        grader: "fc" (AgentBench main), "v0.2" or "strict" (ours).
+        grade_writes: "commit" = a change counts once an answer is committed, "any_end" = however the episode ends.
+        max_rounds: statements in format "v0.2" (an answer may follow them), turns in format "tools".
+        max_observation: characters of what a statement gave; more are cut.
+        max_rows_shown: rows of a result that are shown; None = all.
+        demonstrator_error: share of wrong statements of the imperfect demonstrator.
+
+    Raises:
+        ConfigError: a setting is out of range.
+    """
+
+    action_format: FormatName = "v0.2"
+    grader: GraderName = "fc"
+    grade_writes: WriteGrading = "commit"
+    max_rounds: int = 15
+    max_observation: int = 800
+    max_rows_shown: int | None = None
+    demonstrator_error: float = 0.75
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("action_format", FORMAT_NAMES),
+            ("grader", GRADER_NAMES),
+            ("grade_writes", get_args(WriteGrading)),
+        ):
+            value = getattr(self, name)
+            if value not in known:
+                raise ConfigError(f"{name}={value!r} is unknown; {did_you_mean(str(value), known)}")
+        for name in ("max_rounds", "max_observation", "max_rows_shown"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name}={value}: wanted a whole number above 0")
+        if not 0.0 <= self.demonstrator_error <= 1.0:
+            raise ConfigError(f"demonstrator_error={self.demonstrator_error}: wanted a share from 0 to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """The state of an episode beside its database.
+
+    Attributes:
+        task: what is to be done.
+        gold: the right final rows of a write.
+        over: has it ended?
+        rounds: turns taken.
+        executed: statements run.
+        result: what the last of them gave.
+        sql_errors, truncations, timeouts: how many statements failed, gave more than was shown, were stopped.
+    """
+
+    task: DBTask
+    gold: tuple[Row, ...] = ()
+    over: bool = False
+    rounds: int = 0
+    executed: tuple[str, ...] = ()
+    result: Result | None = None
+    sql_errors: int = 0
+    truncations: int = 0
+    timeouts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An episode to come back to.
+
+    Attributes:
+        episode: its state.
+        database: the backend's own snapshot.
+        generator: state of the random numbers that pick tasks; None = not seeded yet.
+    """
+
+    episode: Episode
+    database: bytes
+    generator: Any

@@ -1,0 +1,119 @@
+"""Where an environment's tasks come from: the generator, or a finite list such as a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, cast
+
+from cmat_env.envs.database.generate import SPLITS, Split, families, generate
+from cmat_env.envs.database.tasks import DBTask, load_tasks
+from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
+
+_GENERATED = "generated:"
+
+
+class Source(Protocol):
+    """Picks tasks."""
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The families that its tasks may have."""
+        ...
+
+    @property
+    def ids(self) -> tuple[str, ...] | None:
+        """All tasks, or None if there is no end of them."""
+        ...
+
+    def pick(self, seed: int) -> DBTask:
+        """The task of a seed."""
+        ...
+
+    def named(self, task: object) -> DBTask:
+        """The task that a caller names by number or id."""
+        ...
+
+
+class Generated:
+    """A split of the generator: every seed has a task of its own, which is also the task's number."""
+
+    ids: tuple[str, ...] | None = None
+
+    def __init__(self, split: Split, *, level: int) -> None:
+        self.split, self.level = split, level
+        self.families = families(level)
+
+    def pick(self, seed: int) -> DBTask:
+        """Generate the task of a seed."""
+        return generate(self.split, level=self.level, seed=seed)
+
+    def named(self, task: object) -> DBTask:
+        """Generate the task of a number or of an id such as "train-1-17"."""
+        if isinstance(task, str):
+            match = re.fullmatch(rf"{self.split}-{self.level}-(-?\d{{1,40}})", task)
+            if match is None:
+                raise UnknownNameError(f"task {task!r}: wanted '{self.split}-{self.level}-SEED' or a whole number")
+            return self.pick(int(match[1]))
+        if isinstance(task, bool) or not isinstance(task, int):
+            raise UnknownNameError(f"task {task!r}: wanted an id or a whole number")
+        return self.pick(task)
+
+
+class Listed:
+    """A finite list of tasks; seeds go round it, so that as many seeds in a row as tasks meet each once.
+
+    Raises:
+        ConfigError: there is no task, or two have the same id.
+    """
+
+    def __init__(self, tasks: Sequence[DBTask]) -> None:
+        self._tasks = tuple(tasks)
+        self._index = {task.id: index for index, task in enumerate(self._tasks)}
+        if not self._tasks:
+            raise ConfigError("tasks is empty; give at least one DBTask")
+        if len(self._index) < len(self._tasks):
+            raise ConfigError("two tasks have the same id; give each its own")
+        self.families = tuple(sorted({task.family for task in self._tasks}))
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Every task, in order."""
+        return tuple(self._index)
+
+    def pick(self, seed: int) -> DBTask:
+        """The task whose turn it is."""
+        return self._tasks[seed % len(self._tasks)]
+
+    def named(self, task: object) -> DBTask:
+        """The task of an index or an id."""
+        if isinstance(task, str):
+            if task not in self._index:
+                raise UnknownNameError(f"task {task!r} is unknown; {did_you_mean(task, self._index)}")
+            return self._tasks[self._index[task]]
+        if isinstance(task, bool) or not isinstance(task, int) or not 0 <= task < len(self._tasks):
+            raise UnknownNameError(f"task {task!r}: wanted an id, or an index from 0 to {len(self._tasks) - 1}")
+        return self._tasks[task]
+
+
+def open_source(tasks: str | Path | Sequence[DBTask], *, level: int) -> Source:
+    """Find the tasks that a user asks for.
+
+    Args:
+        tasks: "generated:SPLIT", the path of a dbbench file, or the tasks themselves.
+        level: of generated tasks.
+
+    Raises:
+        UnknownNameError: there is no such split.
+        TaskFileError: the file cannot be read.
+        ConfigError: no such level, or no usable list.
+    """
+    if isinstance(tasks, str) and tasks.startswith(_GENERATED):
+        split = tasks.removeprefix(_GENERATED)
+        if split not in SPLITS:
+            raise UnknownNameError(f"split {split!r} is unknown; {did_you_mean(split, SPLITS)}")
+        return Generated(cast("Split", split), level=level)
+    if isinstance(tasks, str | Path):
+        return Listed(load_tasks(tasks))
+    return Listed(tasks)
