@@ -1,0 +1,263 @@
+"""One episode of a team at work on a task: what each role is told, what its words do, and who is paid.
+
+This is the whole game without PettingZoo: roles instead of agents, no spaces, no dead steps.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import gymnasium
+
+from cmat_env.agents.parsing import parse_verdict
+from cmat_env.errors import ConfigError, ContractError, did_you_mean
+from cmat_env.ledger import Ledger, RewardRule
+from cmat_env.order import ANSWERS, ROLES, TASK, Event, Moment, Order, TurnOrder, Wording
+from cmat_env.types import Judgement, Payment, Task, Verdict
+
+_KEPT_TURNS = 12
+_MIN_MESSAGE = 64
+
+
+@runtime_checkable
+class Forkable(Protocol):
+    """A task whose state can be taken and put back."""
+
+    def snapshot(self) -> Any:
+        """The state of the episode, untouched by what comes after."""
+        ...
+
+    def restore(self, snapshot: Any) -> None:
+        """Go on from `snapshot`, which may be used again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """How a team works together.
+
+    Attributes:
+        roles: those that are present, the assistant among them.
+        max_revisions: how often the checker may ask for a revision before the next proposal executes unreviewed.
+        rewards: who is paid for what.
+        order: who speaks next.
+        wording: the templates of composed messages.
+        dry_run: show the checker what the proposal would give.
+        max_message: characters that a message has at most; longer ones are cut.
+    """
+
+    roles: tuple[str, ...] = ROLES
+    max_revisions: int = 1
+    rewards: RewardRule = field(default_factory=RewardRule)
+    order: Order = field(default_factory=TurnOrder)
+    wording: Wording = field(default_factory=Wording)
+    dry_run: bool = False
+    max_message: int = 100_000
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "roles", _checked_roles(self.roles))
+        for name, least in (("max_revisions", 0), ("max_message", _MIN_MESSAGE)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ConfigError(f"{name}={value!r} is not possible; give an int of at least {least}")
+
+    def next(self, moment: Moment) -> str:
+        """Who comes next: a present role or the task.
+
+        Raises:
+            ContractError: the order names nobody who may speak then.
+        """
+        speaker = self.order.next(moment)
+        if speaker not in ANSWERS[moment.event] or (speaker != TASK and speaker not in self.roles):
+            wanted = [name for name in ANSWERS[moment.event] if name == TASK or name in self.roles]
+            raise ContractError(f"{type(self.order).__name__} answered {speaker!r} to {moment}; wanted one of {wanted}")
+        return speaker
+
+    def cut(self, message: str) -> str:
+        """The message, short enough."""
+        if len(message) <= self.max_message:
+            return message
+        return message[: self.max_message - len(self.wording.cut)] + self.wording.cut
+
+
+@dataclass(slots=True)
+class Episode:
+    """The state of one episode; `begin` makes it, `act` takes a turn.
+
+    Attributes:
+        team: how the roles work together.
+        statement: the task's own first observation.
+        infos: by role.
+        speaker: the role whose turn it is.
+        messages: by role, the latest message to it and who said it.
+        turns: by role, the index of its latest turn; -1 before the first.
+        ledger: who was paid what, and why.
+        transcript: the latest turns as (speaker, message).
+        outcome: once it is over, `success`, `score`, `outcome`, `terminated`, `truncated`; before that None.
+        last_verdict: the verdict of the latest action, if that was the checker's.
+        last_judgement: the task's opinion on the proposal that the latest action judged, where it has one.
+        news: what the checker has not been told yet.
+        proposal: the assistant's latest.
+        executed: how many actions the task has executed.
+        revisions: how many the checker asked for since then.
+        task_return: what the task paid in all.
+    """
+
+    team: Team
+    statement: str
+    infos: dict[str, dict[str, Any]]
+    speaker: str = ""
+    messages: dict[str, tuple[str, str]] = field(default_factory=dict)
+    turns: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ROLES, -1))
+    ledger: Ledger = field(default_factory=Ledger)
+    transcript: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=_KEPT_TURNS))
+    outcome: dict[str, Any] | None = None
+    last_verdict: Verdict | None = None
+    last_judgement: Judgement | None = None
+    news: list[str] = field(default_factory=list)
+    proposal: str = ""
+    executed: int = 0
+    revisions: int = 0
+    task_return: float = 0.0
+
+    @classmethod
+    def begin(cls, team: Team, statement: str, info: Mapping[str, Any]) -> Episode:
+        """The start: the statement goes to whoever speaks first, and nobody else knows anything yet."""
+        episode = cls(team, statement, {role: dict(info) for role in team.roles}, news=[statement])
+        episode.messages = dict.fromkeys(team.roles, ("", "environment"))
+        episode.transcript.append(("environment", statement))
+        first = episode._next("start")
+        episode._address(first, statement, "environment" if first == "user" else "user")
+        return episode
+
+    def act(self, task: Task, text: str) -> None:
+        """Take the turn of `speaker`."""
+        self.last_verdict = self.last_judgement = None
+        role = self.speaker
+        self.turns[role] += 1
+        self.transcript.append((role, text))
+        if role == "assistant":
+            self._propose(task, text)
+        elif role == "checker":
+            self._review(task, text)
+        else:
+            self._instruct(text)
+
+    def copy(self) -> Episode:
+        """An episode with the same past and a future of its own."""
+        twin = copy.copy(self)
+        twin.infos = copy.deepcopy(self.infos)
+        twin.messages, twin.turns = dict(self.messages), dict(self.turns)
+        twin.ledger, twin.transcript, twin.news = Ledger(self.ledger.entries), self.transcript.copy(), list(self.news)
+        twin.outcome = None if self.outcome is None else dict(self.outcome)
+        return twin
+
+    def _next(self, event: Event) -> str:
+        return self.team.next(Moment(event, self.team.roles, self.executed, self.revisions, self.team.max_revisions))
+
+    def _address(self, role: str, message: str, speaker: str) -> None:
+        """Tell `role` and let it speak next."""
+        self.messages[role] = (self.team.cut(message), speaker)
+        self.speaker = role
+
+    def _instruct(self, text: str) -> None:
+        """The user spoke; where it has no words of its own, the assistant is told what the user was."""
+        if not self.executed:
+            words = text if text.strip() else self.statement
+            self.news = [words]
+            self._address("assistant", words, "user")
+            return
+        observation, _ = self.messages["user"]
+        if text.strip():
+            observation = self.team.wording.comment.format(observation=observation, message=text)
+            self.news[-1] = self.team.wording.outcome.format(observation=observation)
+        self._address("assistant", observation, "environment")
+
+    def _propose(self, task: Task, text: str) -> None:
+        self.proposal = text
+        if self._next("proposal") == TASK:
+            self._execute(task)
+            return
+        wording = self.team.wording
+        parts = [*self.news, wording.proposal.format(action=text)]
+        if self.team.dry_run:
+            parts.append(wording.dry_run.format(observation=self._dry_run(task, text)))
+        self.news = []
+        self._address("checker", "\n".join(parts), "assistant")
+
+    def _dry_run(self, task: Task, text: str) -> str:
+        """What the task would answer; its state is put back. No grade leaks: of an end, only that it would come."""
+        assert isinstance(task, Forkable)
+        state = task.snapshot()
+        try:
+            observation, _, terminated, truncated, _ = task.step(text)
+        finally:
+            task.restore(state)
+        return self.team.wording.dry_end if terminated or truncated else observation
+
+    def _review(self, task: Task, text: str) -> None:
+        self.last_verdict = verdict = parse_verdict(text)
+        judge = getattr(task.unwrapped if isinstance(task, gymnasium.Wrapper) else task, "judge", None)
+        self.last_judgement = judge(self.proposal) if judge else None
+        if self.last_judgement is not None:
+            self._pay("checker", self.team.rewards.of_verdict(verdict, self.last_judgement), "verdict")
+        if not verdict.approve:
+            self.revisions += 1
+        if verdict.approve or self._next("revise") == TASK:
+            self._execute(task)
+        else:
+            self._address("assistant", text, "checker")
+        self.infos["checker"]["verdict"] = {
+            "approve": verdict.approve, "confidence": verdict.confidence, "parsed": verdict.parsed,
+        }  # fmt: skip
+
+    def _execute(self, task: Task) -> None:
+        """Let the task execute the proposal, pay for it, and go on or end."""
+        observation, reward, terminated, truncated, info = task.step(self.proposal)
+        self.executed += 1
+        self.revisions = 0
+        self.transcript.append(("environment", observation))
+        self.infos = {role: dict(info) for role in self.team.roles}
+        self.task_return += float(reward)
+        self._pay("assistant", float(reward), "task")
+        self.news.append(self.team.wording.outcome.format(observation=observation))
+        if terminated or truncated:
+            self._end(observation, bool(terminated), info)
+        else:
+            self._address(self._next("outcome"), observation, "environment")
+
+    def _end(self, observation: str, terminated: bool, info: Mapping[str, Any]) -> None:
+        for role, amount in self.team.rewards.at_end(self.task_return):
+            self._pay(role, amount, "team")
+        told = dict.fromkeys(self.team.roles, observation) | {"checker": "\n".join(self.news)}
+        self.messages = {role: (self.team.cut(told[role]), "environment") for role in self.team.roles}
+        success = bool(info.get("success", terminated and self.task_return > 0.0))
+        self.outcome = {
+            "success": success,
+            "score": float(info.get("score", self.task_return)),
+            "outcome": str(info.get("outcome", "success" if success else "failure" if terminated else "limit")),
+            "terminated": terminated,
+            "truncated": not terminated,
+        }
+
+    def _pay(self, role: str, amount: float, reason: str) -> None:
+        if amount and role in self.team.roles:
+            self.ledger.pay(Payment(role, amount, reason, self.turns[role]))
+
+
+def _checked_roles(roles: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(roles, str):
+        raise ConfigError(f"roles={roles!r} is one string; write a tuple, such as roles=({roles!r},)")
+    given = tuple(roles)
+    for role in given:
+        if role not in ROLES:
+            raise ConfigError(f"there is no role {role!r}; {did_you_mean(str(role), ROLES)}")
+    if "assistant" not in given:
+        raise ConfigError(f"roles={given!r} has no assistant, which is who acts on the task; add 'assistant'")
+    if len(set(given)) != len(given):
+        raise ConfigError(f"roles={given!r} names a role twice; name each once")
+    return tuple(role for role in ROLES if role in given)
