@@ -116,7 +116,7 @@ class OracleChecker:
         return [Generation(self._verdict(dialogue)) for dialogue in dialogues]
 
     def _verdict(self, dialogue: Dialogue) -> str:
-        judge = getattr(_task_of(self._tasks, dialogue, "oracle"), "judge", None)
+        judge = _optional(_task_of(self._tasks, dialogue, "oracle"), "judge")
         judgement: Judgement | None = judge(self.proposal(_last(dialogue))) if judge is not None else None
         if judgement is None or judgement.good:
             return APPROVE
@@ -226,9 +226,14 @@ def _stream(dialogue: Dialogue, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big")
 
 
+def _optional(task: Task, name: str) -> Any:
+    """An optional method of a task, also through Gymnasium's wrappers; None if it has none."""
+    return getattr(getattr(task, "unwrapped", task), name, None)
+
+
 def _extra(task: Task, name: str, policy: str) -> Any:
     """An optional method of a task that a policy cannot do without."""
-    method = getattr(task, name, None)
+    method = _optional(task, name)
     if method is None:
         raise ConfigError(f"{type(task).__name__} has no {name}(), which the {policy} policy needs; choose another")
     return method

@@ -1,0 +1,222 @@
+"""Evaluation: play episodes with given policies and count what came of them."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import pickle
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+
+from cmat_env.collab import CollabEnv
+from cmat_env.errors import ConfigError
+from cmat_env.policies.spec import parse_spec
+from cmat_env.registry import make
+from cmat_env.report import EvalReport
+from cmat_env.rollout import Episode, Limits, Rollout
+from cmat_env.types import Policy, Trajectory
+
+MakeEnv = Callable[[], CollabEnv]
+OnEnd = Callable[[int, Trajectory], None]
+Outcome = Trajectory | str
+"""A finished episode, or in words what ended it."""
+
+GENERATED_EPISODES = 100
+SEEDS_APART = 1_000_000
+_CHUNKS_A_WORKER = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """How episodes are played; what a worker process is sent.
+
+    Attributes:
+        make_env: makes a fresh environment.
+        policies: by role, a policy or a specification of one.
+        prompts: system prompts by role.
+        seed: of the run.
+        width: how many episodes run side by side in one process.
+        limits: when an episode is cut off.
+        greedy: models named by a specification take the likeliest token instead of sampling.
+    """
+
+    make_env: MakeEnv
+    policies: Mapping[str, Policy | str]
+    prompts: Mapping[str, str] | None = None
+    seed: int = 0
+    width: int = 64
+    limits: Limits | None = None
+    greedy: bool = True
+
+    def open(self) -> Rollout:
+        """Make the policies, and the rollout that plays with them."""
+        policies = {
+            role: parse_spec(policy, role=role, greedy=self.greedy) if isinstance(policy, str) else policy
+            for role, policy in self.policies.items()
+        }
+        return Rollout(
+            self.make_env, policies, prompts=self.prompts, seed=self.seed, width=self.width, limits=self.limits
+        )
+
+
+def evaluate(
+    env: str | MakeEnv,
+    policies: Mapping[str, Policy | str],
+    *,
+    episodes: int | Sequence[Episode] | None = None,
+    seed: int = 0,
+    prompts: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
+    width: int = 64,
+    greedy: bool = True,
+    workers: int = 1,
+    on_end: OnEnd | None = None,
+) -> EvalReport:
+    """Play episodes and report on them. The result depends on the seed, and not on width or workers.
+
+    Args:
+        env: an environment's id, or a function that makes it.
+        policies: by role, a policy or its specification ("gold", "hf:PATH"); they are the roles of the environment.
+        episodes: which ones, or how many; by default every task of a file once, or 100 of generated tasks.
+        seed: of the run; another one gives other generated tasks.
+        prompts: system prompts by role.
+        limits: when an episode is cut off.
+        width: how many episodes run side by side in one process.
+        greedy: models named by a specification take the likeliest token instead of sampling.
+        workers: processes; above 1, env and policies are sent to them, so name policies by specification.
+        on_end: called with each finished episode's position and trajectory, in the order of the episodes.
+
+    Raises:
+        ConfigError: a setting is out of range.
+        UnknownNameError: there is no such environment, role or policy.
+    """
+    started = time.perf_counter()
+    make_env: MakeEnv = functools.partial(make, env, roles=tuple(policies)) if isinstance(env, str) else env
+    if workers < 1:
+        raise ConfigError(f"workers={workers} must be at least 1")
+    env_id, plan = _plan(make_env, episodes, seed)
+    play = Play(make_env, policies, prompts, seed, width, limits, greedy)
+    ended = _InOrder(on_end)
+    outcomes: dict[int, Outcome] = {}
+    try:
+        source = _here(play, plan, ended.add) if workers == 1 else _elsewhere(play, plan, workers)
+        for index, outcome in source:
+            outcomes[index] = outcome
+            ended.add(index, outcome)
+    finally:
+        ended.flush()
+    results = [outcomes[index] for index in range(len(plan))]
+    finished = [result for result in results if not isinstance(result, str)]
+    dropped = [result for result in results if isinstance(result, str)]
+    return EvalReport.of(env_id, finished, seconds=time.perf_counter() - started, dropped=dropped)
+
+
+def plan_episodes(task_count: int | None, episodes: int | None, seed: int) -> list[Episode]:
+    """Which episodes an evaluation plays.
+
+    Args:
+        task_count: how many tasks there are; None = they are generated from the seed.
+        episodes: how many to play; None = every task once, or 100 generated ones. More than there are begins anew.
+        seed: of the run.
+    """
+    count = (GENERATED_EPISODES if task_count is None else task_count) if episodes is None else episodes
+    if count < 1:
+        raise ConfigError(f"episodes={count} must be at least 1")
+    first = seed * SEEDS_APART
+    if task_count is None:
+        return [Episode(first + index) for index in range(count)]
+    return [Episode(first + index, {"task": index % task_count}) for index in range(count)]
+
+
+def _plan(make_env: MakeEnv, episodes: int | Sequence[Episode] | None, seed: int) -> tuple[str, list[Episode]]:
+    env = make_env()
+    try:
+        task_ids = getattr(getattr(env.task, "unwrapped", env.task), "task_ids", None)
+        env_id = env.env_id
+    finally:
+        env.close()
+    if episodes is None or isinstance(episodes, int):
+        return env_id, plan_episodes(None if task_ids is None else len(task_ids), episodes, seed)
+    return env_id, list(episodes)
+
+
+def _run(rollout: Rollout, plan: Sequence[Episode], on_end: OnEnd | None = None) -> Iterator[tuple[int, Outcome]]:
+    """Play, and give each episode's outcome by its position."""
+    result = rollout.run(plan, on_end=on_end)
+    errors = {id(dropped.episode): dropped.error for dropped in result.dropped}
+    for index, (episode, trajectory) in enumerate(zip(plan, result.trajectories, strict=True)):
+        yield index, f"seed {episode.seed}: {errors[id(episode)]}" if trajectory is None else trajectory
+
+
+def _here(play: Play, plan: Sequence[Episode], on_end: OnEnd) -> Iterator[tuple[int, Outcome]]:
+    rollout = play.open()
+    try:
+        yield from _run(rollout, plan, on_end)
+    finally:
+        rollout.close()
+
+
+def _elsewhere(play: Play, plan: Sequence[Episode], workers: int) -> Iterator[tuple[int, Outcome]]:
+    """Play in worker processes."""
+    try:
+        sent = pickle.dumps(play)
+    except Exception as error:
+        raise ConfigError(
+            f"workers={workers}: the environment or a policy cannot be sent to another process ({error}); "
+            "give the environment's id and the policies' specifications, or workers=1"
+        ) from error
+    size = max(1, min(play.width, len(plan) // (workers * _CHUNKS_A_WORKER)))
+    chunks = [range(start, min(start + size, len(plan))) for start in range(0, len(plan), size)]
+    context = multiprocessing.get_context("spawn")
+    deaf = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops the workers without their tracebacks
+    with ProcessPoolExecutor(
+        min(workers, len(chunks)), mp_context=context, initializer=signal.signal, initargs=deaf
+    ) as pool:
+        try:
+            jobs = {pool.submit(_work, sent, [plan[index] for index in chunk]): chunk for chunk in chunks}
+            for job in as_completed(jobs):
+                yield from zip(jobs[job], job.result(), strict=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _work(play: bytes, plan: Sequence[Episode]) -> list[Outcome]:
+    """In a worker: the outcomes of some episodes."""
+    return [outcome for _, outcome in _run(_opened(play), plan)]
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(play: bytes) -> Rollout:
+    """In a worker: policies are made once, for all its chunks."""
+    opened: Play = pickle.loads(play)
+    return opened.open()
+
+
+class _InOrder:
+    """Hands on finished episodes in the order of their positions, each once."""
+
+    def __init__(self, on_end: OnEnd | None) -> None:
+        self._on_end = on_end
+        self._waiting: dict[int, Outcome] = {}
+        self._next = 0
+
+    def add(self, index: int, outcome: Outcome) -> None:
+        if index >= self._next:
+            self._waiting[index] = outcome
+        while self._next in self._waiting:
+            self._hand_on(self._next)
+
+    def flush(self) -> None:
+        """Hand on what is left, in order, also behind gaps."""
+        for index in sorted(self._waiting):
+            self._hand_on(index)
+
+    def _hand_on(self, index: int) -> None:
+        outcome = self._waiting.pop(index)
+        self._next = index + 1
+        if self._on_end is not None and not isinstance(outcome, str):
+            self._on_end(index, outcome)

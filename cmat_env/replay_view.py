@@ -1,0 +1,235 @@
+"""How an episode looks: every turn as rich renderables, safe to print whatever a model wrote."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from cmat_env.log_lines import EpisodeRecord
+from cmat_env.terminal import printable
+from cmat_env.types import Payment, Step, Trajectory
+
+_COLOURS = {"user": "cyan", "assistant": "green", "checker": "magenta", "environment": "yellow", "system": "blue"}
+_SQL = re.compile(
+    r"\s*(select|insert|update|delete|replace|with|create|drop|alter|show|describe|explain)\b", re.IGNORECASE
+)
+_FENCE = re.compile(r"```(\w*)\n(.*?)\n?```", re.DOTALL)
+_DRY_RUN = "\nDry run: "
+_LONGEST_TABLE = 20_000
+_MOST_ROWS = 12
+
+
+def header(record: EpisodeRecord, *, number: int, count: int | None = None) -> RenderableType:
+    """Who plays which task.
+
+    Args:
+        record: the episode.
+        number: its place in the log, from 1.
+        count: how many the log holds, if that is known.
+    """
+    episode = record.trajectory
+    title = Text(f"episode {number}" + (f" of {count}" if count else ""), style="bold")
+    facts = Text(f"{episode.env_id}  task {episode.task_id}  {episode.task_type}  seed {episode.seed}", style="bold")
+    team = Text()
+    for role in episode.dialogues:
+        played_by = record.policies.get(role)
+        team.append(role, style=_colour(role)).append(f" {played_by}  " if played_by else "  ")
+    return Group(Rule(title, align="left"), _safe(facts), _safe(team))
+
+
+def turn(episode: Trajectory, index: int) -> RenderableType:
+    """One step: what the role heard, what it said, the verdict, and what was paid for it.
+
+    Args:
+        episode: of which.
+        index: the step's position, from 0.
+    """
+    step = episode.steps[index]
+    parts: list[RenderableType] = [Text(), _title(step, len(episode.steps))]
+    parts += [Padding(part, (0, 0, 0, 2)) for part in (*_heard(episode, index), *_said(step))]
+    if step.verdict is not None:
+        parts.append(Padding(_verdict(step), (0, 0, 0, 2)))
+    if step.payments:
+        paid = [payment for earlier in episode.steps[: index + 1] for payment in earlier.payments]
+        parts.append(Padding(_ledger(step.payments, paid), (0, 0, 0, 2)))
+    return Group(*parts)
+
+
+def footer(episode: Trajectory) -> RenderableType:
+    """How it ended, and what everybody earned."""
+    mark, style = ("✔ solved", "bold green") if episode.success else ("✘ not solved", "bold red")
+    line = Text.assemble((mark, style), f": {episode.outcome}  score {episode.score:g}")
+    if episode.truncated:
+        line.append("  cut off by a limit", style="yellow")
+    returns = Text("returns")
+    for role, amount in episode.returns().items():
+        returns.append("  ").append(role, style=_colour(role)).append(f" {amount:+.2f}")
+    return Group(Text(), Rule(style="dim"), _safe(line), _safe(returns), Text())
+
+
+def whole(record: EpisodeRecord, *, number: int, count: int | None = None) -> Iterator[RenderableType]:
+    """An episode from first to last."""
+    yield header(record, number=number, count=count)
+    for index in range(len(record.trajectory.steps)):
+        yield turn(record.trajectory, index)
+    yield footer(record.trajectory)
+
+
+def content(text: str) -> list[RenderableType]:
+    """What somebody wrote: SQL highlighted, rows as a table, anything else as plain text."""
+    parts: list[RenderableType] = []
+    end = 0
+    for block in _FENCE.finditer(text):
+        parts += _prose(text[end : block.start()])
+        parts.append(_code(block[2], block[1] or "sql"))
+        end = block.end()
+    rest = _prose(text[end:])
+    return parts + rest or [Text("(nothing)", style="dim")]
+
+
+def rows_of(text: str) -> list[tuple[object, ...]] | None:
+    """The rows in a text such as "[(1, 'a'), (2, 'b')]"; None if it is not that."""
+    text = text.strip()
+    if not (text.startswith("[(") or text.startswith("[[")) or len(text) > _LONGEST_TABLE:
+        return None
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+    if not all(isinstance(row, list | tuple) and row for row in value):
+        return None
+    return [tuple(row) for row in value]
+
+
+def _title(step: Step, count: int) -> RenderableType:
+    role = (step.role, f"bold {_colour(step.role)}")
+    title = Text.assemble((f"{step.index + 1}/{count} ", "dim"), role, (f"  turn {step.turn + 1}", "dim"))
+    tokens = step.generation.token_ids
+    if tokens is not None:
+        title.append(f"  {len(tokens)} tokens", style="dim")
+    if step.generation.finish_reason != "stop":
+        title.append(f"  {step.generation.finish_reason}", style="yellow")
+    return _safe(title)
+
+
+def _heard(episode: Trajectory, index: int) -> Iterator[RenderableType]:
+    """What a role heard, unless the reader has just read the same words above."""
+    step = episode.steps[index]
+    message, speaker = step.observation["message"], step.observation["speaker"]
+    if step.role == "checker":
+        _, mark, dry_run = message.rpartition(_DRY_RUN)
+        message, speaker = (dry_run, "dry run") if mark else ("", "")
+    if not message or (index and message == episode.steps[index - 1].generation.text):
+        return
+    yield Text(f"{printable(speaker)}:", style=_colour(speaker))
+    for part in content(message):
+        yield Padding(part, (0, 0, 0, 2))
+
+
+def _said(step: Step) -> Iterator[RenderableType]:
+    if step.verdict is not None:
+        return
+    yield Text(f"{printable(step.role)}:", style=_colour(step.role))
+    for part in content(step.generation.text):
+        yield Padding(part, (0, 0, 0, 2))
+
+
+def _verdict(step: Step) -> RenderableType:
+    assert step.verdict is not None
+    verdict = step.verdict
+    badge = (" ✔ approve ", "bold white on green") if verdict.approve else (" ✘ revise ", "bold white on red")
+    line = Text.assemble(badge)
+    if verdict.confidence != 1.0:
+        line.append(f" confidence {verdict.confidence:.2f}")
+    if not verdict.parsed:
+        line.append(" (no verdict in the text)", style="yellow")
+    if step.judgement is not None:
+        right = step.judgement.good == verdict.approve
+        opinion = "good" if step.judgement.good else "bad"
+        line.append(f"  the task says {opinion}: ")
+        line.append("rightly" if right else "wrongly", style="green" if right else "red")
+    lines = [line]
+    if verdict.reason or not verdict.parsed:
+        lines.append(Text(printable(verdict.reason or step.generation.text)))
+    return Group(*lines)
+
+
+def _ledger(payments: Sequence[Payment], paid: Sequence[Payment]) -> RenderableType:
+    """Entries with the payee's running total."""
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0))
+    for column in ("who", "amount", "why", "total"):
+        table.add_column(column, justify="right" if column == "amount" else "left", overflow="fold")
+    before = list(paid[: len(paid) - len(payments)])
+    for payment in payments:
+        before.append(payment)
+        total = sum(entry.amount for entry in before if entry.role == payment.role)
+        table.add_row(
+            Text(printable(payment.role), style=_colour(payment.role)),
+            Text(f"{payment.amount:+.2f}", style="green" if payment.amount > 0 else "red"),
+            Text(printable(payment.reason)),
+            Text(f"total {total:+.2f}", style="dim"),
+        )
+    return table
+
+
+def _prose(text: str) -> list[RenderableType]:
+    text = text.strip("\n")
+    if not text.strip():
+        return []
+    rows = rows_of(text)
+    if rows is not None:
+        return [_table(rows)]
+    if _SQL.match(text):
+        return [_code(text, "sql")]
+    if text.lstrip().startswith("{"):
+        return _call(text)
+    return [Text(printable(text))]
+
+
+def _call(text: str) -> list[RenderableType]:
+    """A tool call in JSON: its name, and SQL among its arguments as SQL."""
+    try:
+        call = json.loads(text)
+        name, arguments = call["name"], call["arguments"]
+        query = arguments["query"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return [_code(text, "json")]
+    if not isinstance(query, str):
+        return [_code(text, "json")]
+    return [Text(printable(str(name)), style="bold"), _code(query, "sql")]
+
+
+def _code(text: str, language: str) -> RenderableType:
+    return Syntax(printable(text), language, theme="ansi_dark", background_color="default", word_wrap=True)
+
+
+def _table(rows: Sequence[tuple[object, ...]]) -> RenderableType:
+    """Rows without names, the first dozen of them."""
+    table = Table(box=SIMPLE_HEAD, show_header=False, pad_edge=False)
+    for _ in range(max((len(row) for row in rows), default=0)):
+        table.add_column(overflow="fold")
+    for row in rows[:_MOST_ROWS]:
+        table.add_row(*(Text(printable(str(cell))) for cell in row))
+    if len(rows) <= _MOST_ROWS:
+        return table
+    return Group(table, Text(f"... {len(rows) - _MOST_ROWS} more rows", style="dim"))
+
+
+def _colour(role: str) -> str:
+    return _COLOURS.get(role, "white")
+
+
+def _safe(text: Text) -> Text:
+    """The same text, its letters made printable; each keeps its style, as a sign takes the place of a letter."""
+    text.plain = printable(text.plain)
+    return text
