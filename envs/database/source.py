@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
 from cmat_env.envs.database.generate import SPLITS, Split, families, generate
 from cmat_env.envs.database.tasks import DBTask, load_tasks
@@ -110,10 +110,11 @@ def open_source(tasks: str | Path | Sequence[DBTask], *, level: int) -> Source:
         ConfigError: no such level, or no usable list.
     """
     if isinstance(tasks, str) and tasks.startswith(_GENERATED):
-        split = tasks.removeprefix(_GENERATED)
-        if split not in SPLITS:
-            raise UnknownNameError(f"split {split!r} is unknown; {did_you_mean(split, SPLITS)}")
-        return Generated(cast("Split", split), level=level)
+        wanted = tasks.removeprefix(_GENERATED)
+        for split in SPLITS:
+            if split == wanted:
+                return Generated(split, level=level)
+        raise UnknownNameError(f"split {wanted!r} is unknown; {did_you_mean(wanted, SPLITS)}")
     if isinstance(tasks, str | Path):
         return Listed(load_tasks(tasks))
     return Listed(tasks)

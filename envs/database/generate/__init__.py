@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 
-from cmat_env.envs.database.backend import Table
-from cmat_env.envs.database.generate.sheet import draw_sheet
+from cmat_env.envs.database.generate.draft import Draft
+from cmat_env.envs.database.generate.joined import JOINED
+from cmat_env.envs.database.generate.pair import Pair, draw_pair
+from cmat_env.envs.database.generate.sheet import Sheet, draw_sheet
 from cmat_env.envs.database.generate.single import SINGLE
 from cmat_env.envs.database.generate.words import SPLITS, Split, words_of
 from cmat_env.envs.database.tasks import DBTask
@@ -13,18 +15,19 @@ from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
 
 __all__ = ["LEVELS", "SPLITS", "Split", "families", "generate", "words_of"]
 
-LEVELS = (1,)
+_FAMILIES = {1: tuple(SINGLE), 2: tuple(JOINED)}
+LEVELS = tuple(_FAMILIES)
 
 
 def families(level: int) -> tuple[str, ...]:
-    """The families of a level, in the order of the documentation.
+    """The families of a level.
 
     Raises:
         ConfigError: there is no such level.
     """
-    if level not in LEVELS:
+    if level not in _FAMILIES:
         raise ConfigError(f"level={level!r}: wanted one of {', '.join(map(str, LEVELS))}")
-    return tuple(SINGLE)
+    return _FAMILIES[level]
 
 
 def generate(split: Split, *, level: int, seed: int) -> DBTask:
@@ -32,7 +35,7 @@ def generate(split: Split, *, level: int, seed: int) -> DBTask:
 
     Args:
         split: "train", "dev" (for choosing settings), "heldout" or "unseen_words".
-        level: 1 = one table, sixteen families.
+        level: 1 = one table, 2 = two tables, with joins, grouping and nesting; sixteen families each.
         seed: any whole number; neighbours are unrelated.
 
     Raises:
@@ -43,23 +46,26 @@ def generate(split: Split, *, level: int, seed: int) -> DBTask:
         raise UnknownNameError(f"split {split!r} is unknown; {did_you_mean(split, SPLITS)}")
     rng = random.Random(f"{split}/{level}/{seed}")
     family = rng.choice(families(level))
-    sheet = draw_sheet(rng, split)
-    draft = SINGLE[family](rng, sheet)
+    data, draft = _draw(rng, split, level, family)
+    tables = data.as_tables()
     return DBTask(
         id=f"{split}-{level}-{seed}",
         family=family,
         description=rng.choice(draft.wordings),
-        add_description=_describe((sheet.as_table(),)),
-        tables=(sheet.as_table(),),
+        add_description=" ".join(f"Table {table.name} ({', '.join(table.columns)})." for table in tables),
+        tables=tables,
         write=draft.rows is not None,
         answers=tuple(str(answer) for answer in draft.answers),
-        gold_rows=None if draft.rows is None else sheet.arrange(draft.rows),
+        gold_rows=None if draft.rows is None else data.arrange(draft.rows),
         reference=draft.sql,
         slips=tuple(draft.slips),
         split=split,
     )
 
 
-def _describe(tables: tuple[Table, ...]) -> str:
-    """Such as `Table cars (owner, price, speed, team).`"""
-    return " ".join(f"Table {table.name} ({', '.join(table.columns)})." for table in tables)
+def _draw(rng: random.Random, split: Split, level: int, family: str) -> tuple[Sheet | Pair, Draft]:
+    if level == 1:
+        sheet = draw_sheet(rng, split)
+        return sheet, SINGLE[family](rng, sheet)
+    pair = draw_pair(rng, split)
+    return pair, JOINED[family](rng, pair)

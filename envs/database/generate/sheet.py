@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from cmat_env.envs.database.backend import Row, Table
+from cmat_env.envs.database.generate.draft import arrange
 from cmat_env.envs.database.generate.words import Split, allowed, is_new, new_values, words_of
 
 
@@ -43,11 +44,11 @@ class Sheet:
         """Rows (key, cat, num, alt) with their cells in the order of the table's columns."""
         names = (self.key, self.cat, self.num, self.alt)
         places = [names.index(column) for column in self.order]
-        return tuple(tuple([row[place] for place in places]) for row in rows)
+        return tuple(arrange(row, places) for row in rows)
 
-    def as_table(self) -> Table:
+    def as_tables(self) -> tuple[Table, ...]:
         """The data as a backend loads them."""
-        return Table(self.table, self.order, self.arrange(self.rows))
+        return (Table(self.table, self.order, self.arrange(self.rows)),)
 
 
 def draw_sheet(rng: random.Random, split: Split) -> Sheet:

@@ -7,31 +7,11 @@ imperfect demonstrator. The data are drawn so that none of these errors ends rig
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 from cmat_env.envs.database.backend import Row
+from cmat_env.envs.database.generate.draft import Draft, slips
 from cmat_env.envs.database.generate.sheet import Sheet
-from cmat_env.envs.database.tasks import Slip
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A question before it becomes a task.
-
-    Attributes:
-        wordings: ways to ask it.
-        sql: the reference.
-        answers: the right answer of a read.
-        rows: the right final rows of a write, (key, cat, num, alt) each.
-        slips: weight and wrong SQL of each systematic error.
-    """
-
-    wordings: Sequence[str]
-    sql: str
-    answers: Sequence[object] = ()
-    rows: Sequence[Row] | None = None
-    slips: Sequence[Slip] = ()
 
 
 def _count_all(rng: random.Random, s: Sheet) -> Draft:
@@ -48,10 +28,7 @@ def _count_where(rng: random.Random, s: Sheet) -> Draft:
         (f"how many {s.table} have {s.cat} {value}", f"count the {s.table} where {s.cat} is {value}"),
         f"SELECT COUNT(*) FROM {s.table} WHERE {s.cat} = '{value}'",
         [sum(row[1] == value for row in s.rows)],
-        slips=(
-            Slip(0.5, f"SELECT COUNT(*) FROM {s.table}"),
-            Slip(0.5, f"SELECT COUNT(*) FROM {s.table} WHERE {s.key} = '{value}'"),
-        ),
+        slips=slips(f"SELECT COUNT(*) FROM {s.table}", f"SELECT COUNT(*) FROM {s.table} WHERE {s.key} = '{value}'"),
     )
 
 
@@ -77,7 +54,7 @@ def _count_below(rng: random.Random, s: Sheet) -> Draft:
         (f"how many {s.table} have {s.num} below {limit}", f"count the {s.table} where {s.num} is under {limit}"),
         f"SELECT COUNT(*) FROM {s.table} WHERE {s.num} < {limit}",
         [sum(row[2] < limit for row in s.rows)],
-        slips=(Slip(1.0, f"SELECT COUNT(*) FROM {s.table} WHERE {s.num} > {limit}"),),
+        slips=slips(f"SELECT COUNT(*) FROM {s.table} WHERE {s.num} > {limit}"),
     )
 
 
@@ -94,10 +71,7 @@ def _min(rng: random.Random, s: Sheet) -> Draft:
         (f"what is the lowest {s.num}", f"find the smallest {s.num} of all {s.table}"),
         f"SELECT MIN({s.num}) FROM {s.table}",
         [min(row[2] for row in s.rows)],
-        slips=(
-            Slip(0.6, f"SELECT MAX({s.num}) FROM {s.table}"),
-            Slip(0.4, f"SELECT MIN({s.alt}) FROM {s.table}"),
-        ),
+        slips=slips(f"SELECT MAX({s.num}) FROM {s.table}", f"SELECT MIN({s.alt}) FROM {s.table}", weights=(0.6, 0.4)),
     )
 
 
@@ -106,7 +80,7 @@ def _sum(rng: random.Random, s: Sheet) -> Draft:
         (f"what is the total {s.num}", f"add up the {s.num} of all {s.table}"),
         f"SELECT SUM({s.num}) FROM {s.table}",
         [sum(row[2] for row in s.rows)],
-        slips=(Slip(1.0, f"SELECT COUNT({s.num}) FROM {s.table}"),),
+        slips=slips(f"SELECT COUNT({s.num}) FROM {s.table}"),
     )
 
 
@@ -123,9 +97,10 @@ def _argmax(rng: random.Random, s: Sheet) -> Draft:
         (f"which {s.key} has the highest {s.num}", f"find the {s.key} with the largest {s.num}"),
         f"SELECT {s.key} FROM {s.table} ORDER BY {s.num} DESC LIMIT 1",
         [max(s.rows, key=lambda row: row[2])[0]],
-        slips=(
-            Slip(0.6, f"SELECT {s.key} FROM {s.table} ORDER BY {s.num} ASC LIMIT 1"),
-            Slip(0.4, f"SELECT {s.key} FROM {s.table} ORDER BY {s.alt} DESC LIMIT 1"),
+        slips=slips(
+            f"SELECT {s.key} FROM {s.table} ORDER BY {s.num} ASC LIMIT 1",
+            f"SELECT {s.key} FROM {s.table} ORDER BY {s.alt} DESC LIMIT 1",
+            weights=(0.6, 0.4),
         ),
     )
 
@@ -135,9 +110,10 @@ def _argmin(rng: random.Random, s: Sheet) -> Draft:
         (f"which {s.key} has the lowest {s.num}", f"find the {s.key} with the smallest {s.num}"),
         f"SELECT {s.key} FROM {s.table} ORDER BY {s.num} ASC LIMIT 1",
         [min(s.rows, key=lambda row: row[2])[0]],
-        slips=(
-            Slip(0.6, f"SELECT {s.key} FROM {s.table} ORDER BY {s.num} DESC LIMIT 1"),
-            Slip(0.4, f"SELECT {s.cat} FROM {s.table} ORDER BY {s.num} ASC LIMIT 1"),
+        slips=slips(
+            f"SELECT {s.key} FROM {s.table} ORDER BY {s.num} DESC LIMIT 1",
+            f"SELECT {s.cat} FROM {s.table} ORDER BY {s.num} ASC LIMIT 1",
+            weights=(0.6, 0.4),
         ),
     )
 
@@ -156,9 +132,10 @@ def _max_where(rng: random.Random, s: Sheet) -> Draft:
         (f"what is the highest {s.num} where {s.cat} is {value}", f"find the largest {s.num} of {s.cat} {value}"),
         f"SELECT MAX({s.num}) FROM {s.table} WHERE {s.cat} = '{value}'",
         [max(row[2] for row in s.rows if row[1] == value)],
-        slips=(
-            Slip(0.6, f"SELECT MAX({s.num}) FROM {s.table}"),
-            Slip(0.4, f"SELECT MAX({s.alt}) FROM {s.table} WHERE {s.cat} = '{value}'"),
+        slips=slips(
+            f"SELECT MAX({s.num}) FROM {s.table}",
+            f"SELECT MAX({s.alt}) FROM {s.table} WHERE {s.cat} = '{value}'",
+            weights=(0.6, 0.4),
         ),
     )
 
@@ -169,9 +146,10 @@ def _sum_where(rng: random.Random, s: Sheet) -> Draft:
         (f"what is the total {s.num} where {s.cat} is {value}", f"add up the {s.num} of {s.cat} {value}"),
         f"SELECT SUM({s.num}) FROM {s.table} WHERE {s.cat} = '{value}'",
         [sum(row[2] for row in s.rows if row[1] == value)],
-        slips=(
-            Slip(0.6, f"SELECT SUM({s.num}) FROM {s.table}"),
-            Slip(0.4, f"SELECT MAX({s.num}) FROM {s.table} WHERE {s.cat} = '{value}'"),
+        slips=slips(
+            f"SELECT SUM({s.num}) FROM {s.table}",
+            f"SELECT MAX({s.num}) FROM {s.table} WHERE {s.cat} = '{value}'",
+            weights=(0.6, 0.4),
         ),
     )
 
@@ -182,9 +160,9 @@ def _update(rng: random.Random, s: Sheet) -> Draft:
         (f"change {s.num} to {number} where {s.key} is {name}", f"set the {s.num} of {s.key} {name} to {number}"),
         f"UPDATE {s.table} SET {s.num} = {number} WHERE {s.key} = '{name}'",
         rows=[(row[0], row[1], number, row[3]) if row[0] == name else row for row in s.rows],
-        slips=(
-            Slip(0.5, f"UPDATE {s.table} SET {s.alt} = {number} WHERE {s.key} = '{name}'"),
-            Slip(0.5, f"UPDATE {s.table} SET {s.num} = {number}"),
+        slips=slips(
+            f"UPDATE {s.table} SET {s.alt} = {number} WHERE {s.key} = '{name}'",
+            f"UPDATE {s.table} SET {s.num} = {number}",
         ),
     )
 
@@ -209,7 +187,7 @@ def _insert(rng: random.Random, s: Sheet) -> Draft:
         ),
         f"INSERT INTO {s.table} ({', '.join(s.order)}) VALUES ({_literals(new)})",
         rows=[*s.rows, s.spare],
-        slips=(Slip(1.0, f"REPLACE INTO {s.table} ({', '.join(s.order)}) VALUES ({_literals(swapped)})"),),
+        slips=slips(f"REPLACE INTO {s.table} ({', '.join(s.order)}) VALUES ({_literals(swapped)})"),
     )
 
 
