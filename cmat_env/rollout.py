@@ -1,0 +1,325 @@
+"""Episodes side by side in one process: the one place where a Step is made.
+
+Every wave asks each policy once for all dialogues that wait for it, whatever episode and role they belong to. What an
+episode becomes depends on its own seed and on the run's, not on its neighbours. A task that crashes loses its own
+episode: it is dropped and counted, never scored.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cmat_env.agents.agent import Agent
+from cmat_env.agents.memory import ShortTermMemory
+from cmat_env.collab import CollabEnv
+from cmat_env.errors import CmatError, ConfigError
+from cmat_env.types import Dialogue, Generation, Oracle, Policy, Step, Trajectory
+
+OnStep = Callable[[int, Step], None]
+OnEnd = Callable[[int, Trajectory], None]
+_SAMPLES_APART = 0x9E3779B97F4A7C15
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When an episode is cut off; it then counts as truncated.
+
+    Attributes:
+        turns: most actions of all agents together.
+        tokens: most sampled tokens of all agents together; None = no limit.
+        seconds: longest wall time; None = no limit. A limit in seconds makes results depend on the machine.
+    """
+
+    turns: int = 100
+    tokens: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("turns", "tokens", "seconds"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ConfigError(f"limit {name}={value} must be above 0, or None for no limit")
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """Which episode to play.
+
+    Attributes:
+        seed: given to the task's reset, and to everything that is sampled.
+        options: given to the task's reset, such as {"task": 3}.
+        sample: another number samples anew on the same task: the episodes of a group differ in it alone.
+    """
+
+    seed: int
+    options: Mapping[str, Any] | None = None
+    sample: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """An episode that could not be finished, and the error that ended it."""
+
+    episode: Episode
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutResult:
+    """What became of the episodes.
+
+    Attributes:
+        trajectories: one an episode, in order; None where it was dropped.
+        dropped: the episodes that a crash ended.
+    """
+
+    trajectories: tuple[Trajectory | None, ...]
+    dropped: tuple[Dropped, ...]
+
+    @property
+    def finished(self) -> list[Trajectory]:
+        """The trajectories of the episodes that were not dropped."""
+        return [trajectory for trajectory in self.trajectories if trajectory is not None]
+
+
+@dataclass(slots=True)
+class _Running:
+    """One episode in progress."""
+
+    index: int
+    episode: Episode
+    env: CollabEnv
+    dialogues: dict[str, list[Dialogue]]
+    info: Mapping[str, Any] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    paid: int = 0
+    tokens: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+
+class Rollout:
+    """Plays episodes of one environment with one policy per role.
+
+    Args:
+        make_env: makes a fresh environment; called at most `width` times, and once more after each crash.
+        policies: by role.
+        prompts: system prompts by role; see `cmat_env.agents.prompts`.
+        memory: short-term memory by role; without one a dialogue is never shortened.
+        seed: of the run.
+        width: how many episodes run side by side.
+        limits: when an episode is cut off.
+
+    Raises:
+        ConfigError: a role of the environment has no policy.
+    """
+
+    def __init__(
+        self,
+        make_env: Callable[[], CollabEnv],
+        policies: Mapping[str, Policy],
+        *,
+        prompts: Mapping[str, str] | None = None,
+        memory: Mapping[str, ShortTermMemory] | None = None,
+        seed: int = 0,
+        width: int = 64,
+        limits: Limits | None = None,
+    ) -> None:
+        if width < 1:
+            raise ConfigError(f"width={width} must be at least 1")
+        self.policies = dict(policies)
+        self.seed = seed
+        self._make_env = make_env
+        self._width = width
+        self._limits = limits or Limits()
+        self._idle: list[CollabEnv] = [make_env()]
+        missing = [role for role in self._idle[0].roles if role not in self.policies]
+        if missing:
+            raise ConfigError(f"no policy for role {missing[0]!r}; give one for each of {', '.join(self._idle[0].roles)}")
+        self._agents = {
+            role: Agent(role, (prompts or {}).get(role, ""), (memory or {}).get(role) or ShortTermMemory())
+            for role in self._idle[0].roles
+        }
+
+    def run(
+        self, episodes: Iterable[Episode], *, on_step: OnStep | None = None, on_end: OnEnd | None = None
+    ) -> RolloutResult:
+        """Play the episodes.
+
+        Args:
+            episodes: which ones.
+            on_step: called with the episode's position and each Step as it is made.
+            on_end: called with the episode's position and its Trajectory, in the order in which episodes end.
+        """
+        waiting = iter(enumerate(episodes))
+        running: list[_Running] = []
+        done: dict[int, Trajectory | None] = {}
+        dropped: list[Dropped] = []
+
+        def drop(run: _Running, error: Exception) -> None:
+            done[run.index] = None
+            dropped.append(Dropped(run.episode, f"{type(error).__name__}: {error}"))
+            self._release(run)
+            _close_quietly(run.env)
+
+        while True:
+            running.extend(self._start(waiting, self._width - len(running), drop))
+            if not running:
+                break
+            for run, generation in self._answers(running):
+                try:
+                    step = self._apply(run, generation)
+                    trajectory = self._ended(run)
+                except CmatError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - a task may fail in any way; it costs its own episode only
+                    drop(run, error)
+                    continue
+                if on_step:
+                    on_step(run.index, step)
+                if trajectory:
+                    done[run.index] = trajectory
+                    self._release(run)
+                    self._idle.append(run.env)
+                    if on_end:
+                        on_end(run.index, trajectory)
+            running = [run for run in running if run.index not in done]
+        return RolloutResult(tuple(done[index] for index in sorted(done)), tuple(dropped))
+
+    def close(self) -> None:
+        """Close the environments; may be called twice."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _start(
+        self, waiting: Iterator[tuple[int, Episode]], room: int, drop: Callable[[_Running, Exception], None]
+    ) -> list[_Running]:
+        """Reset an environment for each of the next episodes."""
+        started: list[_Running] = []
+        while len(started) < room:
+            index, episode = next(waiting, (-1, None))
+            if episode is None:
+                break
+            env = self._idle.pop() if self._idle else self._make_env()
+            run = _Running(index, episode, env, {})
+            try:
+                env.reset(seed=episode.seed, options=dict(episode.options) if episode.options else None)
+                run.info = dict(env.infos[env.agent_selection])
+                instructions = str(getattr(env.task, "instructions", "") or "")
+                for role, agent in self._agents.items():
+                    dialogue = agent.begin(seed=episode.seed + episode.sample * _SAMPLES_APART, instructions=instructions)
+                    run.dialogues[role] = [dialogue]
+                    policy = self.policies[role]
+                    if isinstance(policy, Oracle):
+                        policy.begin(dialogue, env.task)
+            except CmatError:
+                raise
+            except Exception as error:  # noqa: BLE001 - see run
+                drop(run, error)
+                continue
+            started.append(run)
+        return started
+
+    def _answers(self, running: Sequence[_Running]) -> Iterator[tuple[_Running, Generation]]:
+        """Show each waiting agent its observation and ask every policy once."""
+        asked: dict[int, list[tuple[_Running, Dialogue]]] = {}
+        for run in running:
+            role = role_of(run.env.agent_selection)
+            seen = run.env.observe(run.env.agent_selection)
+            dialogues = run.dialogues[role]
+            speaker = run.env.SPEAKERS[int(seen["speaker"])]
+            dialogue = self._agents[role].observe(dialogues[-1], speaker=speaker, message=seen["message"])
+            if dialogue is not dialogues[-1]:
+                dialogues.append(dialogue)
+            asked.setdefault(id(self.policies[role]), []).append((run, dialogue))
+        for group in asked.values():
+            policy = self.policies[group[0][1].role]
+            replies = policy.generate([dialogue for _, dialogue in group], seed=self.seed)
+            if len(replies) != len(group):
+                raise ConfigError(f"{type(policy).__name__}.generate gave {len(replies)} replies to {len(group)} dialogues")
+            for (run, dialogue), generation in zip(group, replies, strict=True):
+                dialogue.reply(generation)
+                yield run, generation
+
+    def _apply(self, run: _Running, generation: Generation) -> Step:
+        env = run.env
+        agent = env.agent_selection
+        role = role_of(agent)
+        seen = env.observe(agent)
+        turn = sum(step.role == role for step in run.steps)
+        env.step(self._agents[role].act(generation))
+        payments = tuple(env.ledger.entries[run.paid :])
+        run.paid += len(payments)
+        run.tokens += len(generation.token_ids or ())
+        step = Step(
+            index=len(run.steps),
+            agent=agent,
+            role=role,
+            turn=turn,
+            observation={"message": seen["message"], "speaker": env.SPEAKERS[int(seen["speaker"])]},
+            generation=generation,
+            dialogue=len(run.dialogues[role]) - 1,
+            payments=payments,
+            verdict=env.last_verdict if role == "checker" else None,
+            judgement=env.last_judgement if role == "checker" else None,
+            info=dict(env.infos.get(agent, {})),
+        )
+        run.steps.append(step)
+        return step
+
+    def _ended(self, run: _Running) -> Trajectory | None:
+        """The trajectory, if the episode is over or has met a limit."""
+        outcome = run.env.outcome
+        cut = None if outcome else self._cut(run)
+        if not outcome and not cut:
+            return None
+        facts = outcome or {"success": False, "score": 0.0, "outcome": cut, "terminated": False, "truncated": True}
+        return Trajectory(
+            env_id=run.env.env_id,
+            task_id=str(run.info.get("task_id", run.episode.seed)),
+            task_type=str(run.info.get("task_type", "")),
+            seed=run.episode.seed,
+            steps=tuple(run.steps),
+            dialogues={role: tuple(dialogues) for role, dialogues in run.dialogues.items()},
+            payments=tuple(run.env.ledger.entries),
+            success=bool(facts["success"]),
+            score=float(facts["score"]),
+            outcome=str(facts["outcome"]),
+            terminated=bool(facts["terminated"]),
+            truncated=bool(facts["truncated"]),
+            seconds=time.perf_counter() - run.started,
+        )
+
+    def _cut(self, run: _Running) -> str | None:
+        limits = self._limits
+        if len(run.steps) >= limits.turns:
+            return "turn limit"
+        if limits.tokens is not None and run.tokens >= limits.tokens:
+            return "token limit"
+        if limits.seconds is not None and time.perf_counter() - run.started >= limits.seconds:
+            return "time limit"
+        return None
+
+    def _release(self, run: _Running) -> None:
+        """Let policies that keep something per dialogue forget it."""
+        for role, dialogues in run.dialogues.items():
+            release = getattr(self.policies[role], "release", None)
+            if release:
+                release(dialogues)
+
+
+def role_of(agent: str) -> str:
+    """The role of a PettingZoo agent: "checker_0" plays "checker"."""
+    return agent.rpartition("_")[0]
+
+
+def _close_quietly(env: CollabEnv) -> None:
+    """A crashed task may also fail to close; its episode is dropped either way."""
+    try:
+        env.close()
+    except Exception:  # noqa: BLE001
+        return
+
+

@@ -1,0 +1,52 @@
+"""The losses: what an update minimises, over the N action tokens of a minibatch."""
+
+from __future__ import annotations
+
+import torch
+
+
+def clipped_policy_loss(
+    logprobs: torch.Tensor, old_logprobs: torch.Tensor, advantages: torch.Tensor, *, clip: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """PPO's clipped surrogate.
+
+    Args:
+        logprobs: (N,) now, with gradient, in nats.
+        old_logprobs: (N,) as sampled, in nats.
+        advantages: (N,).
+        clip: the ratio is clipped to [1 - clip, 1 + clip].
+
+    Returns:
+        the loss (mean over tokens), and the fraction of tokens whose clipping was active.
+
+    Source: Schulman et al. 2017, arXiv:1707.06347, eq. 7.
+    """
+    ratio = (logprobs - old_logprobs).exp()
+    plain, clipped = ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages
+    return -torch.minimum(plain, clipped).mean(), (clipped < plain).float().mean()
+
+
+def weighted_imitation_loss(logprobs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Log-likelihood of the tokens, weighted: with weight 1 for successful episodes and 0 for others, imitation of them.
+
+    The mean is over all tokens, failed episodes included, so that the step grows with the success rate.
+
+    Args:
+        logprobs: (N,) with gradient, in nats.
+        weights: (N,).
+    """
+    return -(logprobs * weights).mean()
+
+
+def value_loss(values: torch.Tensor, returns: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Half the mean squared error over the tokens of the mask (N,); 0 if there is none."""
+    return 0.5 * ((values - returns).pow(2) * mask).sum() / mask.sum().clamp(min=1)
+
+
+def k3(logprobs: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """(N,) an unbiased, never negative estimate of KL(policy || reference) a token, in nats, for tokens of the policy.
+
+    Source: Schulman 2020, http://joschu.net/blog/kl-approx.html, k3.
+    """
+    difference = reference - logprobs
+    return difference.exp() - 1 - difference

@@ -1,0 +1,188 @@
+"""From trajectories to training rows, and from rows to packed token batches.
+
+A row is one dialogue of one role: its ids as they were sampled, with a mask of the tokens that the role wrote. An
+episode's action tokens, over all its rows of the role, form one sequence for credit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cmat_env.types import Dialogue, TokenBatch, Trajectory
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One dialogue with at least one token that the role wrote.
+
+    Attributes:
+        episode: position of its episode in the batch.
+        token_ids: (T,) int64, cut behind the last token the role wrote.
+        action_mask: (T,) True = the role wrote it.
+        start: where its action tokens begin in the episode's sequence of action tokens.
+    """
+
+    episode: int
+    token_ids: npt.NDArray[np.int64]
+    action_mask: npt.NDArray[np.bool_]
+    start: int
+
+    @property
+    def actions(self) -> int:
+        """How many tokens the role wrote."""
+        return int(self.action_mask.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class RoleBatch:
+    """Everything that one role's update needs to know of a batch of episodes.
+
+    Shapes: E episodes, A action tokens of the longest episode.
+
+    Attributes:
+        rows: all dialogues.
+        mask: (E, A) True = the token exists.
+        logprobs: (E, A) as sampled, in nats.
+        rewards: (E, A) paid after each token.
+        turns: (E, A) int64, which turn each token belongs to.
+        truncated: (E,) True = a limit ended the episode: bootstrap.
+        groups: (E,) int64; episodes of one task have one number.
+        success: (E,) 1.0 or 0.0.
+    """
+
+    rows: tuple[Row, ...]
+    mask: torch.Tensor
+    logprobs: torch.Tensor
+    rewards: torch.Tensor
+    turns: torch.Tensor
+    truncated: torch.Tensor
+    groups: torch.Tensor
+    success: torch.Tensor
+
+
+def role_batch(trajectories: Sequence[Trajectory], role: str) -> RoleBatch:
+    """Gather what one role saw, wrote and was paid.
+
+    A payment reaches the last token of the turn that earned it; if that turn has no token, the last one before it.
+    What a role is paid before it has written anything is nobody's credit and is left out.
+    """
+    rows: list[Row] = []
+    columns: list[tuple[list[float], list[int], list[float]]] = []
+    for episode, trajectory in enumerate(trajectories):
+        logprobs: list[float] = []
+        turns: list[int] = []
+        for dialogue in trajectory.dialogues.get(role, ()):
+            _add_row(rows, dialogue, episode, len(logprobs))
+            for start, end in dialogue.turns:
+                turns.extend([turns[-1] + 1 if turns else 0] * (end - start))
+                logprobs.extend(dialogue.logprobs[start:end])
+        columns.append((logprobs, turns, _token_rewards(trajectory, role, turns)))
+    width = max((len(logprobs) for logprobs, _, _ in columns), default=0)
+    keys: dict[str, int] = {}
+    return RoleBatch(
+        rows=tuple(rows),
+        mask=torch.tensor([[i < len(c[0]) for i in range(width)] for c in columns], dtype=torch.bool),
+        logprobs=_pad([c[0] for c in columns], width),
+        rewards=_pad([c[2] for c in columns], width),
+        turns=_pad([c[1] for c in columns], width).long(),
+        truncated=torch.tensor([t.truncated for t in trajectories], dtype=torch.bool),
+        groups=torch.tensor([keys.setdefault(t.task_id, len(keys)) for t in trajectories]),
+        success=torch.tensor([float(t.success) for t in trajectories]),
+    )
+
+
+def _add_row(rows: list[Row], dialogue: Dialogue, episode: int, start: int) -> None:
+    if not any(dialogue.action_mask):
+        return
+    end = len(dialogue.action_mask) - dialogue.action_mask[::-1].index(True)
+    ids = np.array(dialogue.token_ids[:end], dtype=np.int64)
+    rows.append(Row(episode, ids, np.array(dialogue.action_mask[:end]), start))
+
+
+def _token_rewards(trajectory: Trajectory, role: str, turns: Sequence[int]) -> list[float]:
+    rewards = [0.0] * len(turns)
+    spoken = [
+        bool(step.generation.token_ids) for step in trajectory.steps if step.role == role
+    ]
+    for payment in trajectory.payments:
+        if payment.role != role or payment.turn < 0:
+            continue
+        written = sum(spoken[: payment.turn + 1]) - 1
+        position = _last_position(turns, written)
+        if position is not None:
+            rewards[position] += payment.amount
+    return rewards
+
+
+def _last_position(turns: Sequence[int], turn: int) -> int | None:
+    """Where the last token of this turn stands."""
+    for position in range(len(turns) - 1, -1, -1):
+        if turns[position] <= turn:
+            return position
+    return None
+
+
+def _pad(lists: Sequence[Sequence[float]], width: int) -> torch.Tensor:
+    padded = np.zeros((len(lists), width), dtype=np.float32)
+    for line, values in enumerate(lists):
+        padded[line, : len(values)] = values
+    return torch.from_numpy(padded)
+
+
+def pack(rows: Sequence[Row], *, width: int, device: torch.device | str = "cpu") -> tuple[TokenBatch, list[int]]:
+    """Lay rows side by side into lines of at most `width` tokens (longer rows get a line of their own).
+
+    First fit, longest first: padding is what does not fit.
+
+    Returns:
+        the batch, and the order of the rows in it: the batch's action tokens are those of rows[order[0]], rows[order[1]],
+        ..., one after the other.
+    """
+    lines: list[list[int]] = []
+    lengths: list[int] = []
+    for index in sorted(range(len(rows)), key=lambda i: -len(rows[i].token_ids)):
+        size = len(rows[index].token_ids)
+        place = next((line for line, used in enumerate(lengths) if used + size <= width), None)
+        if place is None:
+            lines.append([index])
+            lengths.append(size)
+        else:
+            lines[place].append(index)
+            lengths[place] += size
+    shape = (len(lines), max(lengths))
+    ids, positions = np.zeros(shape, dtype=np.int64), np.tile(np.arange(shape[1]), (shape[0], 1))
+    segments, mask = np.full(shape, -1, dtype=np.int64), np.zeros(shape, dtype=np.bool_)
+    order = [index for line in lines for index in line]
+    segment = 0
+    for line, members in enumerate(lines):
+        start = 0
+        for index in members:
+            row, end = rows[index], start + len(rows[index].token_ids)
+            ids[line, start:end], mask[line, start:end] = row.token_ids, row.action_mask
+            positions[line, start:end], segments[line, start:end] = np.arange(end - start), segment
+            start, segment = end, segment + 1
+    packed = any(len(members) > 1 for members in lines)
+    tensors = (torch.from_numpy(array).to(device) for array in (ids, positions, segments, mask))
+    return TokenBatch(*tensors, packed=packed), order
+
+
+def gather(values: torch.Tensor, rows: Sequence[Row], order: Sequence[int]) -> torch.Tensor:
+    """(N,) the entries of an (E, A) array that belong to a packed batch's action tokens, in its order."""
+    parts = [values[rows[i].episode, rows[i].start : rows[i].start + rows[i].actions] for i in order]
+    return torch.cat(parts) if parts else values.new_zeros(0)
+
+
+def scatter(flat: torch.Tensor, into: torch.Tensor, rows: Sequence[Row], order: Sequence[int]) -> None:
+    """The inverse of `gather`: write a packed batch's (N,) values into an (E, A) array."""
+    start = 0
+    for index in order:
+        row = rows[index]
+        into[row.episode, row.start : row.start + row.actions] = flat[start : start + row.actions]
+        start += row.actions

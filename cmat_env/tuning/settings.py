@@ -1,0 +1,104 @@
+"""The settings of tuning: one frozen dataclass a part, checked when made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cmat_env.errors import ConfigError, did_you_mean
+
+ALGORITHMS = ("ppo", "grpo", "filtered_bc")
+
+
+@dataclass(frozen=True, slots=True)
+class TunerSettings:
+    """How weights are updated from trajectories.
+
+    Attributes:
+        algorithm: "ppo", "grpo" or "filtered_bc" (imitate the successful episodes).
+        learning_rate: of the policy's weights.
+        value_learning_rate: of the value head.
+        warmup: updates are scaled up linearly over this many iterations.
+        value_warmup: PPO trains only the value head for this many iterations.
+        epochs: passes over a batch of trajectories.
+        minibatch: episodes an optimiser step; 0 = all.
+        clip: PPO's and GRPO's clipping of the ratio.
+        gamma: discount a transition.
+        lam: GAE's lambda.
+        credit: GAE over "token"s or over "turn"s.
+        normalise: standardise advantages per "role", or per role and "turn".
+        kl_beta: first weight of the KL penalty to the frozen base.
+        kl_target: KL a token that the weight is steered to, in nats.
+        kl_gain: how fast it is steered; 0 = not at all.
+        entropy_bonus: weight of the entropy in the loss.
+        value_weight: weight of the value loss.
+        max_grad_norm: gradients are clipped to this norm.
+        line_width: tokens of a packed line; 0 = one row a line.
+    """
+
+    algorithm: Literal["ppo", "grpo", "filtered_bc"] = "ppo"
+    learning_rate: float = 1e-4
+    value_learning_rate: float = 1e-3
+    warmup: int = 5
+    value_warmup: int = 3
+    epochs: int = 2
+    minibatch: int = 64
+    clip: float = 0.2
+    gamma: float = 1.0
+    lam: float = 0.95
+    credit: Literal["token", "turn"] = "token"
+    normalise: Literal["role", "turn"] = "role"
+    kl_beta: float = 0.02
+    kl_target: float = 0.05
+    kl_gain: float = 0.5
+    entropy_bonus: float = 0.0
+    value_weight: float = 0.5
+    max_grad_norm: float = 1.0
+    line_width: int = 0
+
+    def __post_init__(self) -> None:
+        if self.algorithm not in ALGORITHMS:
+            raise ConfigError(f"algorithm {self.algorithm!r} is unknown; {did_you_mean(self.algorithm, ALGORITHMS)}")
+        if self.credit not in {"token", "turn"}:
+            raise ConfigError(f"credit={self.credit!r} must be 'token' or 'turn'")
+        if self.normalise not in {"role", "turn"}:
+            raise ConfigError(f"normalise={self.normalise!r} must be 'role' or 'turn'")
+        for name in ("epochs", "kl_target", "max_grad_norm", "clip"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name}={getattr(self, name)} must be above 0")
+        for name in (
+            "learning_rate", "value_learning_rate", "warmup", "value_warmup", "minibatch", "kl_beta", "line_width",
+        ):  # fmt: skip
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name}={getattr(self, name)} must not be negative")
+        for name in ("gamma", "lam"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name}={getattr(self, name)} must be in [0, 1]")
+
+
+@dataclass(frozen=True, slots=True)
+class SFTSettings:
+    """How demonstrations are imitated.
+
+    Attributes:
+        steps: optimiser steps.
+        batch: dialogues a step.
+        learning_rate: peak; warmed up linearly, then decayed by a cosine to a tenth.
+        warmup: steps of the warm-up.
+        weight_decay: of AdamW.
+        max_grad_norm: gradients are clipped to this norm.
+        line_width: tokens of a packed line; 0 = one dialogue a line.
+    """
+
+    steps: int = 600
+    batch: int = 32
+    learning_rate: float = 2e-3
+    warmup: int = 50
+    weight_decay: float = 0.05
+    max_grad_norm: float = 1.0
+    line_width: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "learning_rate", "max_grad_norm"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name}={getattr(self, name)} must be above 0")

@@ -1,0 +1,45 @@
+"""From settings to a team: its environment, its prompts, the policies of its roles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cmat_env.agents.memory import ShortTermMemory
+from cmat_env.agents.prompts import prompts_of
+from cmat_env.collab import CollabEnv
+from cmat_env.ledger import RewardRule
+from cmat_env.policies.hf import HFPolicy
+from cmat_env.policies.scripted import EchoPolicy
+from cmat_env.registry import make
+from cmat_env.tuning.config import RunSettings
+from cmat_env.types import Policy
+
+
+def make_env(settings: RunSettings, tasks: str, roles: Sequence[str] | None = None) -> CollabEnv:
+    """The team's environment on tasks of this source."""
+    team, present = settings.team, tuple(roles or settings.team.roles)
+    return make(
+        settings.task.env,
+        roles=present,
+        max_revisions=team.max_revisions,
+        dry_run=team.dry_run and "checker" in present,
+        rewards=RewardRule(verdict=team.verdict, team=team.team),
+        tasks=tasks,
+        **settings.task.settings,
+    )
+
+
+def prompts(settings: RunSettings) -> Mapping[str, str]:
+    """System prompts by role."""
+    return prompts_of(settings.team.prompts)
+
+
+def memory(settings: RunSettings) -> dict[str, ShortTermMemory]:
+    """Short-term memory by role."""
+    budget = settings.team.memory or None
+    return {role: ShortTermMemory(budget) for role in settings.team.roles}
+
+
+def play(policy: HFPolicy, roles: Sequence[str], **others: Policy) -> dict[str, Policy]:
+    """Who plays each role: the model, but for the user, who states the task verbatim, and those given."""
+    return {role: others.get(role) or (EchoPolicy() if role == "user" else policy) for role in roles}

@@ -1,0 +1,275 @@
+"""The update: trajectories in, new weights of each role and statistics out.
+
+    role_batch -> one pass for values, one for reference log-probabilities -> credit -> minibatches -> optimiser step
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from cmat_env.errors import ConfigError
+from cmat_env.tuning import losses
+from cmat_env.tuning.adaptive import AdaptiveKL
+from cmat_env.tuning.advantages import gae, group_advantages, standardise, turn_gae
+from cmat_env.tuning.rows import RoleBatch, Row, gather, pack, role_batch, scatter
+from cmat_env.tuning.settings import TunerSettings
+from cmat_env.types import TokenBatch, TokenPolicy, Trajectory
+
+EVALUATION_TOKENS = 16_384
+"""Tokens of a forward pass without gradient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """What each action token should be changed by; all (E, A).
+
+    Attributes:
+        advantages: of the policy loss; for imitation, the weight of the token.
+        returns: targets of the value head.
+        value_mask: True = the value head learns here.
+        reference: log-probabilities of the frozen base, in nats.
+    """
+
+    advantages: torch.Tensor
+    returns: torch.Tensor
+    value_mask: torch.Tensor
+    reference: torch.Tensor
+
+
+class Tuner:
+    """Updates the weights of some roles of a policy, each by its own optimiser.
+
+    Args:
+        policy: holds the weights: `evaluate`, `reference_logprobs`, and `weights` with the parameters of each role.
+        roles: who learns.
+        settings: how.
+        seed: of the order of minibatches.
+    """
+
+    def __init__(self, policy: Any, roles: Sequence[str], settings: TunerSettings, *, seed: int = 0) -> None:
+        if not isinstance(policy, TokenPolicy):
+            raise ConfigError(f"{type(policy).__name__} cannot be tuned: it has no evaluate and reference_logprobs")
+        self.policy = policy
+        self.settings = settings
+        self.roles = tuple(roles)
+        self.seed = seed
+        self.iteration = 0
+        self.kl = {role: AdaptiveKL(settings.kl_beta, settings.kl_target, settings.kl_gain) for role in roles}
+        self.optimizers = {role: _optimizer(policy, role, settings) for role in roles}
+
+    def update(self, trajectories: Sequence[Trajectory]) -> dict[str, dict[str, float]]:
+        """One iteration: every role learns from the same episodes.
+
+        Returns:
+            by role, the statistics of the update; see docs/tuning.md.
+        """
+        statistics = {role: self._update_role(trajectories, role) for role in self.roles}
+        self.iteration += 1
+        self.policy.weights_changed()
+        return statistics
+
+    def _update_role(self, trajectories: Sequence[Trajectory], role: str) -> dict[str, float]:
+        batch = role_batch(trajectories, role)
+        if not batch.rows:
+            return {"tokens": 0.0}
+        credit, measured = self._credit(batch, role)
+        rows = self._worth_learning(batch, credit)
+        order = np.random.default_rng((self.seed, self.iteration, zlib.crc32(role.encode())))
+        sums: dict[str, float] = {}
+        steps = 0
+        for _ in range(self.settings.epochs):
+            for part in _minibatches(rows, self.settings.minibatch, order):
+                for name, value in self._step(batch, part, credit, role).items():
+                    sums[name] = sums.get(name, 0.0) + value
+                steps += 1
+        self.kl[role].update(measured["kl"])
+        return {**measured, **{name: value / steps for name, value in sums.items()}}
+
+    # -- credit --------------------------------------------------------------------------------------------------
+
+    def _credit(self, batch: RoleBatch, role: str) -> tuple[Credit, dict[str, float]]:
+        values, last_values = self._values(batch, role)
+        reference = self._reference(batch, role)
+        difference = (batch.logprobs - reference) * batch.mask
+        tokens = float(batch.mask.sum())
+        episodes = float(batch.mask.any(-1).sum())
+        kl = float(difference.sum()) / tokens
+        if not math.isfinite(kl):
+            raise FloatingPointError(f"KL of role {role!r} is {kl}: its weights have diverged; lower learning_rate")
+        measured = {
+            "tokens": tokens,
+            "tokens_per_episode": tokens / max(episodes, 1.0),
+            "return": float((batch.rewards * batch.mask).sum(-1).mean()),
+            "kl": kl,
+            "kl_per_sequence": float(difference.sum()) / max(episodes, 1.0),
+            "kl_beta": self.kl[role].beta,
+        }
+        return self._estimate(batch, role, values, last_values, difference, reference), measured
+
+    def _estimate(
+        self,
+        batch: RoleBatch,
+        role: str,
+        values: torch.Tensor,
+        last_values: torch.Tensor,
+        difference: torch.Tensor,
+        reference: torch.Tensor,
+    ) -> Credit:
+        """Advantages by the chosen algorithm."""
+        settings, mask = self.settings, batch.mask
+        if settings.algorithm == "filtered_bc":
+            weights = batch.success.unsqueeze(-1) * mask
+            return Credit(weights, torch.zeros_like(values), torch.zeros_like(mask), reference)
+        if settings.algorithm == "grpo":
+            outcome = group_advantages((batch.rewards * mask).sum(-1), batch.groups)
+            return Credit(outcome.unsqueeze(-1) * mask, torch.zeros_like(values), torch.zeros_like(mask), reference)
+        rewards = batch.rewards - self.kl[role].beta * difference
+        common = {"rewards": rewards, "values": values, "mask": mask, "gamma": settings.gamma, "lam": settings.lam}
+        bootstrap = last_values * batch.truncated
+        if settings.credit == "turn":
+            advantages, returns, value_mask = turn_gae(**common, turns=batch.turns, last_value=bootstrap)
+        else:
+            advantages, returns = gae(**common, last_value=bootstrap)
+            value_mask = mask
+        groups = batch.turns if settings.normalise == "turn" else None
+        return Credit(standardise(advantages, mask, groups=groups), returns, value_mask, reference)
+
+    def _worth_learning(self, batch: RoleBatch, credit: Credit) -> list[Row]:
+        """GRPO drops the episodes of groups that are all alike: their advantage is 0."""
+        if self.settings.algorithm != "grpo":
+            return list(batch.rows)
+        alive = credit.advantages.ne(0).any(-1)
+        return [row for row in batch.rows if alive[row.episode]]
+
+    def _values(self, batch: RoleBatch, role: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """(E, A) values and (E,) values after the last token; zeros where the algorithm has no use for them."""
+        values, last = torch.zeros_like(batch.rewards), torch.zeros(len(batch.mask))
+        if self.settings.algorithm != "ppo":
+            return values, last
+        with torch.no_grad():
+            for tokens, order in self._passes(batch):
+                evaluation = self.policy.evaluate(tokens, role)
+                scatter(evaluation.values.cpu(), values, batch.rows, order)
+                for index, value in zip(order, evaluation.last_values.tolist(), strict=True):
+                    last[batch.rows[index].episode] = value
+        return values, last
+
+    def _reference(self, batch: RoleBatch, role: str) -> torch.Tensor:
+        reference = torch.zeros_like(batch.logprobs)
+        for tokens, order in self._passes(batch):
+            scatter(self.policy.reference_logprobs(tokens, role).cpu(), reference, batch.rows, order)
+        return reference
+
+    def _passes(self, batch: RoleBatch) -> Iterator[tuple[TokenBatch, list[int]]]:
+        """The whole batch in packed pieces of bounded size, an episode's rows in order."""
+        for piece in _pieces(batch.rows, EVALUATION_TOKENS):
+            tokens, order = pack([batch.rows[i] for i in piece], width=self.settings.line_width, device=self._device)
+            yield tokens, [piece[i] for i in order]
+
+    # -- steps ---------------------------------------------------------------------------------------------------
+
+    def _step(self, batch: RoleBatch, rows: Sequence[Row], credit: Credit, role: str) -> dict[str, float]:
+        """One optimiser step on some rows."""
+        settings = self.settings
+        tokens, order = pack(rows, width=settings.line_width, device=self._device)
+        old = gather(batch.logprobs, rows, order).to(self._device)
+        advantages = gather(credit.advantages, rows, order).to(self._device)
+        reference = gather(credit.reference, rows, order).to(self._device)
+        evaluation = self.policy.evaluate(tokens, role)
+        ratio = (evaluation.logprobs.detach() - old).exp()
+        statistics = {"ratio": float(ratio.mean()), "entropy": float(evaluation.entropy.detach().mean())}
+        if settings.algorithm == "filtered_bc":
+            policy_loss = losses.weighted_imitation_loss(evaluation.logprobs, advantages)
+        else:
+            policy_loss, clipped = losses.clipped_policy_loss(
+                evaluation.logprobs, old, advantages, clip=settings.clip
+            )
+            statistics["clip_fraction"] = float(clipped)
+        loss = policy_loss - settings.entropy_bonus * evaluation.entropy.mean()
+        if settings.algorithm == "ppo":
+            returns = gather(credit.returns, rows, order).to(self._device)
+            learns = gather(credit.value_mask, rows, order).to(self._device)
+            value_loss = losses.value_loss(evaluation.values, returns, learns)
+            statistics["value_loss"] = float(value_loss.detach())
+            loss = loss * (self.iteration >= settings.value_warmup) + settings.value_weight * value_loss
+        else:
+            loss = loss + self.kl[role].beta * losses.k3(evaluation.logprobs, reference).mean()
+        statistics["loss"] = float(loss.detach())
+        statistics["grad_norm"] = self._apply(loss, role)
+        return statistics
+
+    def _apply(self, loss: torch.Tensor, role: str) -> float:
+        optimizer = self.optimizers[role]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        policy, value = optimizer.param_groups
+        policy["lr"] = self.settings.learning_rate * min(1.0, (self.iteration + 1) / max(1, self.settings.warmup))
+        norm = nn.utils.clip_grad_norm_(policy["params"], self.settings.max_grad_norm)
+        nn.utils.clip_grad_norm_(value["params"], self.settings.max_grad_norm)
+        optimizer.step()
+        return float(norm)
+
+    @property
+    def _device(self) -> torch.device:
+        device: torch.device = self.policy.weights.base.device
+        return device
+
+    # -- resume --------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Optimisers, adaptive coefficients and counters; the weights are the policy's."""
+        return {
+            "iteration": self.iteration,
+            "kl_beta": {role: kl.beta for role, kl in self.kl.items()},
+            "optimizers": {role: optimizer.state_dict() for role, optimizer in self.optimizers.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self.iteration = state["iteration"]
+        for role in self.roles:
+            self.kl[role].beta = state["kl_beta"][role]
+            self.optimizers[role].load_state_dict(state["optimizers"][role])
+
+
+def _optimizer(policy: Any, role: str, settings: TunerSettings) -> torch.optim.Optimizer:
+    """AdamW over what this role owns: its weights, and its value head."""
+    return torch.optim.AdamW(
+        [
+            {"params": policy.weights.policy_parameters(role), "lr": settings.learning_rate},
+            {"params": list(policy.weights.value_heads[role].parameters()), "lr": settings.value_learning_rate},
+        ],
+        betas=(0.9, 0.99),
+        weight_decay=0.0,
+    )
+
+
+def _minibatches(rows: Sequence[Row], size: int, rng: np.random.Generator) -> Iterator[list[Row]]:
+    """Random parts of about `size` rows, all of them once; sizes differ by at most one."""
+    if not rows:
+        return
+    count = max(1, round(len(rows) / size)) if size else 1
+    for part in np.array_split(rng.permutation(len(rows)), count):
+        yield [rows[i] for i in part]
+
+
+def _pieces(rows: Sequence[Row], tokens: int) -> Iterator[list[int]]:
+    """Consecutive rows of at most this many tokens, padding included, at least one row each."""
+    piece: list[int] = []
+    longest = 0
+    for index, row in enumerate(rows):
+        longest = max(longest, len(row.token_ids))
+        if piece and longest * (len(piece) + 1) > tokens:
+            yield piece
+            piece, longest = [], len(row.token_ids)
+        piece.append(index)
+    if piece:
+        yield piece

@@ -1,0 +1,104 @@
+"""The warm start: demonstrations played by the team itself, a TinyAgent made for them, and supervised training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from cmat_env.agents.parsing import format_verdict
+from cmat_env.policies.adapters import AdapterSettings
+from cmat_env.policies.hf import HFPolicy
+from cmat_env.policies.sampling import Sampling
+from cmat_env.policies.scripted import CoinPolicy, DemonstratorPolicy, EchoPolicy
+from cmat_env.policies.tiny import TinyConfig, make_model, train_tokenizer
+from cmat_env.rollout import Episode, Rollout
+from cmat_env.tuning import sft
+from cmat_env.tuning.config import RunSettings
+from cmat_env.tuning.team import make_env, prompts
+from cmat_env.types import Dialogue, Policy, Verdict
+
+FIRST_DEMONSTRATION = 1 << 40
+"""Seeds of demonstrations begin here, far from those of training episodes."""
+
+
+def demonstrate(settings: RunSettings) -> list[Dialogue]:
+    """Play demonstrations, and return the dialogues to imitate.
+
+    The assistant is the task's imperfect demonstrator. The checker knows nothing and tosses a coin: what is to be
+    learned from it is how a verdict is written, and from the assistant how to answer a refusal.
+    """
+    roles = settings.team.roles
+    policies: dict[str, Policy] = {
+        "user": EchoPolicy(),
+        "assistant": DemonstratorPolicy(),
+        "checker": CoinPolicy(settings.warm_start.revise),
+    }
+    rollout = Rollout(
+        lambda: make_env(settings, settings.task.train),
+        {role: policies[role] for role in roles},
+        prompts=prompts(settings),
+        seed=settings.seed,
+        width=16,
+    )
+    first = FIRST_DEMONSTRATION + settings.seed * settings.warm_start.episodes
+    result = rollout.run(Episode(first + index) for index in range(settings.warm_start.episodes))
+    rollout.close()
+    share = np.random.default_rng(settings.seed).random(len(result.finished))
+    dialogues: list[Dialogue] = []
+    for trajectory, draw in zip(result.finished, share, strict=True):
+        dialogues.extend(trajectory.dialogues["assistant"])
+        if "checker" in roles and draw < settings.warm_start.checker_share:
+            dialogues.extend(trajectory.dialogues["checker"])
+    return dialogues
+
+
+def tiny_agent(settings: RunSettings, dialogues: Sequence[Dialogue]) -> HFPolicy:
+    """A TinyAgent with a tokenizer for these dialogues, its weights at random, all roles sharing them."""
+    size = settings.model
+    tokenizer = train_tokenizer(
+        (message.content for dialogue in dialogues for message in dialogue.messages),
+        vocabulary=size.vocabulary,
+        phrases=fixed_phrases(dialogues),
+    )
+    config = TinyConfig(size.vocabulary, size.width, size.layers, size.heads, size.feed_forward, size.context)
+    return HFPolicy(
+        make_model(tokenizer, config, seed=settings.seed),
+        tokenizer,
+        roles=settings.team.roles,
+        adapter=AdapterSettings("shared"),
+        sampling=Sampling(max_new_tokens=size.max_new_tokens),
+        seed=settings.seed,
+    )
+
+
+def fixed_phrases(dialogues: Sequence[Dialogue]) -> list[str]:
+    """The fixed wording of the protocols that occurs in the dialogues; each becomes one token.
+
+    These are the frames of AgentBench's v0.2 actions, of our verdicts, and of what the checker is shown.
+    """
+    known = [
+        "Action: Operation\n```sql\n",
+        "\n```",
+        "Action: Answer\nFinal Answer: ",
+        format_verdict(Verdict(approve=True)),
+        format_verdict(Verdict(approve=False)),
+        "\nProposal:\n",
+        "Proposal:\n",
+        "\nDry run: ",
+        "Outcome: ",
+        "the episode would end",
+    ]
+    texts = [message.content for dialogue in dialogues for message in dialogue.messages]
+    return [phrase for phrase in known if any(phrase in text for text in texts)]
+
+
+def warm_start(
+    settings: RunSettings, dialogues: Sequence[Dialogue], on_step: Callable[[int, float], None] | None = None
+) -> tuple[HFPolicy, float]:
+    """Make a TinyAgent and train it on demonstrations; returns it and its last loss, in nats a token."""
+    policy = tiny_agent(settings, dialogues)
+    encoded = [policy.tokenize(dialogue) for dialogue in dialogues]
+    loss = sft.fit(policy, encoded, settings.warm_start.sft, seed=settings.seed, on_step=on_step)
+    return policy, loss
+

@@ -1,0 +1,177 @@
+"""One set of weights per role over one base model: shared, a full copy, or a LoRA adapter.
+
+The frozen base is the reference of the KL penalty; with LoRA it is the same model with the adapter switched off.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from cmat_env.errors import ConfigError, did_you_mean
+
+KINDS = ("shared", "full", "lora")
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSettings:
+    """What each role owns.
+
+    Attributes:
+        kind: "shared" = every role is the base itself; "full" = a copy of it; "lora" = a low-rank adapter on it.
+        rank: of the LoRA matrices.
+        alpha: LoRA scale times rank; 0 = twice the rank.
+    """
+
+    kind: Literal["shared", "full", "lora"] = "full"
+    rank: int = 16
+    alpha: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ConfigError(f"adapter kind {self.kind!r} is unknown; {did_you_mean(self.kind, KINDS)}")
+        if self.rank < 1:
+            raise ConfigError(f"rank={self.rank} must be at least 1")
+
+
+class ValueHead(nn.Module):
+    """A small network on the detached hidden state before a token: linear, tanh, linear; it begins at 0.
+
+    No gradient reaches the trunk, so that learning values cannot spoil the policy.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(width, width)
+        self.outer = nn.Linear(width, 1)
+        nn.init.zeros_(self.outer.weight)
+        nn.init.zeros_(self.outer.bias)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """(N, width) -> (N,)."""
+        value: torch.Tensor = self.outer(torch.tanh(self.inner(hidden.detach().float()))).squeeze(-1)
+        return value
+
+
+class RoleModels:
+    """The weights of every role, and the frozen base.
+
+    Args:
+        base: a causal language model; it is frozen unless the kind is "shared".
+        roles: who gets weights.
+        settings: of which kind.
+        seed: of what is initialised at random (LoRA's A matrices, value heads).
+    """
+
+    def __init__(self, base: PreTrainedModel, roles: Sequence[str], settings: AdapterSettings, *, seed: int) -> None:
+        self.base = base
+        self.roles = tuple(roles)
+        self.settings = settings
+        self._copies: dict[str, PreTrainedModel] = {}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            width = base.config.get_text_config().hidden_size
+            self.value_heads = nn.ModuleDict({role: ValueHead(width).to(base.device) for role in roles})
+            if settings.kind == "full":
+                self._copies = {role: copy.deepcopy(base) for role in roles}
+            elif settings.kind == "lora":
+                self._add_lora()
+        base.requires_grad_(settings.kind == "shared")
+
+    def _add_lora(self) -> None:
+        from peft import LoraConfig  # noqa: PLC0415 - four seconds to import
+
+        alpha = self.settings.alpha or 2 * self.settings.rank
+        for role in self.roles:
+            config = LoraConfig(r=self.settings.rank, lora_alpha=alpha, target_modules="all-linear", lora_dropout=0.0)
+            self.base.add_adapter(config, adapter_name=role)
+
+    def model(self, role: str) -> PreTrainedModel:
+        """The causal language model with this role's weights active."""
+        self._check(role)
+        if self.settings.kind == "lora":
+            self.base.enable_adapters()
+            self.base.set_adapter(role)
+        return self._copies.get(role, self.base)
+
+    @contextmanager
+    def reference(self) -> Iterator[PreTrainedModel]:
+        """The frozen base."""
+        if self.settings.kind != "lora":
+            yield self.base
+            return
+        self.base.disable_adapters()
+        try:
+            yield self.base
+        finally:
+            self.base.enable_adapters()
+
+    def policy_parameters(self, role: str) -> list[nn.Parameter]:
+        """What training this role may change in the language model; disjoint between roles unless "shared"."""
+        self._check(role)
+        if self.settings.kind == "lora":
+            parameters = [p for name, p in self.base.named_parameters() if "lora_" in name and f".{role}." in name]
+            for parameter in parameters:
+                parameter.requires_grad_(True)
+            return parameters
+        model = self._copies.get(role, self.base).requires_grad_(True)
+        return list(model.parameters())
+
+    def weights_of(self, role: str, linear: nn.Module) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The effective weight and bias of a linear module, the role's LoRA merged in."""
+        inner = getattr(linear, "base_layer", linear)
+        weight, bias = inner.weight.detach(), None if inner.bias is None else inner.bias.detach()
+        if self.settings.kind == "lora" and role in getattr(linear, "lora_A", {}):
+            weight = weight + linear.get_delta_weight(role).detach()
+        return weight, bias
+
+    def state_dict(self) -> dict[str, dict[str, torch.Tensor]]:
+        """By role, everything that tuning may change, its value head too."""
+        return {
+            role: {
+                **{f"policy.{i}": p.detach().clone() for i, p in enumerate(self.policy_parameters(role))},
+                **{f"value.{name}": tensor.clone() for name, tensor in self.value_heads[role].state_dict().items()},
+            }
+            for role in self.roles
+        }
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, dict[str, torch.Tensor]]) -> None:
+        """The inverse of `state_dict`."""
+        for role in self.roles:
+            for i, parameter in enumerate(self.policy_parameters(role)):
+                parameter.copy_(state[role][f"policy.{i}"])
+            heads = {name[6:]: tensor for name, tensor in state[role].items() if name.startswith("value.")}
+            self.value_heads[role].load_state_dict(heads)
+
+    def save(self, folder: Path) -> None:
+        """Write the base into `folder` and each role's weights into `folder/ROLE`."""
+        if self.settings.kind == "lora":
+            self._save_lora(folder)
+            return
+        self.base.save_pretrained(folder)
+        for role, model in self._copies.items():
+            model.save_pretrained(folder / role)
+
+    def _save_lora(self, folder: Path) -> None:
+        for role in self.roles:
+            self.base.set_adapter(role)
+            self.base.save_pretrained(folder / role)
+        plain = {
+            name.replace(".base_layer", ""): tensor
+            for name, tensor in self.base.state_dict().items()
+            if "lora_" not in name
+        }
+        type(self.base)(self.base.config).save_pretrained(folder, state_dict=plain)
+
+    def _check(self, role: str) -> None:
+        if role not in self.roles:
+            raise ConfigError(f"this policy has no weights for role {role!r}; {did_you_mean(role, self.roles)}")

@@ -1,0 +1,246 @@
+"""Hugging Face causal language models as policies: batched, token in and token out, one set of weights per role."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Sequence
+
+from pathlib import Path
+
+import torch
+from torch.nn import functional
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from cmat_env.errors import ConfigError
+from cmat_env.policies import llama, modules
+from cmat_env.policies.adapters import AdapterSettings, RoleModels
+from cmat_env.policies.chat import ChatEncoder
+from cmat_env.policies.decode import Decoder, KVStore
+from cmat_env.policies.sampling import Sampling, log_distribution, stream
+from cmat_env.types import Dialogue, Evaluation, Generation, TokenBatch
+
+MAX_BATCH = 256
+
+
+class HFPolicy:
+    """A transformers model that plays one or more roles, and can be tuned.
+
+    Args:
+        model: a causal language model.
+        tokenizer: with a chat template.
+        roles: the roles that it plays.
+        adapter: what each role owns of the weights.
+        sampling: the distribution of replies.
+        seed: of what is initialised at random.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        roles: Sequence[str] = ("assistant",),
+        adapter: AdapterSettings | None = None,
+        sampling: Sampling | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.weights = RoleModels(model.eval(), roles, adapter or AdapterSettings(), seed=seed)
+        self.sampling = sampling or Sampling()
+        self.chat = ChatEncoder(tokenizer)
+        self.context = int(getattr(model.config.get_text_config(), "max_position_embeddings", 2048))
+        self._decoders: dict[str, Decoder] = {}
+        self._lines: weakref.WeakKeyDictionary[Dialogue, tuple[str, int]] = weakref.WeakKeyDictionary()
+        self._cached: weakref.WeakKeyDictionary[Dialogue, int] = weakref.WeakKeyDictionary()
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        roles: Sequence[str] = ("assistant",),
+        adapter: str | None = None,
+        sampling: Sampling | None = None,
+    ) -> HFPolicy:
+        """A policy from a folder in the Hugging Face format.
+
+        Args:
+            path: of the model, or of a run's `final/`, whose sub-folders hold the weights of its roles.
+            roles: the roles that it plays.
+            adapter: sub-folder to take the weights from; by default the one named like the first role, if there is one.
+            sampling: the distribution of replies.
+
+        Raises:
+            ConfigError: the folder is not there or holds no model.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise ConfigError(f"no model folder at {folder}; wanted a folder in the Hugging Face format")
+        part = folder / (adapter or roles[0])
+        if adapter and not part.is_dir():
+            known = sorted(p.name for p in folder.iterdir() if (p / "config.json").exists() or _is_lora(p))
+            raise ConfigError(f"{folder} has no adapter {adapter!r}; it has {', '.join(known) or 'none'}")
+        if not (folder / "config.json").exists():
+            raise ConfigError(f"{folder} holds no model: config.json is missing")
+        full = part.is_dir() and not _is_lora(part)
+        model = AutoModelForCausalLM.from_pretrained(part if full else folder, local_files_only=True)
+        if _is_lora(part):
+            model.load_adapter(str(part), adapter_name="default")
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        return cls(model, tokenizer, roles=roles, adapter=AdapterSettings(kind="shared"), sampling=sampling)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write base, tokenizer and each role's weights in the Hugging Face format."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        self.weights.save(target)
+        self.chat.tokenizer.save_pretrained(target)
+
+    def with_sampling(self, sampling: Sampling) -> HFPolicy:
+        """The same weights under another sampling distribution; caches are not shared."""
+        twin = object.__new__(HFPolicy)
+        twin.__dict__.update(self.__dict__)
+        twin.sampling = sampling
+        twin.weights_changed()
+        return twin
+
+    # -- acting --------------------------------------------------------------------------------------------------
+
+    def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
+        """See `Policy.generate`; dialogues of different roles are answered by their own weights."""
+        self.chat.encode(dialogues)
+        replies: dict[int, Generation] = {}
+        for role in dict.fromkeys(dialogue.role for dialogue in dialogues):
+            mine = [index for index, dialogue in enumerate(dialogues) if dialogue.role == role]
+            for start in range(0, len(mine), MAX_BATCH):
+                part = mine[start : start + MAX_BATCH]
+                answers = self._reply(role, [dialogues[index] for index in part], seed)
+                replies.update(zip(part, answers, strict=True))
+        return [replies[index] for index in range(len(dialogues))]
+
+    def _reply(self, role: str, dialogues: list[Dialogue], seed: int) -> list[Generation]:
+        fitting = [dialogue for dialogue in dialogues if len(dialogue.token_ids) < self.context]
+        answers = {id(dialogue): Generation("", (), (), "length") for dialogue in dialogues}
+        if fitting:
+            decoder = self._decoder(role)
+            cached = [self._cached.get(dialogue, 0) for dialogue in fitting]
+            replies = decoder.reply(
+                [dialogue.token_ids[done:] for dialogue, done in zip(fitting, cached, strict=True)],
+                [self._line(dialogue, decoder.store) for dialogue in fitting],
+                cached,
+                [stream(seed, dialogue.seed, role, dialogue.replies) for dialogue in fitting],
+                sampling=self.sampling,
+                end_id=self.chat.end_id,
+                context=self.context,
+            )
+            texts = self.chat.decode([reply.token_ids for reply in replies])
+            for dialogue, reply, text in zip(fitting, replies, texts, strict=True):
+                # The last sampled token has been chosen but not fed: it begins the next turn's chunk.
+                self._cached[dialogue] = len(dialogue.token_ids) + max(0, len(reply.token_ids) - 1)
+                reason = "stop" if reply.ended else "length"
+                answers[id(dialogue)] = Generation(text, reply.token_ids, reply.logprobs, reason)
+        return [answers[id(dialogue)] for dialogue in dialogues]
+
+    def release(self, dialogues: Sequence[Dialogue]) -> None:
+        """The dialogues are over: their lines of the cache may be used again."""
+        for dialogue in dialogues:
+            if dialogue in self._lines:
+                role, line = self._lines.pop(dialogue)
+                self._cached.pop(dialogue, None)
+                self._decoders[role].store.give_back(line)
+
+    def weights_changed(self) -> None:
+        """Forget all cached keys, values and merged weights: they belong to the weights of before."""
+        self._decoders = {}
+        self._lines = weakref.WeakKeyDictionary()
+        self._cached = weakref.WeakKeyDictionary()
+
+    def _line(self, dialogue: Dialogue, store: KVStore) -> int:
+        if dialogue not in self._lines:
+            self._lines[dialogue] = (dialogue.role, store.take())
+        return self._lines[dialogue][1]
+
+    def _decoder(self, role: str) -> Decoder:
+        if role not in self._decoders:
+            model = self.weights.model(role)
+            config = model.config.get_text_config()
+            heads = config.num_attention_heads
+            store = KVStore(
+                layers=config.num_hidden_layers,
+                heads=getattr(config, "num_key_value_heads", None) or heads,
+                head_size=getattr(config, "head_dim", None) or config.hidden_size // heads,
+                dtype=model.dtype,
+                device=model.device,
+            )
+            if llama.supports(model):
+                forward = llama.make_forward(model, lambda linear: self.weights.weights_of(role, linear))
+            else:
+                forward = modules.make_forward(lambda: self.weights.model(role))
+            self._decoders[role] = Decoder(forward, lambda hidden: _logits(model, hidden), store)
+        return self._decoders[role]
+
+    # -- learning ------------------------------------------------------------------------------------------------
+
+    def evaluate(self, batch: TokenBatch, role: str) -> Evaluation:
+        """See `TokenPolicy.evaluate`: under the same processed distribution that replies are sampled from."""
+        model = self.weights.model(role)
+        hidden = _hidden(model, batch)
+        logprobs, entropy = self._score(model, hidden, batch)
+        head = self.weights.value_heads[role]
+        return Evaluation(logprobs, head(_before_actions(hidden, batch)), entropy, head(_row_ends(hidden, batch)))
+
+    @torch.no_grad()
+    def reference_logprobs(self, batch: TokenBatch, role: str) -> torch.Tensor:
+        """See `TokenPolicy.reference_logprobs`."""
+        del role  # one frozen base serves every role
+        with self.weights.reference() as model:
+            return self._score(model, _hidden(model, batch), batch)[0]
+
+    def _score(
+        self, model: PreTrainedModel, hidden: torch.Tensor, batch: TokenBatch
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        chosen = batch.token_ids[batch.action_mask]
+        log_all = log_distribution(_logits(model, _before_actions(hidden, batch)), self.sampling, chosen)
+        logprobs = log_all.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+        entropy = -(log_all.exp() * log_all.masked_fill(log_all == float("-inf"), 0.0)).sum(-1)
+        return logprobs, entropy
+
+    def tokenize(self, dialogue: Dialogue) -> Dialogue:
+        """A copy of a dialogue whose replies came as text, now with token ids: for supervised training."""
+        return self.chat.tokenize(dialogue)
+
+
+def _is_lora(folder: Path) -> bool:
+    return (folder / "adapter_config.json").exists()
+
+
+def _logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
+    head = model.get_output_embeddings()
+    logits: torch.Tensor = functional.linear(hidden, head.weight, getattr(head, "bias", None))
+    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    return torch.tanh(logits / cap) * cap if cap else logits
+
+
+def _hidden(model: PreTrainedModel, batch: TokenBatch) -> torch.Tensor:
+    """(B, T, width) final hidden states; a token sees the earlier tokens of its own row only."""
+    mask = None
+    if batch.packed:
+        same = batch.segments.unsqueeze(-1) == batch.segments.unsqueeze(-2)
+        mask = modules.additive(same.tril().unsqueeze(1), model.dtype)
+    hidden: torch.Tensor = model.base_model(
+        input_ids=batch.token_ids, position_ids=batch.positions, attention_mask=mask, use_cache=False
+    ).last_hidden_state
+    return hidden
+
+
+def _before_actions(hidden: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
+    """(N, width) hidden state that each action token was sampled from: the one of the token before it."""
+    return hidden[:, :-1][batch.action_mask[:, 1:]]
+
+
+def _row_ends(hidden: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
+    """(R, width) hidden state of the last token of each row."""
+    following = functional.pad(batch.segments[:, 1:], (0, 1), value=-1)
+    return hidden[(batch.segments >= 0) & (batch.segments != following)]
+
+

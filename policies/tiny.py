@@ -1,0 +1,119 @@
+"""TinyAgent: a language model made from scratch, small enough to learn on two CPU cores.
+
+A Llama-type configuration, a byte-level BPE tokenizer trained on generated text, and a chat template of five special
+tokens. Everything is saved in the Hugging Face format, so that `AutoModelForCausalLM.from_pretrained` loads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from cmat_env.errors import ConfigError
+
+PAD, SYSTEM, USER, ASSISTANT, END = "<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
+CHAT_TEMPLATE = (
+    "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TinyConfig:
+    """The size of a TinyAgent; the defaults give about 0.6 million parameters.
+
+    Attributes:
+        vocabulary: number of tokens, at least 261 (all bytes and five special tokens).
+        width: of the residual stream.
+        layers: number of transformer blocks.
+        heads: number of attention heads; divides width.
+        feed_forward: width of the gated MLP.
+        context: longest dialogue, in tokens.
+        init_std: standard deviation of the initial weights.
+    """
+
+    vocabulary: int = 768
+    width: int = 128
+    layers: int = 3
+    heads: int = 4
+    feed_forward: int = 256
+    context: int = 512
+    init_std: float = 0.04
+
+    def __post_init__(self) -> None:
+        if self.vocabulary < 261:
+            raise ConfigError(f"vocabulary={self.vocabulary} is too small: 256 bytes and 5 special tokens need 261")
+        if self.width % self.heads or (self.width // self.heads) % 2:
+            raise ConfigError(f"width={self.width} must be an even multiple of heads={self.heads}")
+
+
+def train_tokenizer(texts: Iterable[str], *, vocabulary: int, phrases: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer with the TinyAgent chat template.
+
+    Digits and punctuation stand alone, so that numbers are copied digit by digit; every byte is in the alphabet, so
+    that any text can be encoded.
+
+    Args:
+        texts: what to learn merges from.
+        vocabulary: number of tokens in all, phrases included.
+        phrases: fixed wording of a protocol that becomes one token each, such as an action's header.
+    """
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.Split(Regex(r" ?[^\s\p{L}\p{N}]"), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
+    )
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary - len(phrases),
+        special_tokens=[PAD, SYSTEM, USER, ASSISTANT, END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator((_without(text, phrases) for text in texts), trainer)
+    bpe.add_tokens([AddedToken(phrase, normalized=False, special=False) for phrase in phrases])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        pad_token=PAD,
+        eos_token=END,
+        additional_special_tokens=[SYSTEM, USER, ASSISTANT],
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def _without(text: str, phrases: Sequence[str]) -> str:
+    """The text less the phrases, which need no merges of their own."""
+    for phrase in phrases:
+        text = text.replace(phrase, "\n")
+    return text
+
+
+def make_model(tokenizer: PreTrainedTokenizerFast, config: TinyConfig, *, seed: int) -> LlamaForCausalLM:
+    """A randomly initialised Llama; the global random state of torch is left as it was."""
+    llama = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=config.width,
+        intermediate_size=config.feed_forward,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        num_key_value_heads=config.heads,
+        max_position_embeddings=config.context,
+        initializer_range=config.init_std,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        attn_implementation="sdpa",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(llama)
+    return model.eval()
