@@ -97,7 +97,11 @@ def evaluate(
     make_env: MakeEnv = functools.partial(make, env, roles=tuple(policies)) if isinstance(env, str) else env
     if workers < 1:
         raise ConfigError(f"workers={workers} must be at least 1")
-    env_id, plan = _plan(make_env, episodes, seed)
+    env_id, task_count = _facts(make_env)
+    if episodes is None or isinstance(episodes, int):
+        plan = plan_episodes(task_count, episodes, seed=seed)
+    else:
+        plan = list(episodes)
     play = Play(make_env, policies, prompts, seed, width, limits, greedy)
     ended = _InOrder(on_end)
     outcomes: dict[int, Outcome] = {}
@@ -114,8 +118,13 @@ def evaluate(
     return EvalReport.of(env_id, finished, seconds=time.perf_counter() - started, dropped=dropped)
 
 
-def plan_episodes(task_count: int | None, episodes: int | None, seed: int) -> list[Episode]:
-    """Which episodes an evaluation plays.
+def plan_of(make_env: MakeEnv, episodes: int | None = None, *, seed: int = 0) -> list[Episode]:
+    """Which episodes an evaluation of this environment plays; see `plan_episodes`."""
+    return plan_episodes(_facts(make_env)[1], episodes, seed=seed)
+
+
+def plan_episodes(task_count: int | None, episodes: int | None, *, seed: int) -> list[Episode]:
+    """Which episodes an evaluation plays, by the number of tasks.
 
     Args:
         task_count: how many tasks there are; None = they are generated from the seed.
@@ -131,16 +140,14 @@ def plan_episodes(task_count: int | None, episodes: int | None, seed: int) -> li
     return [Episode(first + index, {"task": index % task_count}) for index in range(count)]
 
 
-def _plan(make_env: MakeEnv, episodes: int | Sequence[Episode] | None, seed: int) -> tuple[str, list[Episode]]:
+def _facts(make_env: MakeEnv) -> tuple[str, int | None]:
+    """The environment's id, and how many tasks it has; None = they are generated."""
     env = make_env()
     try:
         task_ids = getattr(getattr(env.task, "unwrapped", env.task), "task_ids", None)
-        env_id = env.env_id
+        return env.env_id, None if task_ids is None else len(task_ids)
     finally:
         env.close()
-    if episodes is None or isinstance(episodes, int):
-        return env_id, plan_episodes(None if task_ids is None else len(task_ids), episodes, seed)
-    return env_id, list(episodes)
 
 
 def _run(rollout: Rollout, plan: Sequence[Episode], on_end: OnEnd | None = None) -> Iterator[tuple[int, Outcome]]:

@@ -192,13 +192,13 @@ def _draw(place: Place, shelf: Shelf, console: Console) -> None:
     record = shelf.get(place.episode)
     if record is None:
         return
-    episode = record.trajectory
+    episode, steps = record.trajectory, record.trajectory.steps
     console.clear()
     if place.everything:
         for part in whole(record, number=place.episode + 1):
             console.print(part)
     else:
         console.print(header(record, number=place.episode + 1))
-        console.print(footer(episode) if place.step == len(episode.steps) else turn(episode, place.step))
+        console.print(footer(episode) if place.step == len(steps) else turn(steps, place.step, count=len(steps)))
     jumping = f"jump to step: {place.typed}_" if place.typed is not None else HELP
     console.print(Text(jumping, style="dim"))

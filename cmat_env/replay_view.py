@@ -47,20 +47,21 @@ def header(record: EpisodeRecord, *, number: int, count: int | None = None) -> R
     return Group(Rule(title, align="left"), _safe(facts), _safe(team))
 
 
-def turn(episode: Trajectory, index: int) -> RenderableType:
+def turn(steps: Sequence[Step], index: int, *, count: int | None = None) -> RenderableType:
     """One step: what the role heard, what it said, the verdict, and what was paid for it.
 
     Args:
-        episode: of which.
+        steps: of an episode, as far as they are known.
         index: the step's position, from 0.
+        count: how many steps the episode has, if that is known.
     """
-    step = episode.steps[index]
-    parts: list[RenderableType] = [Text(), _title(step, len(episode.steps))]
-    parts += [Padding(part, (0, 0, 0, 2)) for part in (*_heard(episode, index), *_said(step))]
+    step = steps[index]
+    parts: list[RenderableType] = [Text(), _title(step, count)]
+    parts += [Padding(part, (0, 0, 0, 2)) for part in (*_heard(steps, index), *_said(step))]
     if step.verdict is not None:
         parts.append(Padding(_verdict(step), (0, 0, 0, 2)))
     if step.payments:
-        paid = [payment for earlier in episode.steps[: index + 1] for payment in earlier.payments]
+        paid = [payment for earlier in steps[: index + 1] for payment in earlier.payments]
         parts.append(Padding(_ledger(step.payments, paid), (0, 0, 0, 2)))
     return Group(*parts)
 
@@ -81,7 +82,7 @@ def whole(record: EpisodeRecord, *, number: int, count: int | None = None) -> It
     """An episode from first to last."""
     yield header(record, number=number, count=count)
     for index in range(len(record.trajectory.steps)):
-        yield turn(record.trajectory, index)
+        yield turn(record.trajectory.steps, index, count=len(record.trajectory.steps))
     yield footer(record.trajectory)
 
 
@@ -111,9 +112,11 @@ def rows_of(text: str) -> list[tuple[object, ...]] | None:
     return [tuple(row) for row in value]
 
 
-def _title(step: Step, count: int) -> RenderableType:
+def _title(step: Step, count: int | None) -> RenderableType:
     role = (step.role, f"bold {_colour(step.role)}")
-    title = Text.assemble((f"{step.index + 1}/{count} ", "dim"), role, (f"  turn {step.turn + 1}", "dim"))
+    title = Text.assemble(
+        (f"{step.index + 1}{f'/{count}' if count else ''} ", "dim"), role, (f"  turn {step.turn + 1}", "dim")
+    )
     tokens = step.generation.token_ids
     if tokens is not None:
         title.append(f"  {len(tokens)} tokens", style="dim")
@@ -122,14 +125,14 @@ def _title(step: Step, count: int) -> RenderableType:
     return _safe(title)
 
 
-def _heard(episode: Trajectory, index: int) -> Iterator[RenderableType]:
+def _heard(steps: Sequence[Step], index: int) -> Iterator[RenderableType]:
     """What a role heard, unless the reader has just read the same words above."""
-    step = episode.steps[index]
+    step = steps[index]
     message, speaker = step.observation["message"], step.observation["speaker"]
     if step.role == "checker":
         _, mark, dry_run = message.rpartition(_DRY_RUN)
         message, speaker = (dry_run, "dry run") if mark else ("", "")
-    if not message or (index and message == episode.steps[index - 1].generation.text):
+    if not message or (index and message == steps[index - 1].generation.text):
         return
     yield Text(f"{printable(speaker)}:", style=_colour(speaker))
     for part in content(message):

@@ -23,8 +23,8 @@ _PLAIN: dict[str, Callable[[], Policy]] = {
     "echo": scripted.EchoPolicy,
     "approve": scripted.ApprovePolicy,
 }
+_GROUP = "cmat_env.policies"
 _CHECKERS = ("oracle", "approve", "coin")
-NAMES = (*_PLAIN, "human", "coin:P", "hf:PATH[@ADAPTER]", "module:attribute")
 
 
 def parse_spec(spec: str, *, role: str, greedy: bool = True) -> Policy:
@@ -57,6 +57,12 @@ def parse_spec(spec: str, *, role: str, greedy: bool = True) -> Policy:
     return _attribute(spec, name, argument) if colon else _plug_in(spec)
 
 
+def names() -> tuple[str, ...]:
+    """Every word that names a policy, those of plug-ins included."""
+    plug_ins = (point.name for point in entry_points(group=_GROUP))
+    return (*_PLAIN, "human", "coin:P", "hf:PATH[@ADAPTER]", "module:attribute", *plug_ins)
+
+
 def _probability(spec: str, argument: str) -> float:
     try:
         return float(argument)
@@ -77,10 +83,10 @@ def _hf(spec: str, argument: str, *, role: str, greedy: bool) -> Policy:
 
 
 def _plug_in(spec: str) -> Policy:
-    plug_ins: dict[str, EntryPoint] = {point.name: point for point in entry_points(group="cmat_env.policies")}
+    plug_ins: dict[str, EntryPoint] = {point.name: point for point in entry_points(group=_GROUP)}
     if spec in plug_ins:
         return _made(spec, plug_ins[spec].load())
-    raise UnknownNameError(f"no policy is called {spec!r}; {did_you_mean(spec, (*NAMES, *plug_ins))}")
+    raise UnknownNameError(f"no policy is called {spec!r}; {did_you_mean(spec, names())}")
 
 
 def _attribute(spec: str, module_name: str, attribute: str) -> Policy:

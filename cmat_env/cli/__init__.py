@@ -1,2 +1,83 @@
-"""TBD."""
-def main(): ...
+"""The command `cmat`.
+
+    cmat list | play | eval | replay | train | demo | doctor
+
+Exit status: 0 = done, 1 = a run that failed, 2 = a user's mistake, with one line on what to do, 130 = Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+
+import typer
+
+from cmat_env.cli import evaluate, info, play, replay
+from cmat_env.errors import CmatError
+from cmat_env.terminal import printable
+
+FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="cmat",
+    help="Train teams of language-model agents by environment feedback.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Add --debug (or set CMAT_DEBUG=1) to see where an error came from.",
+)
+app.command("list")(info.list_command)
+app.command("eval")(evaluate.eval_command)
+app.command("play")(play.play_command)
+app.command("replay")(replay.replay_command)
+app.command("doctor")(info.doctor_command)
+if find_spec("cmat_env.cli.train"):
+    training = import_module("cmat_env.cli.train")
+    app.command("train")(training.train_command)
+    app.command("demo")(training.demo_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `cmat` with these arguments, by default those of the process, and return the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given or bool(os.environ.get("CMAT_DEBUG"))
+    given = [argument for argument in given if argument != "--debug"]
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a sign that the terminal lacks must not end a run
+    try:
+        status = typer.main.get_command(app).main(args=given, prog_name="cmat", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except (KeyboardInterrupt, typer.Abort):
+        _say("stopped")
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; nothing is left to flush to
+        return 0
+    except Exception as error:  # the outermost boundary: what went wrong becomes a line and a status
+        return _report(error, debug=debug)
+
+
+def _report(error: Exception, *, debug: bool) -> int:
+    """Say in one line what went wrong, and return the exit status."""
+    if debug:
+        traceback.print_exception(error)
+    usage = getattr(error, "format_message", None)  # of typer's own errors, whichever click it stands on
+    if usage is not None:
+        _say(f"error: {usage()}" if usage() else "error: see cmat --help")
+        return MISTAKE
+    if isinstance(error, CmatError):
+        _say(f"error: {error}")
+        return MISTAKE
+    hint = "" if debug else " (add --debug to see where)"
+    _say(f"error: {type(error).__name__}: {error}{hint}")
+    return FAILED
+
+
+def _say(text: str) -> None:
+    print(" ".join(printable(text).split()), file=sys.stderr, flush=True)

@@ -1,0 +1,98 @@
+"""`cmat play`: a person plays one role of a team at the terminal."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cmat_env.cli.options import DEFAULTS, ROLES, settings_of
+from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
+
+if TYPE_CHECKING:
+    from cmat_env.types import Step
+
+Policy = Annotated[str | None, typer.Option(metavar="P", help="Who plays this role, as in cmat eval.")]
+
+
+def play_command(
+    env: Annotated[str, typer.Argument(metavar="ENV", help="An environment's id; cmat list shows them.")],
+    *,
+    human: Annotated[str, typer.Option(metavar="ROLE", help="Your role: user, assistant or checker.")] = "assistant",
+    user: Policy = None,
+    assistant: Policy = None,
+    checker: Policy = None,
+    tasks: Annotated[str | None, typer.Option(metavar="SRC", help="As in cmat eval.")] = None,
+    task: Annotated[str | None, typer.Option(help="Which task of a file, by id or number from 0.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides which task is generated.")] = 0,
+    max_revisions: Annotated[int, typer.Option(min=0, help="Revisions that the checker may ask for in a turn.")] = 1,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the task; may be repeated.")
+    ] = None,
+    record: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the episode here.")] = None,
+) -> None:
+    """Play one episode yourself."""
+    from rich.console import Console  # noqa: PLC0415 - the command line starts without its workers
+
+    from cmat_env.agents.prompts import prompts_of  # noqa: PLC0415
+    from cmat_env.log import LOG_NAME, EpisodeWriter  # noqa: PLC0415
+    from cmat_env.policies.human import HumanLeft  # noqa: PLC0415
+    from cmat_env.policies.spec import parse_spec  # noqa: PLC0415
+    from cmat_env.registry import make  # noqa: PLC0415
+    from cmat_env.replay_view import footer  # noqa: PLC0415
+    from cmat_env.rollout import Episode, Rollout  # noqa: PLC0415
+
+    team = _team(human, {"user": user, "assistant": assistant, "checker": checker})
+    made_with: dict[str, Any] = settings_of(settings or (), flags=("roles", "max_revisions", "tasks"))
+    made_with |= {"roles": tuple(team), "max_revisions": max_revisions} | ({} if tasks is None else {"tasks": tasks})
+    policies = {role: parse_spec(policy, role=role) for role, policy in team.items()}
+    rollout = Rollout(
+        functools.partial(make, env, **made_with), policies, prompts=prompts_of("paper"), seed=seed, width=1
+    )
+    console = Console()
+    named = None if task is None else {"task": int(task) if task.isdigit() else task}
+    watch = _Watch(human, console)
+    try:
+        result = rollout.run([Episode(seed, named)], on_step=watch.step)
+    except HumanLeft:
+        console.print("You left; the episode is not finished and not kept.")
+        return
+    finally:
+        rollout.close()
+    for dropped in result.dropped:
+        raise RuntimeError(dropped.error)
+    [episode] = result.finished
+    console.print(footer(episode))
+    if record is not None:
+        with EpisodeWriter(record / LOG_NAME, policies=team, settings=made_with) as log:
+            log.write(episode)
+
+
+class _Watch:
+    """Shows a person what others do out of its sight: an assistant sees it all, a user or checker does not."""
+
+    def __init__(self, human: str, console: Any) -> None:
+        self._human = human
+        self._console = console
+        self._steps: list[Step] = []
+
+    def step(self, _: int, step: Step) -> None:
+        from cmat_env.replay_view import turn  # noqa: PLC0415
+
+        self._steps.append(step)
+        if self._human not in ("assistant", step.role):
+            self._console.print(turn(self._steps, len(self._steps) - 1))
+
+
+def _team(human: str, given: dict[str, str | None]) -> dict[str, str]:
+    """The policies by role: the person's, those that are named, and always an assistant."""
+    if human not in ROLES:
+        raise UnknownNameError(f"no role is called {human!r}; {did_you_mean(human, ROLES)}")
+    if given[human] not in (None, "human"):
+        raise ConfigError(f"--{human} {given[human]} is given, but you play the {human}; choose another --human")
+    team = given | {human: "human"}
+    if not team["assistant"]:
+        raise ConfigError(f"you play the {human}; who is the assistant? name one, such as --assistant gold")
+    return {role: str(team[role] or DEFAULTS[role]) for role in ROLES if team[role]}
