@@ -6,7 +6,6 @@ A codec reads any text in time linear in its length and never runs any of it. Wh
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -132,7 +131,6 @@ UNKNOWN_TOOL = "Invalid function call. Please call a tool instead."
 MAX_CALLS = 32
 TOO_MANY = f"Error: Only the first {MAX_CALLS} tool calls of a turn are executed."
 
-_TOOL_CALL = re.compile(r"<tool_call>")
 _NAMES = MappingProxyType({"execute_sql": "query", "commit_final_answer": "answers"})
 
 
@@ -195,7 +193,7 @@ class ToolCodec:
 
 def _json_parts(text: str) -> list[str]:
     """The parts of a text that are meant to be JSON."""
-    parts = _TOOL_CALL.split(text)
+    parts = text.split("<tool_call>", MAX_CALLS + 1)
     if len(parts) > 1:
         return [part.partition("</tool_call>")[0] for part in parts[1:]]
     block = _between(text, "```json\n", "\n```")
