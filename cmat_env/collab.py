@@ -97,10 +97,12 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
         if render_mode not in (None, "human", "ansi"):
             raise ConfigError(f"render_mode={render_mode!r} is unknown; {did_you_mean(render_mode, ('human', 'ansi'))}")
         if dry_run and not isinstance(task, Forkable):
-            raise ConfigError(f"dry_run=True needs a task with snapshot() and restore(); {_name(task)} lacks them")
+            raise ConfigError(
+                f"dry_run=True needs a task with snapshot() and restore(); {type(task).__name__} lacks them"
+            )
         self.task = task
         self.team = Team(
-            roles=tuple(roles) if not isinstance(roles, str) else roles,  # type: ignore[arg-type]
+            roles=roles,  # type: ignore[arg-type]  # Team makes a tuple of them
             max_revisions=max_revisions,
             rewards=rewards or RewardRule(),
             order=order or TurnOrder(),
@@ -112,7 +114,10 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
         self.metadata = {"name": env_id, "render_modes": ["human", "ansi"], "is_parallelizable": False}
         self.possible_agents = [_AGENT[role] for role in self.team.roles]
         self.agents: list[str] = []
-        self.observation_spaces = {agent: _message_space(max_message) for agent in self.possible_agents}
+        self.observation_spaces = {
+            agent: Dict({"message": AnyText(max_message), "speaker": Discrete(len(SPEAKERS))})
+            for agent in self.possible_agents
+        }
         self.action_spaces = {agent: AnyText(max_message) for agent in self.possible_agents}
         self._episode: Episode | None = None
         self._closed = False
@@ -149,6 +154,16 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
         return self.episode.statement
 
     @property
+    def task_id(self) -> str:
+        """Which task is played, as its own info says."""
+        return self.episode.task_id
+
+    @property
+    def task_type(self) -> str:
+        """The family of the task."""
+        return self.episode.task_type
+
+    @property
     def outcome(self) -> dict[str, Any] | None:
         """Once the episode is over, `success`, `score`, `outcome`, `terminated`, `truncated`; before that None."""
         return self.episode.outcome
@@ -162,6 +177,10 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
     def last_judgement(self) -> Judgement | None:
         """The task's opinion on the proposal that the latest action judged, where it has one."""
         return self.episode.last_judgement
+
+    def role_of(self, agent: str) -> str:
+        """The role that an agent plays: "assistant" for "assistant_0"."""
+        return agent[:-2]
 
     def observation_space(self, agent: str) -> Space[dict[str, Any]]:
         """What `agent` observes: always the same object."""
@@ -250,7 +269,7 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
         if self.render_mode is None:
             gymnasium.logger.warn('render() does nothing: make the environment with render_mode="human" or "ansi"')
             return None
-        text = _drawn(self._episode.transcript if self._episode else ())
+        text = self._episode.drawn() if self._episode else ""
         if self.render_mode == "ansi":
             return text
         print(text, flush=True)
@@ -272,23 +291,9 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
     def _show(self, turns: int) -> None:
         """Print the latest turns as they happen, in mode "human"."""
         if self.render_mode == "human":
-            print(_drawn(list(self.episode.transcript)[-turns:]), flush=True)
+            print(self.episode.drawn(turns), flush=True)
 
     def _forkable(self) -> Forkable:
         if not isinstance(self.task, Forkable):
-            raise ConfigError(f"{_name(self.task)} cannot be forked; give it snapshot() and restore(snapshot)")
+            raise ConfigError(f"{type(self.task).__name__} cannot be forked; give it snapshot() and restore(snapshot)")
         return self.task
-
-
-def _name(task: object) -> str:
-    return type(task).__name__
-
-
-def _message_space(max_message: int) -> Dict:
-    return Dict({"message": AnyText(max_message), "speaker": Discrete(len(SPEAKERS))})
-
-
-def _drawn(turns: Sequence[tuple[str, str]] | Any) -> str:
-    """Turns as text that any terminal can show: lone surrogates become question marks."""
-    text = "\n".join(f"[{speaker}] {message}" for speaker, message in turns)
-    return text.encode("utf-8", "replace").decode("utf-8")

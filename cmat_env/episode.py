@@ -92,6 +92,8 @@ class Episode:
         team: how the roles work together.
         statement: the task's own first observation.
         infos: by role.
+        task_id: which task it is, as the task's own info said at the start.
+        task_type: its family, likewise.
         speaker: the role whose turn it is.
         messages: by role, the latest message to it and who said it.
         turns: by role, the index of its latest turn; -1 before the first.
@@ -110,6 +112,8 @@ class Episode:
     team: Team
     statement: str
     infos: dict[str, dict[str, Any]]
+    task_id: str = ""
+    task_type: str = ""
     speaker: str = ""
     messages: dict[str, tuple[str, str]] = field(default_factory=dict)
     turns: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ROLES, -1))
@@ -128,6 +132,7 @@ class Episode:
     def begin(cls, team: Team, statement: str, info: Mapping[str, Any]) -> Episode:
         """The start: the statement goes to whoever speaks first, and nobody else knows anything yet."""
         episode = cls(team, statement, {role: dict(info) for role in team.roles}, news=[statement])
+        episode.task_id, episode.task_type = str(info.get("task_id", "")), str(info.get("task_type", ""))
         episode.messages = dict.fromkeys(team.roles, ("", "environment"))
         episode.transcript.append(("environment", statement))
         first = episode._next("start")
@@ -155,6 +160,12 @@ class Episode:
         twin.ledger, twin.transcript, twin.news = Ledger(self.ledger.entries), self.transcript.copy(), list(self.news)
         twin.outcome = None if self.outcome is None else dict(self.outcome)
         return twin
+
+    def drawn(self, turns: int = _KEPT_TURNS) -> str:
+        """The latest turns as text that any terminal can show: lone surrogates become question marks."""
+        latest = list(self.transcript)[-turns:]
+        text = "\n".join(f"[{speaker}] {message}" for speaker, message in latest)
+        return text.encode("utf-8", "replace").decode("utf-8")
 
     def _next(self, event: Event) -> str:
         return self.team.next(Moment(event, self.team.roles, self.executed, self.revisions, self.team.max_revisions))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -150,7 +149,7 @@ class RoleEnv(gymnasium.Env[dict[str, Any], str]):
         episode_seed = int(self.np_random.integers(_SEEDS)) if seed is None else seed
         self.env.reset(seed=episode_seed, options=options)
         for role, policy in self.partners.items():
-            dialogue = self.dialogues[role] = Dialogue(role, seed=zlib.crc32(f"{episode_seed}/{role}".encode()))
+            dialogue = self.dialogues[role] = Dialogue(role, seed=episode_seed)
             if role in self.prompts:
                 dialogue.say(Message("system", self.prompts[role]))
             if isinstance(policy, Oracle):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import random
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gymnasium
+import numpy as np
 import pytest
 
 from cmat_env.spaces import AnyText
@@ -65,9 +67,9 @@ class GuessTask(gymnasium.Env[str, str]):
         """The number."""
         return [str(self.secret)]
 
-    def demonstrate(self, rng: random.Random, rejected: str | None) -> str:
+    def demonstrate(self, rng: random.Random | np.random.Generator, rejected: Sequence[str] = ()) -> str:
         """Any number that is still possible."""
-        return str(rng.randint(self.low, self.high))
+        return str(self.low + int(rng.random() * (self.high - self.low + 1)))
 
     def snapshot(self) -> tuple[int, ...]:
         """All there is to know."""
