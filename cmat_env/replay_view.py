@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from rich.box import SIMPLE_HEAD
+from rich.box import ROUNDED
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
@@ -218,7 +218,7 @@ def _code(text: str, language: str) -> RenderableType:
 
 def _table(rows: Sequence[tuple[object, ...]]) -> RenderableType:
     """Rows without names, the first dozen of them."""
-    table = Table(box=SIMPLE_HEAD, show_header=False, pad_edge=False)
+    table = Table(box=ROUNDED, show_header=False, border_style="dim")
     for _ in range(max((len(row) for row in rows), default=0)):
         table.add_column(overflow="fold")
     for row in rows[:_MOST_ROWS]:

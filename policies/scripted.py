@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
 from cmat_env.errors import ConfigError, ContractError
 from cmat_env.types import Dialogue, Generation, Judgement, Task
 
@@ -198,7 +196,7 @@ class DemonstratorPolicy:
         if dialogue.role == "user":
             return Generation(_last(dialogue))
         demonstrate = _extra(_task_of(self._tasks, dialogue, "demonstrator"), "demonstrate", "demonstrator")
-        return Generation(demonstrate(np.random.default_rng(_stream(dialogue, seed)), refused_proposals(dialogue)))
+        return Generation(demonstrate(random.Random(_stream(dialogue, seed)), refused_proposals(dialogue)))
 
 
 def refused_proposals(dialogue: Dialogue) -> list[str]:

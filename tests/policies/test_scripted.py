@@ -40,7 +40,7 @@ class TwoSteps:
         """Two actions."""
         return ["look", "answer"]
 
-    def demonstrate(self, rng: np.random.Generator, rejected: list[str]) -> str:
+    def demonstrate(self, rng: random.Random, rejected: list[str]) -> str:
         """Says what it was told was refused."""
         return f"try after {rejected}"
 
