@@ -19,11 +19,12 @@ from cmat_env.envs.database.backend import Backend, Row
 from cmat_env.envs.database.codec import CODECS, MAX_CALLS, Answer, Codec, FormatName, Malformed, Move, Query
 from cmat_env.envs.database.demonstrate import DONE, Uniform, next_action
 from cmat_env.envs.database.episode import DBSettings, Episode, Snapshot, WriteGrading
-from cmat_env.envs.database.grade import GRADERS, GraderName, same_rows, table_md5
+from cmat_env.envs.database.grade import GRADERS, GraderName, grade_table, table_md5
 from cmat_env.envs.database.judge import judge_result
 from cmat_env.envs.database.source import Generated, open_source
 from cmat_env.envs.database.sqlite import DialectName, SQLiteBackend
 from cmat_env.envs.database.tasks import DBTask
+from cmat_env.errors import ConfigError
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
 
@@ -118,6 +119,7 @@ class DBEnv(gymnasium.Env[str, str]):
 
         Raises:
             UnknownNameError: options["task"] names no task.
+            ConfigError: the reference of a write whose ending is not given otherwise does not run.
         """
         super().reset(seed=seed)
         named = (options or {}).get("task")
@@ -140,7 +142,9 @@ class DBEnv(gymnasium.Env[str, str]):
             return task.gold_rows
         if task.id not in self._gold:
             self.backend.load(task.tables)
-            self.backend.execute(task.reference or "")
+            result = self.backend.execute(task.reference or "")
+            if result.error is not None and task.answer_md5 is None:
+                raise ConfigError(f"task {task.id!r}: its reference fails ({result.error}); give SQL that runs here")
             self._gold[task.id] = tuple(self._rows(task) or ())
         return self._gold[task.id]
 
@@ -213,26 +217,14 @@ class DBEnv(gymnasium.Env[str, str]):
             success = committed and GRADERS[self.settings.grader](given, state.task.answers)
         score = 1.0 if success else 0.0
         info["success"], info["score"], info["outcome"] = success, score, "correct" if success else outcome
-        info["metrics"] = {
-            "rounds": state.rounds,
-            "statements": len(state.executed),
-            "sql_errors": state.sql_errors,
-            "truncations": state.truncations,
-            "timeouts": state.timeouts,
-        }
+        info["metrics"] = state.metrics
         truncated = outcome == "round limit"
         return "\n".join(seen), score, not truncated, truncated, info
 
     def _table_is_right(self, state: Episode) -> tuple[bool, bool]:
         """By the grader's rule, and row by row."""
-        rows = self._rows(state.task)
-        if rows is None:
-            return False, False
-        match = same_rows(rows, state.gold)
-        if self.settings.grader == "strict":
-            return match, match
-        wanted = state.task.answer_md5 or table_md5(state.gold)
-        return table_md5(rows) == wanted, match
+        task = state.task
+        return grade_table(self._rows(task), state.gold, grader=self.settings.grader, md5=task.answer_md5)
 
     def solution(self) -> list[str]:
         """The actions of a right episode: the reference where there is one, then the label or "done"."""

@@ -80,6 +80,17 @@ class Episode:
     truncations: int = 0
     timeouts: int = 0
 
+    @property
+    def metrics(self) -> dict[str, int]:
+        """What is told at the end."""
+        return {
+            "rounds": self.rounds,
+            "statements": len(self.executed),
+            "sql_errors": self.sql_errors,
+            "truncations": self.truncations,
+            "timeouts": self.timeouts,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:

@@ -17,6 +17,7 @@ from cmat_env.envs.database import DBEnv, DBTask, Table
 from cmat_env.envs.database.codec import BAD_CALL, NO_CALL, UNKNOWN_TOOL
 from cmat_env.envs.database.generate import SPLITS
 from cmat_env.errors import ConfigError, TaskFileError, UnknownNameError
+from cmat_env.testing import check_task
 from cmat_env.types import Judgement, Task
 
 ROWS = (("rome", 5), ("oslo", 7), ("lima", 7))
@@ -378,6 +379,13 @@ def test_a_wrong_setting_is_told(arguments: dict[str, Any], error: type[Exceptio
         DBEnv(**arguments)
 
 
+def test_a_write_whose_reference_fails_is_told() -> None:
+    """Nobody could be graded against an ending that cannot be worked out."""
+    task = DBTask("1", "UPDATE", "", "", READ.tables, write=True, reference="UPDATE nowhere SET n = 1")
+    with pytest.raises(ConfigError, match="its reference fails"):
+        DBEnv([task], dialect="sqlite").reset(seed=0)
+
+
 @pytest.mark.parametrize("named", ["red", 3, -1, True, 1.5])
 def test_an_unknown_task_is_told(named: object) -> None:
     """options["task"] must name a task of the list."""
@@ -406,3 +414,18 @@ def test_the_order_of_calls_is_kept() -> None:
 def test_gymnasium_accepts_it(level: int, action_format: str) -> None:
     """Gymnasium's own check passes."""
     check_env(DBEnv("generated:train", level=level, action_format=action_format), skip_render_check=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"level": 2, "max_rounds": 4},
+        {"action_format": "tools"},
+        {"tasks": [READ, KNOWN, WRITE], "dialect": "sqlite"},
+    ],
+    ids=["level 1", "level 2", "tools", "listed"],
+)
+def test_our_own_check_accepts_it(settings: dict[str, Any]) -> None:
+    """Spaces, determinism, isolation, forks, junk and closing hold as for every task."""
+    check_task(lambda: DBEnv(**settings))

@@ -108,7 +108,9 @@ def test_every_task_of_a_held_out_split_has_pairs_that_training_lacks(split: Spl
 @pytest.mark.parametrize("level", LEVELS)
 def test_dev_and_heldout_share_no_new_pair(level: int) -> None:
     """Settings chosen on dev have met nothing of what is new in heldout, nor the other way round."""
-    for split, other in (("dev", "heldout"), ("heldout", "dev"), ("train", "dev"), ("train", "heldout")):
+    both: tuple[tuple[Split, Split], ...]
+    both = (("dev", "heldout"), ("heldout", "dev"), ("train", "dev"), ("train", "heldout"))
+    for split, other in both:
         pairs = set().union(*(table_columns(task) | column_values(task) for task in tasks(split, level)))
         assert set() == {pair for pair in pairs if is_new(other, *pair)}
 
