@@ -24,12 +24,12 @@ class HumanPolicy:
 
     Args:
         console: where to print; standard output by default.
-        read_line: gives one line without its end, and raises EOFError at the end of the input.
+        read_line: gives one line without its end, or raises EOFError at the end of the input; `input` by default.
     """
 
-    def __init__(self, *, console: Console | None = None, read_line: Callable[[], str] = input) -> None:
+    def __init__(self, *, console: Console | None = None, read_line: Callable[[], str] | None = None) -> None:
         self.console = console or Console()
-        self.read_line = read_line
+        self.read_line = read_line or input
         self._shown: WeakKeyDictionary[Dialogue, int] = WeakKeyDictionary()
 
     def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:

@@ -12,7 +12,9 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
+from typing import Annotated
 
 import typer
 
@@ -24,13 +26,36 @@ FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 
 app = typer.Typer(
     name="cmat",
-    help="Train teams of language-model agents by environment feedback.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Add --debug (or set CMAT_DEBUG=1) to see where an error came from.",
 )
+
+
+def _show_version(*, wanted: bool) -> None:
+    if wanted:
+        print(version("cmat-env"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=lambda wanted: _show_version(wanted=wanted),
+            is_eager=True,
+            help="Show the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Train teams of language-model agents by environment feedback."""
+
+
 app.command("list")(info.list_command)
 app.command("eval")(evaluate.eval_command)
 app.command("play")(play.play_command)
@@ -50,17 +75,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a sign that the terminal lacks must not end a run
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # module:attribute also names the user's own files
     try:
         status = typer.main.get_command(app).main(args=given, prog_name="cmat", standalone_mode=False)
-        return status if isinstance(status, int) else 0
     except (KeyboardInterrupt, typer.Abort):
-        _say("stopped")
-        return INTERRUPTED
+        status = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; nothing is left to flush to
         return 0
     except Exception as error:  # the outermost boundary: what went wrong becomes a line and a status
         return _report(error, debug=debug)
+    if status == INTERRUPTED:  # newer typers turn Ctrl-C into this status themselves
+        _say("stopped")
+    return status if isinstance(status, int) else 0
 
 
 def _report(error: Exception, *, debug: bool) -> int:
@@ -69,7 +97,8 @@ def _report(error: Exception, *, debug: bool) -> int:
         traceback.print_exception(error)
     usage = getattr(error, "format_message", None)  # of typer's own errors, whichever click it stands on
     if usage is not None:
-        _say(f"error: {usage()}" if usage() else "error: see cmat --help")
+        if usage():  # empty where typer has just shown the help
+            _say(f"error: {usage()}")
         return MISTAKE
     if isinstance(error, CmatError):
         _say(f"error: {error}")
