@@ -3,8 +3,8 @@
 `PAPER` follows what can be read of CMAT (arXiv:2404.01663, framework figure and README caption): the user states the
 task and assigns the roles, the assistant acts, the checker verifies an action before it is executed. The authors
 published no prompts; **the wording is ours**. The task's own instructions stand where `{instructions}` is written; for
-AgentBench's tasks they are AgentBench's wording, quoted in the task. `NONE` says nothing, for models too small to read
-a prompt: what a role is then follows from its weights.
+AgentBench's tasks they are AgentBench's wording, quoted in the task. `NAMES` gives a role no more than its name, for
+models too small to read a prompt, and `NONE` not even that.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ PAPER: Mapping[str, str] = {
         "`Verdict: revise. ` and a short reason that tells the assistant what to change."
     ),
 }
+NAMES: Mapping[str, str] = {"user": "user", "assistant": "assistant", "checker": "checker"}
 NONE: Mapping[str, str] = {}
-STYLES: Mapping[str, Mapping[str, str]] = {"paper": PAPER, "none": NONE}
+STYLES: Mapping[str, Mapping[str, str]] = {"paper": PAPER, "names": NAMES, "none": NONE}
 
 
 def prompts_of(style: str) -> Mapping[str, str]:

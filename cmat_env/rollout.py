@@ -137,7 +137,9 @@ class Rollout:
         self._idle: list[CollabEnv] = [make_env()]
         missing = [role for role in self._idle[0].roles if role not in self.policies]
         if missing:
-            raise ConfigError(f"no policy for role {missing[0]!r}; give one for each of {', '.join(self._idle[0].roles)}")
+            raise ConfigError(
+                f"no policy for role {missing[0]!r}; give one for each of {', '.join(self._idle[0].roles)}"
+            )
         self._agents = {
             role: Agent(role, (prompts or {}).get(role, ""), (memory or {}).get(role) or ShortTermMemory())
             for role in self._idle[0].roles
@@ -174,7 +176,7 @@ class Rollout:
                     trajectory = self._ended(run)
                 except CmatError:
                     raise
-                except Exception as error:  # noqa: BLE001 - a task may fail in any way; it costs its own episode only
+                except Exception as error:
                     drop(run, error)
                     continue
                 if on_step:
@@ -209,14 +211,16 @@ class Rollout:
                 run.info = dict(env.infos[env.agent_selection])
                 instructions = str(getattr(env.task, "instructions", "") or "")
                 for role, agent in self._agents.items():
-                    dialogue = agent.begin(seed=episode.seed + episode.sample * _SAMPLES_APART, instructions=instructions)
+                    dialogue = agent.begin(
+                        seed=episode.seed + episode.sample * _SAMPLES_APART, instructions=instructions
+                    )
                     run.dialogues[role] = [dialogue]
                     policy = self.policies[role]
                     if isinstance(policy, Oracle):
                         policy.begin(dialogue, env.task)
             except CmatError:
                 raise
-            except Exception as error:  # noqa: BLE001 - see run
+            except Exception as error:
                 drop(run, error)
                 continue
             started.append(run)
@@ -238,7 +242,9 @@ class Rollout:
             policy = self.policies[group[0][1].role]
             replies = policy.generate([dialogue for _, dialogue in group], seed=self.seed)
             if len(replies) != len(group):
-                raise ConfigError(f"{type(policy).__name__}.generate gave {len(replies)} replies to {len(group)} dialogues")
+                raise ConfigError(
+                    f"{type(policy).__name__}.generate gave {len(replies)} replies to {len(group)} dialogues"
+                )
             for (run, dialogue), generation in zip(group, replies, strict=True):
                 dialogue.reply(generation)
                 yield run, generation
@@ -319,7 +325,5 @@ def _close_quietly(env: CollabEnv) -> None:
     """A crashed task may also fail to close; its episode is dropped either way."""
     try:
         env.close()
-    except Exception:  # noqa: BLE001
+    except Exception:
         return
-
-

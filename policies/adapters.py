@@ -125,13 +125,14 @@ class RoleModels:
         model = self._copies.get(role, self.base).requires_grad_(True)
         return list(model.parameters())
 
-    def weights_of(self, role: str, linear: nn.Module) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The effective weight and bias of a linear module, the role's LoRA merged in."""
+    @staticmethod
+    def weights_of(role: str, linear: nn.Module) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The effective weight and bias of a linear module, the role's LoRA merged in if it has one."""
         inner = getattr(linear, "base_layer", linear)
-        weight, bias = inner.weight.detach(), None if inner.bias is None else inner.bias.detach()
-        if self.settings.kind == "lora" and role in getattr(linear, "lora_A", {}):
-            weight = weight + linear.get_delta_weight(role).detach()
-        return weight, bias
+        weight = inner.weight
+        if role in getattr(linear, "lora_A", {}):
+            weight = weight + linear.get_delta_weight(role)
+        return weight, inner.bias
 
     def state_dict(self) -> dict[str, dict[str, torch.Tensor]]:
         """By role, everything that tuning may change, its value head too."""

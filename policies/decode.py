@@ -111,7 +111,7 @@ class Decoder:
         self.store = store
 
     @torch.inference_mode()
-    def reply(  # noqa: PLR0914 - the decoding loop is one thought
+    def reply(
         self,
         chunks: Sequence[Sequence[int]],
         lines: Sequence[int],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Sequence
-
 from pathlib import Path
 
 import torch
@@ -173,7 +172,8 @@ class HFPolicy:
                 device=model.device,
             )
             if llama.supports(model):
-                forward = llama.make_forward(model, lambda linear: self.weights.weights_of(role, linear))
+                with torch.no_grad():
+                    forward = self._llama(model, role).cached
             else:
                 forward = modules.make_forward(lambda: self.weights.model(role))
             self._decoders[role] = Decoder(forward, lambda hidden: _logits(model, hidden), store)
@@ -184,7 +184,7 @@ class HFPolicy:
     def evaluate(self, batch: TokenBatch, role: str) -> Evaluation:
         """See `TokenPolicy.evaluate`: under the same processed distribution that replies are sampled from."""
         model = self.weights.model(role)
-        hidden = _hidden(model, batch)
+        hidden = self._hidden(model, batch, role)
         logprobs, entropy = self._score(model, hidden, batch)
         head = self.weights.value_heads[role]
         return Evaluation(logprobs, head(_before_actions(hidden, batch)), entropy, head(_row_ends(hidden, batch)))
@@ -194,7 +194,26 @@ class HFPolicy:
         """See `TokenPolicy.reference_logprobs`."""
         del role  # one frozen base serves every role
         with self.weights.reference() as model:
-            return self._score(model, _hidden(model, batch), batch)[0]
+            return self._score(model, self._hidden(model, batch, None), batch)[0]
+
+    def _hidden(self, model: PreTrainedModel, batch: TokenBatch, role: str | None) -> torch.Tensor:
+        """(B, T, width) final hidden states; a token sees the earlier tokens of its own row only."""
+        mask = None
+        if batch.packed:
+            mask = (batch.segments.unsqueeze(-1) == batch.segments.unsqueeze(-2)).tril().unsqueeze(1)
+        if llama.supports(model):
+            return self._llama(model, role).whole(batch.token_ids, batch.positions, mask)
+        hidden: torch.Tensor = model.base_model(
+            input_ids=batch.token_ids,
+            position_ids=batch.positions,
+            attention_mask=None if mask is None else modules.additive(mask, model.dtype),
+            use_cache=False,
+        ).last_hidden_state
+        return hidden
+
+    def _llama(self, model: PreTrainedModel, role: str | None) -> llama.LlamaForward:
+        """The fast forward pass with a role's adapter, or with none."""
+        return llama.LlamaForward(model, lambda linear: self.weights.weights_of(role or "", linear))
 
     def _score(
         self, model: PreTrainedModel, hidden: torch.Tensor, batch: TokenBatch
@@ -221,18 +240,6 @@ def _logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
     return torch.tanh(logits / cap) * cap if cap else logits
 
 
-def _hidden(model: PreTrainedModel, batch: TokenBatch) -> torch.Tensor:
-    """(B, T, width) final hidden states; a token sees the earlier tokens of its own row only."""
-    mask = None
-    if batch.packed:
-        same = batch.segments.unsqueeze(-1) == batch.segments.unsqueeze(-2)
-        mask = modules.additive(same.tril().unsqueeze(1), model.dtype)
-    hidden: torch.Tensor = model.base_model(
-        input_ids=batch.token_ids, position_ids=batch.positions, attention_mask=mask, use_cache=False
-    ).last_hidden_state
-    return hidden
-
-
 def _before_actions(hidden: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
     """(N, width) hidden state that each action token was sampled from: the one of the token before it."""
     return hidden[:, :-1][batch.action_mask[:, 1:]]
@@ -242,5 +249,3 @@ def _row_ends(hidden: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
     """(R, width) hidden state of the last token of each row."""
     following = functional.pad(batch.segments[:, 1:], (0, 1), value=-1)
     return hidden[(batch.segments >= 0) & (batch.segments != following)]
-
-

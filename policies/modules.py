@@ -42,7 +42,9 @@ class _BlockCache(Cache):
         return self._slots, 0
 
 
-def make_forward(activate: Callable[[], PreTrainedModel]) -> Callable[[torch.Tensor, torch.Tensor, KVBlock], torch.Tensor]:
+def make_forward(
+    activate: Callable[[], PreTrainedModel],
+) -> Callable[[torch.Tensor, torch.Tensor, KVBlock], torch.Tensor]:
     """The forward pass (ids, positions, block) -> hidden states of a model.
 
     Args:

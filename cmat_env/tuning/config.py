@@ -53,7 +53,7 @@ class TeamSettings:
     dry_run: bool = True
     verdict: float = 1.0
     team: float = 0.7
-    prompts: str = "none"
+    prompts: str = "names"
     memory: int = 0
 
     def __post_init__(self) -> None:
@@ -61,7 +61,9 @@ class TeamSettings:
             if role not in self.roles:
                 raise ConfigError(f"learner {role!r} is not on the team; {did_you_mean(role, self.roles)}")
         if "user" in self.learners:
-            raise ConfigError("the user states the task verbatim and has nothing to learn yet; leave it out of learners")
+            raise ConfigError(
+                "the user states the task verbatim and has nothing to learn yet; leave it out of learners"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +230,7 @@ def _build(kind: type, data: object, source: str, path: str) -> Any:
     return kind(**made)
 
 
-def _convert(kind: Any, value: object, source: str, name: str) -> Any:  # noqa: PLR0911 - one line a kind
+def _convert(kind: Any, value: object, source: str, name: str) -> Any:
     """A value as the kind its field is declared with."""
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _build(kind, value, source, name)

@@ -27,7 +27,7 @@ def clipped_policy_loss(
 
 
 def weighted_imitation_loss(logprobs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Log-likelihood of the tokens, weighted: with weight 1 for successful episodes and 0 for others, imitation of them.
+    """Log-likelihood of the tokens, weighted; weight 1 for successful episodes and 0 for others imitates them.
 
     The mean is over all tokens, failed episodes included, so that the step grows with the success rate.
 

@@ -108,9 +108,7 @@ def _add_row(rows: list[Row], dialogue: Dialogue, episode: int, start: int) -> N
 
 def _token_rewards(trajectory: Trajectory, role: str, turns: Sequence[int]) -> list[float]:
     rewards = [0.0] * len(turns)
-    spoken = [
-        bool(step.generation.token_ids) for step in trajectory.steps if step.role == role
-    ]
+    spoken = [bool(step.generation.token_ids) for step in trajectory.steps if step.role == role]
     for payment in trajectory.payments:
         if payment.role != role or payment.turn < 0:
             continue
@@ -137,16 +135,18 @@ def _pad(lists: Sequence[Sequence[float]], width: int) -> torch.Tensor:
 
 
 def pack(rows: Sequence[Row], *, width: int, device: torch.device | str = "cpu") -> tuple[TokenBatch, list[int]]:
-    """Lay rows side by side into lines of at most `width` tokens (longer rows get a line of their own).
+    """Lay rows side by side into lines of `width` tokens, or of the longest row where that is longer.
 
     First fit, longest first: padding is what does not fit.
 
     Returns:
-        the batch, and the order of the rows in it: the batch's action tokens are those of rows[order[0]], rows[order[1]],
-        ..., one after the other.
+        the batch, and the order of the rows in it: the batch's action tokens are those of rows[order[0]],
+        rows[order[1]], ..., one after the other.
     """
     lines: list[list[int]] = []
     lengths: list[int] = []
+    if width:
+        width = max(width, *(len(row.token_ids) for row in rows))
     for index in sorted(range(len(rows)), key=lambda i: -len(rows[i].token_ids)):
         size = len(rows[index].token_ids)
         place = next((line for line, used in enumerate(lengths) if used + size <= width), None)

@@ -1,9 +1,9 @@
 """A training run: warm start, evaluation, tuning from the environment's reward, evaluation, and everything on disk.
 
-    FOLDER/config.toml      every setting, the defaults too
-    FOLDER/warm_start/      the model before tuning            FOLDER/final/    and after, each role's weights beside
-    FOLDER/checkpoints/     to resume from                     FOLDER/episodes.jsonl   evaluation episodes
-    FOLDER/metrics.jsonl    one line an iteration              FOLDER/report.json, curve.png
+FOLDER/config.toml      every setting, the defaults too
+FOLDER/warm_start/      the model before tuning            FOLDER/final/    and after, each role's weights beside
+FOLDER/checkpoints/     to resume from                     FOLDER/episodes.jsonl   evaluation episodes
+FOLDER/metrics.jsonl    one line an iteration              FOLDER/report.json, curve.png
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The update: trajectories in, new weights of each role and statistics out.
 
-    role_batch -> one pass for values, one for reference log-probabilities -> credit -> minibatches -> optimiser step
+role_batch -> one pass for values, one for reference log-probabilities -> credit -> minibatches -> optimiser step
 """
 
 from __future__ import annotations
@@ -96,7 +96,6 @@ class Tuner:
     # -- credit --------------------------------------------------------------------------------------------------
 
     def _credit(self, batch: RoleBatch, role: str) -> tuple[Credit, dict[str, float]]:
-        values, last_values = self._values(batch, role)
         reference = self._reference(batch, role)
         difference = (batch.logprobs - reference) * batch.mask
         tokens = float(batch.mask.sum())
@@ -112,26 +111,19 @@ class Tuner:
             "kl_per_sequence": float(difference.sum()) / max(episodes, 1.0),
             "kl_beta": self.kl[role].beta,
         }
-        return self._estimate(batch, role, values, last_values, difference, reference), measured
+        return self._estimate(batch, role, reference), measured
 
-    def _estimate(
-        self,
-        batch: RoleBatch,
-        role: str,
-        values: torch.Tensor,
-        last_values: torch.Tensor,
-        difference: torch.Tensor,
-        reference: torch.Tensor,
-    ) -> Credit:
+    def _estimate(self, batch: RoleBatch, role: str, reference: torch.Tensor) -> Credit:
         """Advantages by the chosen algorithm."""
         settings, mask = self.settings, batch.mask
+        nothing = torch.zeros_like(batch.rewards)
         if settings.algorithm == "filtered_bc":
-            weights = batch.success.unsqueeze(-1) * mask
-            return Credit(weights, torch.zeros_like(values), torch.zeros_like(mask), reference)
+            return Credit(batch.success.unsqueeze(-1) * mask, nothing, torch.zeros_like(mask), reference)
         if settings.algorithm == "grpo":
             outcome = group_advantages((batch.rewards * mask).sum(-1), batch.groups)
-            return Credit(outcome.unsqueeze(-1) * mask, torch.zeros_like(values), torch.zeros_like(mask), reference)
-        rewards = batch.rewards - self.kl[role].beta * difference
+            return Credit(outcome.unsqueeze(-1) * mask, nothing, torch.zeros_like(mask), reference)
+        values, last_values = self._values(batch, role)
+        rewards = batch.rewards - self.kl[role].beta * (batch.logprobs - reference) * mask
         common = {"rewards": rewards, "values": values, "mask": mask, "gamma": settings.gamma, "lam": settings.lam}
         bootstrap = last_values * batch.truncated
         if settings.credit == "turn":
@@ -150,10 +142,8 @@ class Tuner:
         return [row for row in batch.rows if alive[row.episode]]
 
     def _values(self, batch: RoleBatch, role: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """(E, A) values and (E,) values after the last token; zeros where the algorithm has no use for them."""
+        """(E, A) values before each token, and (E,) after the last one."""
         values, last = torch.zeros_like(batch.rewards), torch.zeros(len(batch.mask))
-        if self.settings.algorithm != "ppo":
-            return values, last
         with torch.no_grad():
             for tokens, order in self._passes(batch):
                 evaluation = self.policy.evaluate(tokens, role)
@@ -189,11 +179,11 @@ class Tuner:
         if settings.algorithm == "filtered_bc":
             policy_loss = losses.weighted_imitation_loss(evaluation.logprobs, advantages)
         else:
-            policy_loss, clipped = losses.clipped_policy_loss(
-                evaluation.logprobs, old, advantages, clip=settings.clip
-            )
+            policy_loss, clipped = losses.clipped_policy_loss(evaluation.logprobs, old, advantages, clip=settings.clip)
             statistics["clip_fraction"] = float(clipped)
-        loss = policy_loss - settings.entropy_bonus * evaluation.entropy.mean()
+        loss = policy_loss
+        if settings.entropy_bonus:
+            loss = loss - settings.entropy_bonus * evaluation.entropy.mean()
         if settings.algorithm == "ppo":
             returns = gather(credit.returns, rows, order).to(self._device)
             learns = gather(credit.value_mask, rows, order).to(self._device)

@@ -101,4 +101,3 @@ def warm_start(
     encoded = [policy.tokenize(dialogue) for dialogue in dialogues]
     loss = sft.fit(policy, encoded, settings.warm_start.sft, seed=settings.seed, on_step=on_step)
     return policy, loss
-
