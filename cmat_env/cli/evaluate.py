@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cmat_env.cli.options import settings_of, team_of
+from cmat_env.cli.options import rules_of, settings_of, team_of
 from cmat_env.cli.progress import Advance, progress
 from cmat_env.errors import ConfigError
 from cmat_env.terminal import printable
@@ -54,11 +54,13 @@ def eval_command(
     greedy: Annotated[
         bool, typer.Option("--greedy/--sampled", help="Models take the likeliest token, or sample.")
     ] = True,
-    max_revisions: Annotated[int, typer.Option(min=0, help="Revisions that the checker may ask for in a turn.")] = 1,
-    dry_run: Annotated[bool, typer.Option(help="Show the checker what a proposal would give.")] = False,
-    prompts: Annotated[
-        str, typer.Option(help="System prompts: paper, or none for models that know their role.")
-    ] = "paper",
+    max_revisions: Annotated[
+        int | None, typer.Option(min=0, help="Revisions that the checker may ask for in a turn.")
+    ] = None,
+    dry_run: Annotated[
+        bool | None, typer.Option("--dry-run/--no-dry-run", help="Show the checker what a proposal would give.")
+    ] = None,
+    prompts: Annotated[str | None, typer.Option(metavar="STYLE", help="System prompts: paper, names or none.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the task; may be repeated.")
     ] = None,
@@ -67,7 +69,11 @@ def eval_command(
         str | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON; - = standard output.")
     ] = None,
 ) -> None:
-    """Play episodes and report success with its 95 % interval, by task type."""
+    """Play episodes and report success with its 95 % interval, by task type.
+
+    A model that cmat trained plays by the rules of its run (prompts, revisions, dry run) unless you say otherwise;
+    everybody else plays with the paper's prompts, one revision and no dry run.
+    """
     from cmat_env.agents.prompts import prompts_of  # noqa: PLC0415 - the command line starts without its workers
     from cmat_env.evaluate import evaluate, plan_of  # noqa: PLC0415
     from cmat_env.registry import make  # noqa: PLC0415
@@ -77,7 +83,8 @@ def eval_command(
     if human and workers > 1:
         raise ConfigError("a human can only play with --workers 1")
     made_with: dict[str, Any] = settings_of(settings or (), flags=("roles", "max_revisions", "dry_run", "tasks"))
-    made_with |= {"roles": tuple(team), "max_revisions": max_revisions, "dry_run": dry_run}
+    rules = rules_of(team).but(max_revisions=max_revisions, dry_run=dry_run, prompts=prompts)
+    made_with |= {"roles": tuple(team), "max_revisions": rules.max_revisions, "dry_run": rules.dry_run}
     made_with |= {} if tasks is None else {"tasks": tasks}
     make_env = functools.partial(make, env, **made_with)
     _check_writable(json_file, record)
@@ -88,7 +95,7 @@ def eval_command(
             team,
             episodes=plan,
             seed=seed,
-            prompts=prompts_of(prompts),
+            prompts=prompts_of(rules.prompts),
             width=1 if human else width,
             greedy=greedy,
             workers=workers,

@@ -1,9 +1,12 @@
-"""What several commands take: a team of policies, and task settings as key=value."""
+"""What several commands take: a team of policies, its rules, and task settings as key=value."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
@@ -33,6 +36,50 @@ def team_of(roles: str | None, given: dict[str, str | None]) -> dict[str, str]:
     if not given.get("assistant"):
         raise ConfigError("who is the assistant? name its policy, such as --assistant gold or --assistant hf:PATH")
     return {role: given.get(role) or DEFAULTS[role] for role in ROLES if role in named}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a team plays together; the defaults are those of an untrained one.
+
+    Attributes:
+        prompts: style of the system prompts.
+        max_revisions: how often the checker may ask for a revision in a turn.
+        dry_run: is the checker shown what a proposal would give?
+    """
+
+    prompts: str = "paper"
+    max_revisions: int = 1
+    dry_run: bool = False
+
+    def but(self, **flags: Any) -> Rules:
+        """These rules, but for what the user asked for; None = not asked."""
+        return replace(self, **{name: value for name, value in flags.items() if value is not None})
+
+
+def rules_of(team: Mapping[str, str]) -> Rules:
+    """The rules that a trained model learned under, from its run's `config.toml`; the defaults for other policies.
+
+    Raises:
+        ConfigError: the run's configuration cannot be read.
+    """
+    for spec in team.values():
+        if not spec.startswith("hf:"):
+            continue
+        argument = spec.removeprefix("hf:")
+        model = Path(argument.rpartition("@")[0] or argument)
+        for file in (model / "config.toml", model.parent / "config.toml"):
+            if file.is_file():
+                return _rules_in(file)
+    return Rules()
+
+
+def _rules_in(file: Path) -> Rules:
+    try:
+        team = tomllib.loads(file.read_text(encoding="utf-8")).get("team", {})
+        return replace(Rules(), **{field.name: team[field.name] for field in fields(Rules) if field.name in team})
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ConfigError(f"{file} is not the configuration of a run: {error}") from error
 
 
 def settings_of(assignments: Iterable[str], *, flags: Iterable[str] = ()) -> dict[str, Any]:

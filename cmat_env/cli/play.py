@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cmat_env.cli.options import DEFAULTS, ROLES, settings_of
+from cmat_env.cli.options import DEFAULTS, ROLES, rules_of, settings_of
 from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ def play_command(
     tasks: Annotated[str | None, typer.Option(metavar="SRC", help="As in cmat eval.")] = None,
     task: Annotated[str | None, typer.Option(help="Which task of a file, by id or number from 0.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides which task is generated.")] = 0,
-    max_revisions: Annotated[int, typer.Option(min=0, help="Revisions that the checker may ask for in a turn.")] = 1,
+    max_revisions: Annotated[
+        int | None, typer.Option(min=0, help="Revisions that the checker may ask for in a turn.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the task; may be repeated.")
     ] = None,
@@ -45,11 +47,13 @@ def play_command(
     from cmat_env.rollout import Episode, Rollout  # noqa: PLC0415
 
     team = _team(human, {"user": user, "assistant": assistant, "checker": checker})
-    made_with: dict[str, Any] = settings_of(settings or (), flags=("roles", "max_revisions", "tasks"))
-    made_with |= {"roles": tuple(team), "max_revisions": max_revisions} | ({} if tasks is None else {"tasks": tasks})
+    rules = rules_of(team).but(max_revisions=max_revisions)
+    made_with: dict[str, Any] = settings_of(settings or (), flags=("roles", "max_revisions", "dry_run", "tasks"))
+    made_with |= {"roles": tuple(team), "max_revisions": rules.max_revisions, "dry_run": rules.dry_run}
+    made_with |= {} if tasks is None else {"tasks": tasks}
     policies = {role: parse_spec(policy, role=role) for role, policy in team.items()}
     rollout = Rollout(
-        functools.partial(make, env, **made_with), policies, prompts=prompts_of("paper"), seed=seed, width=1
+        functools.partial(make, env, **made_with), policies, prompts=prompts_of(rules.prompts), seed=seed, width=1
     )
     console = Console()
     named = None if task is None else {"task": int(task) if task.isdigit() else task}
