@@ -66,20 +66,24 @@ class Guard:
     Attributes:
         deadline: on the monotonic clock, in seconds; a statement running after it is interrupted.
         trusted: True = our own statement: everything may be compiled.
+        altering: True = the statement is an ALTER TABLE, which calls printf() itself; an expression that it could be
+            made to evaluate needs a pragma, and is refused.
     """
 
-    __slots__ = ("deadline", "trusted")
+    __slots__ = ("altering", "deadline", "trusted")
 
     def __init__(self) -> None:
         self.deadline = float("inf")
         self.trusted = True
+        self.altering = False
 
     def authorize(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
         """SQLite's authorizer callback."""
         if self.trusted or action in _ALLOWED_ACTIONS:
             return sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_FUNCTION:
-            denied = (second or "").lower() in _DENIED_FUNCTIONS
+            name = (second or "").lower()
+            denied = name in _DENIED_FUNCTIONS and not (self.altering and name == "printf")
         elif action == sqlite3.SQLITE_PRAGMA:
             denied = (first or "").lower() not in _READ_ONLY_PRAGMAS
         else:

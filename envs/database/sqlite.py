@@ -15,7 +15,7 @@ from cmat_env.envs.database.backend import Limits, Result, Row, Table
 from cmat_env.envs.database.guards import limit_pages, open_guarded
 from cmat_env.envs.database.images import anonymous, image, quote, renewed
 from cmat_env.envs.database.replayable import Numbers, install
-from cmat_env.envs.database.statements import Dialect, Verbatim
+from cmat_env.envs.database.statements import Dialect, Verbatim, leading_word
 from cmat_env.errors import CmatError, ConfigError
 
 DialectName = Literal["sqlite", "mysql"]
@@ -117,6 +117,7 @@ class SQLiteBackend:
 
     def _run(self, sql: str) -> Result:
         self._guard.deadline = time.monotonic() + self.limits.seconds
+        self._guard.altering = leading_word(sql) == "ALTER"
         try:
             cursor = self._connection.execute(sql)
             try:
@@ -130,6 +131,8 @@ class SQLiteBackend:
         except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
             # OverflowError and ValueError are what Python's binding raises for some texts and numbers.
             return Result(error=str(error), timed_out=str(error) == "interrupted")
+        finally:
+            self._guard.deadline = float("inf")
 
     def __getstate__(self) -> dict[str, Any]:
         content = None if self._closed else self.snapshot()

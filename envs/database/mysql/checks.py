@@ -1,0 +1,104 @@
+"""Refuses statements that sqlglot reads and SQLite would run, but MySQL does not accept."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from cmat_env.envs.database.mysql.errors import MySQLError, syntax_error
+from cmat_env.envs.database.mysql.functions.aggregates import NAMES as AGGREGATES
+from cmat_env.envs.database.mysql.rewrite import _CLOCK
+from cmat_env.envs.database.mysql.words import RESERVED
+
+_FOREIGN = (exp.ILike, exp.Qualify, exp.Glob, exp.SimilarTo, exp.TableSample, exp.Fetch, exp.RegexpILike, exp.Lateral)
+
+
+def check(tree: exp.Expr, sql: str) -> None:
+    """Raise the error that MySQL would give for the form of a statement."""
+    for node in tree.walk():
+        if isinstance(node, exp.Identifier):
+            _check_identifier(node, sql)
+        elif isinstance(node, _FOREIGN):
+            raise _near(sql, node.key)
+        elif isinstance(node, exp.Join) and (node.side == "FULL" or node.kind in ("SEMI", "ANTI")):
+            raise _near(sql, node.side or node.kind)
+        elif isinstance(node, (exp.Limit, exp.Offset)):
+            _check_count(node, sql)
+        elif isinstance(node, exp.Where):
+            _check_condition(node)
+        elif isinstance(node, exp.In):
+            _check_in(node)
+        elif isinstance(node, exp.Subquery):
+            _check_derived(node)
+    if isinstance(tree, (exp.Update, exp.Delete)):
+        _check_target(tree)
+
+
+def _near(sql: str, word: str) -> MySQLError:
+    return syntax_error(sql, max(0, sql.lower().find(word.lower())))
+
+
+def _check_identifier(node: exp.Identifier, sql: str) -> None:
+    """An unquoted reserved word; after a dot any word may stand."""
+    if node.quoted or node.name.upper() not in RESERVED:
+        return
+    parent = node.parent
+    word = node.name.upper()
+    if isinstance(parent, exp.Column):
+        qualified = parent.args.get("table") is not None and parent.this is node
+        if qualified or word in _CLOCK or word == "DEFAULT" or _is_unit(parent):
+            return
+    if isinstance(parent, exp.Table) and word == "DUAL":
+        return
+    if isinstance(parent, (exp.Column, exp.Table, exp.Alias, exp.TableAlias, exp.Schema, exp.ColumnDef, exp.CTE)):
+        start = node.meta.get("start")
+        raise syntax_error(sql, start) if isinstance(start, int) else _near(sql, node.name)
+
+
+def _is_unit(column: exp.Column) -> bool:
+    return isinstance(column.parent, exp.Anonymous) and str(column.parent.this).upper().startswith("TIMESTAMP")
+
+
+def _check_count(node: exp.Limit | exp.Offset, sql: str) -> None:
+    count = node.expression
+    if not isinstance(count, exp.Literal) or count.is_string or not count.name.isdigit():
+        raise _near(sql, "limit")
+
+
+def _check_condition(node: exp.Where) -> None:
+    for each in node.find_all(exp.Anonymous, exp.GroupConcat):
+        name = "GROUP_CONCAT" if isinstance(each, exp.GroupConcat) else str(each.this).upper()
+        if name in AGGREGATES and each.find_ancestor(exp.Select, exp.Where) is node:
+            raise MySQLError(1111, "Invalid use of group function")
+
+
+def _check_in(node: exp.In) -> None:
+    query = node.args.get("query")
+    if query is not None and query.this.args.get("limit") is not None:
+        raise MySQLError(1235, "This version of MySQL doesn't yet support 'LIMIT & IN/ALL/ANY/SOME subquery'")
+    if query is not None and not isinstance(node.this, exp.Tuple) and len(query.selects) > 1:
+        raise MySQLError(1241, "Operand should contain 1 column(s)")
+
+
+def _check_derived(node: exp.Subquery) -> None:
+    if isinstance(node.parent, (exp.From, exp.Join)) and not node.alias and isinstance(node.this, exp.Query):
+        raise MySQLError(1248, "Every derived table must have its own alias")
+
+
+def _check_target(tree: exp.Update | exp.Delete) -> None:
+    """A statement may not read the table that it changes, but for inside a derived table."""
+    target = tree.this.name if isinstance(tree.this, exp.Table) else ""
+    for table in tree.find_all(exp.Table):
+        select = table.find_ancestor(exp.Select)
+        if table is tree.this or table.name != target or select is None:
+            continue
+        if not _inside_derived(select, tree):
+            raise MySQLError(1093, f"You can't specify target table '{target}' for update in FROM clause")
+
+
+def _inside_derived(select: exp.Expr | None, tree: exp.Expr) -> bool:
+    while select is not None and select is not tree:
+        parent = select.parent
+        if isinstance(select, exp.Subquery) and isinstance(parent, (exp.From, exp.Join)):
+            return True
+        select = parent
+    return False

@@ -1,0 +1,32 @@
+"""MySQL's functions by name, and how they are made known to a connection.
+
+Each group of functions is a module with a table `FUNCTIONS: dict[name, Function]`. A function of name N is known to
+SQLite as `my_n`; the translation writes these names, and refuses all that are in no table.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from cmat_env.envs.database.mysql.functions import aggregates, dates, numbers, patterns, strings, system
+from cmat_env.envs.database.mysql.functions.registry import Function
+from cmat_env.envs.database.replayable import Numbers
+
+FUNCTIONS: dict[str, Function] = {
+    **strings.FUNCTIONS,
+    **numbers.FUNCTIONS,
+    **dates.FUNCTIONS,
+    **patterns.FUNCTIONS,
+    **system.FUNCTIONS,
+}
+"""Scalar functions by their MySQL names, in capitals."""
+
+
+def install(connection: sqlite3.Connection, random: Numbers) -> None:
+    """Make every function, operator and aggregate known to a connection."""
+    for name, function in FUNCTIONS.items():
+        connection.create_function(f"my_{name.lower()}", -1, function.call, deterministic=True)
+    for name, call in {**numbers.OPERATORS, **patterns.OPERATORS, **aggregates.OPERATORS}.items():
+        connection.create_function(f"my_{name}", -1, call, deterministic=True)
+    aggregates.install(connection)
+    connection.create_function("my_rand", -1, lambda *_: random.fraction())

@@ -1,0 +1,245 @@
+"""Aggregates that SQLite lacks or computes differently. What they gather is capped by bytes as it comes in."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Callable
+from functools import cmp_to_key, lru_cache
+
+from cmat_env.envs.database.mysql.collation import key
+from cmat_env.envs.database.mysql.functions.registry import Call
+from cmat_env.envs.database.mysql.values import LONGEST, Value, half_away, number, order, text, within
+
+_GROUP_CONCAT_LENGTH = 1024  # MySQL's group_concat_max_len
+_AVERAGE_PLACES = 4
+
+
+class Average:
+    """AVG: rounded to four places where all values are integers; also over windows."""
+
+    def __init__(self) -> None:
+        self.total: int | float = 0
+        self.count = 0
+        self.exact = True
+
+    def step(self, value: Value) -> None:
+        """Take a value in."""
+        if value is not None:
+            self.exact = self.exact and isinstance(value, int)
+            self.total += number(value)
+            self.count += 1
+
+    def inverse(self, value: Value) -> None:
+        """Take a value out: the window moves on."""
+        if value is not None:
+            self.total -= number(value)
+            self.count -= 1
+
+    def value(self) -> float | None:
+        """The average so far."""
+        if not self.count:
+            return None
+        mean = self.total / self.count
+        return half_away(mean, _AVERAGE_PLACES) if self.exact else mean
+
+    finalize = value
+
+
+class _Spread:
+    """Variance and deviation by Welford's recurrence."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = 0.0
+        self.squares = 0.0
+
+    def step(self, value: Value) -> None:
+        if value is not None:
+            amount = float(number(value))
+            self.count += 1
+            delta = amount - self.mean
+            self.mean += delta / self.count
+            self.squares += delta * (amount - self.mean)
+
+    def over(self, divisor: int) -> float | None:
+        return max(self.squares / divisor, 0.0) if divisor > 0 else None
+
+
+class _VariancePopulation(_Spread):
+    def finalize(self) -> float | None:
+        return self.over(self.count)
+
+
+class _VarianceSample(_Spread):
+    def finalize(self) -> float | None:
+        return self.over(self.count - 1)
+
+
+class _DeviationPopulation(_Spread):
+    def finalize(self) -> float | None:
+        variance = self.over(self.count)
+        return None if variance is None else math.sqrt(variance)
+
+
+class _DeviationSample(_Spread):
+    def finalize(self) -> float | None:
+        variance = self.over(self.count - 1)
+        return None if variance is None else math.sqrt(variance)
+
+
+def _identity(value: Value) -> object:
+    """Equal for values that DISTINCT takes for one."""
+    return key(value) if isinstance(value, str) else value
+
+
+class _CountDistinct:
+    """COUNT(DISTINCT a, b, ...): rows with a NULL do not count."""
+
+    def __init__(self) -> None:
+        self.seen: set[tuple[object, ...]] = set()
+        self.room = 10 * LONGEST
+
+    def step(self, *values: Value) -> None:
+        if None in values or self.room < 0:
+            return
+        row = tuple(map(_identity, values))
+        if row not in self.seen:
+            self.seen.add(row)
+            self.room -= 100 + sum(len(each) for each in row if isinstance(each, str))
+
+    def finalize(self) -> int:
+        return len(self.seen)
+
+
+class _GroupConcat:
+    """GROUP_CONCAT: step(separator, distinct, directions, value, *sort keys)."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, tuple[Value, ...]]] = []
+        self.seen: set[object] = set()
+        self.separator = ","
+        self.directions = ""
+        self.room = 10 * LONGEST
+
+    def step(self, separator: str, distinct: int, directions: str, value: Value, *keys: Value) -> None:
+        self.separator, self.directions = separator, directions
+        if value is None or self.room < 0:
+            return
+        if distinct and (identity := _identity(value)) in self.seen:
+            return
+        if distinct:
+            self.seen.add(identity)
+        written = text(value)
+        self.room -= 200 + len(written) + sum(len(each) for each in keys if isinstance(each, (str, bytes)))
+        self.rows.append((written, keys))
+
+    def finalize(self) -> str | None:
+        if not self.rows:
+            return None
+        for position, direction in reversed(list(enumerate(self.directions))):
+            compare = cmp_to_key(_nulls_first)
+            self.rows.sort(key=lambda row, at=position: compare(row[1][at]), reverse=direction == "d")  # type: ignore[misc]
+        joined = self.separator.join(written for written, _ in self.rows)
+        return joined.encode()[:_GROUP_CONCAT_LENGTH].decode("utf-8", "ignore")
+
+
+def _nulls_first(left: Value, right: Value) -> int:
+    if left is None or right is None:
+        return (left is not None) - (right is not None)
+    return order(left, right)
+
+
+class _AnyValue:
+    def __init__(self) -> None:
+        self.first: Value = None
+        self.empty = True
+
+    def step(self, value: Value) -> None:
+        if self.empty:
+            self.first, self.empty = value, False
+
+    def finalize(self) -> Value:
+        return self.first
+
+
+class _Single:
+    """The value of a scalar subquery; a second row is an error, as MySQL's 1242."""
+
+    def __init__(self) -> None:
+        self.value: Value = None
+        self.rows = 0
+
+    def step(self, value: Value) -> None:
+        self.rows += 1
+        self.value = value
+
+    def finalize(self) -> Value:
+        if self.rows > 1:
+            raise ValueError("subquery returns more than 1 row")
+        return self.value
+
+
+class _Members:
+    """Gathers a subquery's column into one text, for `IN`."""
+
+    def __init__(self) -> None:
+        self.values: set[Value] = set()
+        self.room = LONGEST
+
+    def step(self, value: Value) -> None:
+        cell = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        if self.room > 0 and cell not in self.values:
+            self.values.add(cell)
+            self.room -= 4 + 2 * len(text(cell))
+
+    def finalize(self) -> str:
+        return json.dumps(list(self.values), ensure_ascii=False)
+
+
+@lru_cache(maxsize=8)
+def _members(gathered: str) -> tuple[frozenset[str], tuple[Value, ...]]:
+    values = json.loads(gathered)
+    return frozenset(key(each) for each in values if isinstance(each, str)), tuple(values)
+
+
+def _in_members(value: Value, gathered: str) -> int | None:
+    texts, values = _members(gathered)
+    if value is None:
+        return None if values else 0
+    if isinstance(value, str) and key(value) in texts:
+        return 1
+    if isinstance(value, str) and len(texts) == len(values):
+        return 0
+    return within(value, *values)
+
+
+OPERATORS: dict[str, Call] = {"in_members": _in_members}
+"""Plain functions that go with the aggregates."""
+
+_SPREADS: dict[str, Callable[[], object]] = {
+    "variance": _VariancePopulation,
+    "var_pop": _VariancePopulation,
+    "var_samp": _VarianceSample,
+    "std": _DeviationPopulation,
+    "stddev": _DeviationPopulation,
+    "stddev_pop": _DeviationPopulation,
+    "stddev_samp": _DeviationSample,
+}
+NAMES = frozenset(
+    {"COUNT", "SUM", "AVG", "MIN", "MAX", "GROUP_CONCAT", "ANY_VALUE"} | {each.upper() for each in _SPREADS}
+)
+"""Aggregates of MySQL, in capitals."""
+
+
+def install(connection: sqlite3.Connection) -> None:
+    """Make the aggregates known to a connection."""
+    connection.create_window_function("my_avg", 1, Average)
+    for name, spread in _SPREADS.items():
+        connection.create_aggregate(f"my_{name}", 1, spread)  # type: ignore[arg-type]
+    connection.create_aggregate("my_count_distinct", -1, _CountDistinct)  # type: ignore[arg-type]
+    connection.create_aggregate("my_group_concat", -1, _GroupConcat)  # type: ignore[arg-type]
+    connection.create_aggregate("my_any_value", 1, _AnyValue)  # type: ignore[arg-type]
+    connection.create_aggregate("my_single", 1, _Single)  # type: ignore[arg-type]
+    connection.create_aggregate("my_members", 1, _Members)  # type: ignore[arg-type]

@@ -1,0 +1,131 @@
+"""Reads a statement of MySQL into a syntax tree, and refuses what the parser accepts but MySQL does not.
+
+Every function is read as `Anonymous` with its name as written: its meaning is looked up in our own tables, and no
+rewriting by sqlglot comes in between.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from sqlglot import exp
+from sqlglot.dialects.mysql import MySQL as SQLGlotMySQL
+from sqlglot.dialects.sqlite import SQLite as SQLGlotSQLite
+from sqlglot.errors import ParseError, TokenError
+from sqlglot.tokens import Token, TokenType
+
+from cmat_env.envs.database.mysql.errors import MySQLError, syntax_error
+
+logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # it warns of statements that we answer with an error
+
+_DEEPEST = 60
+_SPECIAL_CALLS = frozenset(
+    {"CAST", "CHAR", "CONVERT", "EXTRACT", "GROUP_CONCAT", "POSITION", "SUBSTR", "SUBSTRING", "TRIM", "VALUES"}
+)
+_NEVER = {TokenType.L_BRACKET, TokenType.R_BRACKET, TokenType.DCOLON, TokenType.L_BRACE, TokenType.PLACEHOLDER}
+_AFTER_NO_COMMA = {TokenType.FROM, TokenType.WHERE, TokenType.R_PAREN, TokenType.GROUP_BY, TokenType.ORDER_BY}
+_BEFORE_TABLE = {TokenType.FROM, TokenType.JOIN, TokenType.INTO, TokenType.UPDATE, TokenType.TABLE, TokenType.DESCRIBE}
+_OPENING = {TokenType.L_PAREN, TokenType.CASE}
+_CLOSING = {TokenType.R_PAREN, TokenType.END}
+
+
+class Reading(SQLGlotMySQL):
+    """MySQL as we read it."""
+
+    class Parser(SQLGlotMySQL.Parser):  # type: ignore[misc,name-defined]
+        """Functions keep their names; only those with a syntax of their own are parsed specially."""
+
+        FUNCTIONS = {}  # noqa: RUF012 - sqlglot's own way
+        NO_PAREN_FUNCTIONS = {}  # noqa: RUF012
+        FUNCTION_PARSERS = {name: SQLGlotMySQL.Parser.FUNCTION_PARSERS[name] for name in _SPECIAL_CALLS}  # noqa: RUF012
+
+
+class Writing(SQLGlotSQLite):
+    """SQLite as we write it: in double quotes an unknown name would become a string, so names stand in backticks."""
+
+    class Tokenizer(SQLGlotSQLite.Tokenizer):
+        """Identifiers in backticks."""
+
+        IDENTIFIERS = ["`"]  # noqa: RUF012
+
+
+_READING = Reading()
+_WRITING = Writing()
+
+
+def single(sql: str) -> str:
+    """The one statement of a text, without comments around it.
+
+    Raises:
+        MySQLError: 1064 for a second statement.
+    """
+    tokens = _tokens(sql)
+    for token in tokens:
+        if token.token_type == TokenType.SEMICOLON:
+            raise syntax_error(sql, token.end + 1)
+    return sql[tokens[0].start : tokens[-1].end + 1]
+
+
+def parse(sql: str) -> exp.Expr:
+    """The syntax tree of one statement.
+
+    Raises:
+        MySQLError: 1064 for what MySQL would not accept, also for a second statement.
+    """
+    tokens = _tokens(sql)
+    _check_tokens(sql, tokens)
+    if tokens[0].text.upper() == "REPLACE":  # there are no keys, so it inserts
+        tokens[0] = Token(TokenType.INSERT, "INSERT", start=tokens[0].start, end=tokens[0].end)
+    try:
+        trees = _READING.parser().parse(tokens, sql)
+    except ParseError as error:
+        raise syntax_error(sql, _position(sql, error)) from error
+    except RecursionError as error:
+        raise MySQLError(1436, "Thread stack overrun: the statement is nested too deeply") from error
+    if len(trees) != 1 or trees[0] is None:
+        raise syntax_error(sql, 0)
+    return trees[0]
+
+
+def _tokens(sql: str) -> list[Token]:
+    try:
+        tokens = _READING.tokenize(sql)
+    except TokenError as error:
+        raise syntax_error(sql, max(0, len(sql) - 20)) from error
+    while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
+        tokens.pop()
+    if not tokens:
+        raise MySQLError(1065, "Query was empty")
+    return tokens
+
+
+def generate(tree: exp.Expr) -> str:
+    """The statement in SQLite's SQL."""
+    try:
+        return _WRITING.generate(tree, identify=True, normalize_functions=False, comments=False)
+    except RecursionError as error:
+        raise MySQLError(1436, "Thread stack overrun: the statement is nested too deeply") from error
+
+
+def _position(sql: str, error: ParseError) -> int:
+    details = error.errors[0] if error.errors else {}
+    line, column = details.get("line") or 1, details.get("col") or 1
+    start = sum(len(each) + 1 for each in sql.split("\n")[: line - 1])
+    return max(0, min(len(sql), start + column - len(details.get("highlight") or " ")))
+
+
+def _check_tokens(sql: str, tokens: list[Token]) -> None:
+    depth = 0
+    for before, token in zip([None, *tokens], tokens, strict=False):
+        kind = token.token_type
+        depth += (kind in _OPENING) - (kind in _CLOSING)
+        if depth > _DEEPEST:
+            raise MySQLError(1436, "Thread stack overrun: the statement is nested too deeply")
+        if kind == TokenType.SEMICOLON:
+            raise syntax_error(sql, token.end + 1)
+        refused = kind in _NEVER or (kind == TokenType.EQ and token.text == "==")
+        if before is not None:
+            refused = refused or (before.token_type == TokenType.COMMA and kind in _AFTER_NO_COMMA)
+            refused = refused or (before.token_type in _BEFORE_TABLE and kind == TokenType.STRING)
+        if refused:
+            raise syntax_error(sql, token.start)

@@ -1,0 +1,268 @@
+"""Rewrites expressions of MySQL into SQLite's, from the leaves up.
+
+`Expression.transform` of sqlglot does not go into the nodes it has replaced; this walk changes the children first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlglot import exp
+
+from cmat_env.envs.database.mysql.calls import (
+    interval_call,
+    rewrite_call,
+    rewrite_cast,
+    rewrite_group_concat,
+    session_parameter,
+)
+from cmat_env.envs.database.mysql.collation import NAME as COLLATION
+from cmat_env.envs.database.mysql.errors import MySQLError
+from cmat_env.envs.database.mysql.functions.patterns import is_pattern
+from cmat_env.envs.database.mysql.nodes import call, collated, exists_in, is_binary, numeric, single_column, text
+from cmat_env.envs.database.mysql.queries import rewrite_query, rewrite_set_operation, rewrite_table
+
+Rule = Callable[[Any], exp.Expr]
+
+_COMPARISONS: dict[type[exp.Expr], str] = {
+    exp.EQ: "eq",
+    exp.NEQ: "ne",
+    exp.LT: "lt",
+    exp.LTE: "le",
+    exp.GT: "gt",
+    exp.GTE: "ge",
+}
+_OPPOSITES = {"eq": "ne", "ne": "eq", "lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
+
+
+def rewrite(node: exp.Expr) -> exp.Expr:
+    """The node in SQLite's terms; the tree that is given is used up."""
+    if isinstance(node, exp.Select):
+        return rewrite_query(node, rewrite)
+    rewrite_children(node)
+    rule = RULES.get(type(node))
+    return rule(node) if rule is not None else node
+
+
+def rewrite_children(node: exp.Expr) -> None:
+    """Rewrite everything below a node, in place."""
+    for name, value in list(node.args.items()):
+        if isinstance(value, exp.Expr):
+            changed = rewrite(value)
+            if changed is not value:
+                node.set(name, changed)
+        elif isinstance(value, list):
+            node.set(name, [rewrite(each) if isinstance(each, exp.Expr) else each for each in value])
+
+
+def _comparison(node: exp.Binary) -> exp.Expr:
+    left, right = node.this, node.expression
+    if isinstance(left, exp.Tuple) or isinstance(right, exp.Tuple):
+        return node  # SQLite compares rows by itself, under the columns' collation
+    name = _COMPARISONS[type(node)]
+    if isinstance(right, (exp.Any, exp.All)):
+        return _quantified(name, left, right)
+    return call(f"bin_{name}" if is_binary(left) or is_binary(right) else name, left, right)
+
+
+def _quantified(name: str, left: exp.Expr, right: exp.Any | exp.All) -> exp.Expr:
+    query, value = right.this, exp.Column(this=exp.to_identifier("my_y"))
+    if name == "eq" and isinstance(right, exp.Any):
+        return call("in_members", left, single_column(query, "members"))
+    if name == "ne" and isinstance(right, exp.All):
+        return exp.Not(this=call("in_members", left, single_column(query, "members")))
+    if isinstance(right, exp.Any):
+        return exists_in(query, call(name, left, value))
+    return exp.Not(this=exists_in(query, call(_OPPOSITES[name], left, value)))
+
+
+def _negatable(node: exp.Expr, positive: exp.Expr) -> exp.Expr:
+    """sqlglot puts a NOT into some nodes as `negate`; losing it would turn the query round."""
+    return exp.Paren(this=exp.Not(this=positive)) if node.args.get("negate") else positive
+
+
+def _in(node: exp.In) -> exp.Expr:
+    query = node.args.get("query")
+    if isinstance(node.this, exp.Tuple):
+        return node
+    if query is not None:
+        return _negatable(node, call("in_members", node.this, single_column(query, "members")))
+    return _negatable(node, call("in", node.this, *node.expressions))
+
+
+def _between(node: exp.Between) -> exp.Expr:
+    return _negatable(node, call("between", node.this, node.args["low"], node.args["high"]))
+
+
+def _like(node: exp.Like) -> exp.Expr:
+    binary = is_binary(node.this) or is_binary(node.expression)
+    return _negatable(node, call("bin_like" if binary else "like", node.this, node.expression))
+
+
+def _escape(node: exp.Escape) -> exp.Expr:
+    like = node.find(exp.Anonymous)
+    if like is not None:
+        like.append("expressions", node.expression)
+    return node.this
+
+
+def _regexp(node: exp.RegexpLike) -> exp.Expr:
+    pattern = node.expression
+    if isinstance(pattern, exp.Literal) and not is_pattern(pattern.name):
+        raise MySQLError(3685, "Illegal argument to a regular expression.")
+    return _negatable(node, call("regexp_like", node.this, pattern))
+
+
+def _arithmetic(node: exp.Binary) -> exp.Expr:
+    left, right = node.this, node.expression
+    if isinstance(right, exp.Interval):
+        return interval_call("date_sub" if isinstance(node, exp.Sub) else "date_add", left, right)
+    if isinstance(left, exp.Interval):
+        return interval_call("date_add", right, left)
+    return type(node)(this=numeric(left), expression=numeric(right))
+
+
+def _case(node: exp.Case) -> exp.Expr:
+    if node.this is None:
+        return node
+    subject, branches = node.this, node.args["ifs"]
+    tests = [exp.If(this=call("eq", subject.copy(), each.this), true=each.args["true"]) for each in branches]
+    return exp.Case(ifs=tests, default=node.args.get("default"))
+
+
+def _if(node: exp.If) -> exp.Expr:
+    if isinstance(node.parent, exp.Case):
+        return node
+    return exp.Case(ifs=[exp.If(this=node.this, true=node.args.get("true"))], default=node.args.get("false"))
+
+
+def _collate(node: exp.Collate) -> exp.Expr:
+    binary = node.expression.name.lower().endswith(("_bin", "binary")) or node.expression.name == "BINARY"
+    return collated(node.this.unnest(), "BINARY" if binary else COLLATION)
+
+
+def _trim(node: exp.Trim) -> exp.Expr:
+    mark = node.expression or text(" ")
+    return call("trim", node.this, mark, text(node.args.get("position") or "BOTH"))
+
+
+def _substring(node: exp.Substring) -> exp.Expr:
+    return call("substring", node.this, node.args["start"], node.args.get("length"))
+
+
+def _extract(node: exp.Extract) -> exp.Expr:
+    return call("extract", text(node.name.upper()), node.expression)
+
+
+def _literal(node: exp.Literal) -> exp.Expr:
+    if node.is_string and "\0" in node.name:  # no SQL text may hold it
+        hexadecimal = exp.HexString(this=node.name.encode("utf-8", "replace").hex())
+        return exp.Cast(this=hexadecimal, to=exp.DataType(this=exp.DType.TEXT))
+    return node
+
+
+def _subquery(node: exp.Subquery) -> exp.Expr:
+    parent = node.parent
+    inside = parent is not None and not isinstance(parent, _HOLDERS)
+    if not inside or _is_single(node.this) or _has_tuple(parent) or len(node.selects) != 1:
+        return node
+    return single_column(node, "single")
+
+
+_HOLDERS = (
+    exp.All,
+    exp.Any,
+    exp.CTE,
+    exp.Create,
+    exp.Exists,
+    exp.From,
+    exp.In,
+    exp.Insert,
+    exp.Join,
+    exp.SetOperation,
+    exp.Subquery,
+)
+
+
+def _is_single(query: exp.Expr) -> bool:
+    """Does the query give one row at most, by its form?"""
+    if not isinstance(query, exp.Select):
+        return False
+    limit = query.args.get("limit")
+    if limit is not None and limit.expression is not None and limit.expression.name == "1":
+        return True
+    if query.args.get("group") is not None:
+        return False
+    calls = [str(each.this).lower().removeprefix("my_") for each in query.selects[0].find_all(exp.Anonymous)]
+    return query.args.get("from_") is None or bool({"count", "sum", "avg", "min", "max"} & set(calls))
+
+
+def _has_tuple(node: exp.Expr | None) -> bool:
+    return isinstance(node, exp.Binary) and any(isinstance(each, exp.Tuple) for each in (node.this, node.expression))
+
+
+def _column(node: exp.Column) -> exp.Expr:
+    name = node.this
+    bare = isinstance(name, exp.Identifier) and not name.quoted and not node.table
+    if bare and node.name.upper() in _CLOCK:
+        return call(node.name.lower())
+    if node.args.get("db") is not None:  # db.table.column
+        return exp.Column(this=node.this, table=node.args["table"])
+    return node
+
+
+_CLOCK = frozenset(
+    {
+        "CURRENT_DATE",
+        "CURRENT_TIME",
+        "CURRENT_TIMESTAMP",
+        "CURRENT_USER",
+        "LOCALTIME",
+        "LOCALTIMESTAMP",
+        "UTC_DATE",
+        "UTC_TIME",
+        "UTC_TIMESTAMP",
+    }
+)
+
+RULES: dict[type[exp.Expr], Rule] = {
+    **dict.fromkeys(_COMPARISONS, _comparison),
+    exp.Add: _arithmetic,
+    exp.Anonymous: rewrite_call,
+    exp.Between: _between,
+    exp.BitwiseXor: lambda node: call("bitxor", node.this, node.expression),
+    exp.Case: _case,
+    exp.Cast: rewrite_cast,
+    exp.Chr: lambda node: call("char", *node.expressions),
+    exp.Collate: _collate,
+    exp.Column: _column,
+    exp.Concat: lambda node: call("concat", *node.expressions),
+    exp.Div: lambda node: call("div", node.this, node.expression),
+    exp.Escape: _escape,
+    exp.Except: rewrite_set_operation,
+    exp.Extract: _extract,
+    exp.GroupConcat: rewrite_group_concat,
+    exp.If: _if,
+    exp.In: _in,
+    exp.IntDiv: lambda node: call("intdiv", node.this, node.expression),
+    exp.Intersect: rewrite_set_operation,
+    exp.Like: _like,
+    exp.Literal: _literal,
+    exp.Mod: lambda node: call("mod", node.this, node.expression),
+    exp.Mul: _arithmetic,
+    exp.Neg: lambda node: node if isinstance(node.this, exp.Literal) else exp.Neg(this=numeric(node.this)),
+    exp.NullSafeEQ: lambda node: call("nse", node.this, node.expression),
+    exp.Parameter: lambda _node: exp.Null(),  # the session keeps no variables, as upstream reconnects
+    exp.PropertyEQ: lambda node: node.expression,
+    exp.RegexpLike: _regexp,
+    exp.SessionParameter: session_parameter,
+    exp.StrPosition: lambda node: call("locate", node.args["substr"], node.this),
+    exp.Sub: _arithmetic,
+    exp.Subquery: _subquery,
+    exp.Substring: _substring,
+    exp.Table: rewrite_table,
+    exp.Trim: _trim,
+    exp.Union: rewrite_set_operation,
+    exp.Xor: lambda node: call("xor", node.this, node.expression),
+}
