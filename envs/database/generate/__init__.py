@@ -67,5 +67,6 @@ def _draw(rng: random.Random, split: Split, level: int, family: str) -> tuple[Sh
     if level == 1:
         sheet = draw_sheet(rng, split)
         return sheet, SINGLE[family](rng, sheet)
-    pair = draw_pair(rng, split)
-    return pair, JOINED[family](rng, pair)
+    joined = JOINED[family]
+    pair = draw_pair(rng, split, shape=joined.shape, fits=joined.fits)
+    return pair, joined.draft(rng, pair)

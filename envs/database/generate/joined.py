@@ -7,11 +7,22 @@ errors ends right by accident.
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from cmat_env.envs.database.generate.draft import Draft, slips
-from cmat_env.envs.database.generate.pair import Pair
+from cmat_env.envs.database.generate.pair import Pair, any_sizes
+from cmat_env.envs.database.generate.shape import (
+    close_race,
+    fullest_place,
+    most_elsewhere,
+    most_hidden,
+    named_place,
+    no_majority,
+    three_groups,
+    top_elsewhere,
+    total_hidden,
+)
 
 
 def _join(p: Pair) -> str:
@@ -19,27 +30,23 @@ def _join(p: Pair) -> str:
     return f"{n.left} JOIN {n.right} ON {n.left}.{n.link} = {n.right}.{n.link}"
 
 
-def _place(p: Pair) -> str:
-    """The place that a question names: the one of the focus, whose link has at least two rows."""
-    return p.place_of[p.focus[1]]
-
-
 def _nums_at(p: Pair, place: str) -> list[int]:
-    return [num for _, link, num in p.rows if p.place_of[link] == place]
+    place_of = p.place_of
+    return [num for _, link, num in p.rows if place_of[link] == place]
 
 
 def _join_lookup(rng: random.Random, p: Pair) -> Draft:
     n, name = p.names, p.focus[0]
     return Draft(
-        (f"what is the {n.place} of the {n.link} of {n.key} {name}", f"find the {n.place} where {n.key} is {name}"),
-        f"SELECT {n.place} FROM {_join(p)} WHERE {n.key} = '{name}'",
-        [p.place_of[p.focus[1]]],
+        (f"what is the {n.size} of the {n.link} of {n.key} {name}", f"find the {n.size} where {n.key} is {name}"),
+        f"SELECT {n.size} FROM {_join(p)} WHERE {n.key} = '{name}'",
+        [p.size_of[p.focus[1]]],
         slips=slips(f"SELECT {n.link} FROM {n.left} WHERE {n.key} = '{name}'"),
     )
 
 
 def _join_count(rng: random.Random, p: Pair) -> Draft:
-    n, place = p.names, _place(p)
+    n, place = p.names, named_place(p)
     return Draft(
         (
             f"how many {n.left} have a {n.link} with {n.place} {place}",
@@ -52,7 +59,7 @@ def _join_count(rng: random.Random, p: Pair) -> Draft:
 
 
 def _join_sum(rng: random.Random, p: Pair) -> Draft:
-    n, place = p.names, _place(p)
+    n, place = p.names, named_place(p)
     return Draft(
         (
             f"what is the total {n.num} of {n.left} whose {n.link} has {n.place} {place}",
@@ -68,7 +75,7 @@ def _join_sum(rng: random.Random, p: Pair) -> Draft:
 
 
 def _join_max(rng: random.Random, p: Pair) -> Draft:
-    n, place = p.names, _place(p)
+    n, place = p.names, named_place(p)
     return Draft(
         (
             f"what is the highest {n.num} of {n.left} whose {n.link} has {n.place} {place}",
@@ -77,6 +84,7 @@ def _join_max(rng: random.Random, p: Pair) -> Draft:
         f"SELECT MAX({n.num}) FROM {_join(p)} WHERE {n.place} = '{place}'",
         [max(_nums_at(p, place))],
         slips=slips(
+            f"SELECT MAX({n.num}) FROM {_join(p)}",
             f"SELECT MIN({n.num}) FROM {_join(p)} WHERE {n.place} = '{place}'",
             f"SELECT MAX({n.size}) FROM {_join(p)} WHERE {n.place} = '{place}'",
         ),
@@ -85,12 +93,11 @@ def _join_max(rng: random.Random, p: Pair) -> Draft:
 
 def _join_most(rng: random.Random, p: Pair) -> Draft:
     n = p.names
-    (best, _), *_ = Counter(p.place_of[link] for _, link, _ in p.rows).most_common(1)
     grouped = f"SELECT {n.place} FROM {_join(p)} GROUP BY {n.place} ORDER BY COUNT(*)"
     return Draft(
         (f"which {n.place} has the most {n.left}", f"find the {n.place} with the largest number of {n.left}"),
         f"{grouped} DESC LIMIT 1",
-        [best],
+        [fullest_place(p)],
         slips=slips(f"{grouped} ASC LIMIT 1"),
     )
 
@@ -219,7 +226,7 @@ def _second(rng: random.Random, p: Pair) -> Draft:
 
 
 def _update_nested(rng: random.Random, p: Pair) -> Draft:
-    n, place = p.names, _place(p)
+    n, place = p.names, named_place(p)
     change = f"UPDATE {n.left} SET {n.num} = {p.spare}"
     return Draft(
         (
@@ -246,21 +253,36 @@ def _delete_nested(rng: random.Random, p: Pair) -> Draft:
     )
 
 
-JOINED: Mapping[str, Callable[[random.Random, Pair], Draft]] = {
-    "join_lookup": _join_lookup,
-    "join_count": _join_count,
-    "join_sum": _join_sum,
-    "join_max": _join_max,
-    "join_most": _join_most,
-    "group_most": _group_most,
-    "group_total": _group_total,
-    "having_count": _having_count,
-    "having_total": _having_total,
-    "above_average": _above_average,
-    "nested_count": _nested_count,
-    "unmatched": _unmatched,
-    "top": _top,
-    "second": _second,
-    "update_nested": _update_nested,
-    "delete_nested": _delete_nested,
+@dataclass(frozen=True, slots=True)
+class Family:
+    """How a question is made.
+
+    Attributes:
+        draft: makes it from the data.
+        shape: which sizes the groups of rows may have.
+        fits: what else the data must be for it.
+    """
+
+    draft: Callable[[random.Random, Pair], Draft]
+    shape: Callable[[Sequence[int]], bool] = any_sizes
+    fits: Callable[[Pair], bool] = lambda pair: True
+
+
+JOINED: Mapping[str, Family] = {
+    "join_lookup": Family(_join_lookup),
+    "join_count": Family(_join_count),
+    "join_sum": Family(_join_sum),
+    "join_max": Family(_join_max, fits=top_elsewhere),
+    "join_most": Family(_join_most, no_majority, most_elsewhere),
+    "group_most": Family(_group_most, three_groups, most_hidden),
+    "group_total": Family(_group_total, close_race, total_hidden),
+    "having_count": Family(_having_count),
+    "having_total": Family(_having_total),
+    "above_average": Family(_above_average),
+    "nested_count": Family(_nested_count),
+    "unmatched": Family(_unmatched),
+    "top": Family(_top),
+    "second": Family(_second),
+    "update_nested": Family(_update_nested),
+    "delete_nested": Family(_delete_nested),
 }

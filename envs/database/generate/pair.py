@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from cmat_env.envs.database.backend import Row, Table
 from cmat_env.envs.database.generate.draft import arrange
 from cmat_env.envs.database.generate.sheet import draw_values, partitions
 from cmat_env.envs.database.generate.words import Split, allowed, is_new, words_of
+
+_ROWS = 12
+_LINKS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,44 +94,65 @@ class Pair:
         return totals
 
 
-def draw_pair(rng: random.Random, split: Split) -> Pair:
+def any_sizes(sizes: Sequence[int]) -> bool:
+    """Groups of whatever sizes."""
+    return True
+
+
+def draw_pair(
+    rng: random.Random, split: Split, *, shape: Callable[[Sequence[int]], bool], fits: Callable[[Pair], bool]
+) -> Pair:
     """Draw 8 to 12 rows that belong to 2 to 4 of 3 to 5 others.
 
     No two links have as many rows, or the same total; no two places have as many rows; not as many numbers are above
     the average as are below.
+
+    Args:
+        rng: all randomness.
+        split: whose words.
+        shape: which sizes the groups may have.
+        fits: what else the data must be, so that wrong answers differ from right ones.
     """
     names = _draw_columns(rng, split)
+    words = draw_values(rng, split, ((names.key, _ROWS), (names.link, _LINKS), (names.place, 2)))
+    keys, links, places = [drawn for drawn, _ in words]
+    low, high = rng.sample(range(1, 100), _ROWS + 1), rng.sample(range(100, 1000), _ROWS + 1)
+    nums, larger = (low, high) if rng.random() < 0.5 else (high, low)
+    spare = nums.pop()
+    left, right = (tuple(rng.sample(range(3), 3)) for _ in range(2))
     while True:
-        pair = _draw_data(rng, split, names)
-        by_place = Counter(pair.place_of[link] for _, link, _ in pair.rows)
-        total, count = sum(num for _, _, num in pair.rows), len(pair.rows)
-        above = sum(num * count > total for _, _, num in pair.rows)
-        below = sum(num * count < total for _, _, num in pair.rows)
-        if _all_differ(pair.totals) and _all_differ(by_place) and above != below:
+        sizes = rng.choice(rng.choice(_shaped(shape)))
+        rng.shuffle(nums)
+        owners = [link for link, size in zip(links, sizes, strict=False) for _ in range(size)]
+        rows = list(zip(keys, owners, nums, strict=False))
+        stands = [*places, *rng.choices(places, k=len(sizes) - 1)]
+        others = list(zip(links, stands, larger, strict=False))
+        focus = rows[0]
+        rng.shuffle(rows)
+        rng.shuffle(others)
+        pair = Pair(names, left, right, tuple(rows), tuple(others), focus, spare)
+        if _tells_apart(pair) and fits(pair):
             return pair
+
+
+@cache
+def _shaped(shape: Callable[[Sequence[int]], bool]) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    """For each number of rows, the sizes of groups that will do."""
+    ways = (tuple(filter(shape, partitions(count))) for count in range(8, _ROWS + 1))
+    return tuple(way for way in ways if way)
+
+
+def _tells_apart(pair: Pair) -> bool:
+    place_of = pair.place_of
+    by_place = Counter(place_of[link] for _, link, _ in pair.rows)
+    total, count = sum(num for _, _, num in pair.rows), len(pair.rows)
+    above = sum(num * count > total for _, _, num in pair.rows)
+    below = sum(num * count < total for _, _, num in pair.rows)
+    return above != below and _all_differ(pair.totals) and _all_differ(by_place)
 
 
 def _all_differ(numbers: Counter[str]) -> bool:
     return len(set(numbers.values())) == len(numbers)
-
-
-def _draw_data(rng: random.Random, split: Split, names: Columns) -> Pair:
-    count = rng.randrange(8, 13)
-    sizes = rng.choice(partitions(count))
-    (keys, _), (links, _), (places, _) = draw_values(
-        rng, split, ((names.key, count), (names.link, len(sizes) + 1), (names.place, 2))
-    )
-    low, high = rng.sample(range(1, 100), count + 1), rng.sample(range(100, 1000), count + 1)
-    nums, larger = (low, high) if rng.random() < 0.5 else (high, low)
-    groups = [link for link, size in zip(links, sizes, strict=False) for _ in range(size)]
-    rows = list(zip(keys, groups, nums, strict=False))
-    stands = [*places, *rng.choices(places, k=len(links) - 2)]
-    others = list(zip(links, stands, larger, strict=False))
-    focus = rows[0]
-    rng.shuffle(rows)
-    rng.shuffle(others)
-    left, right = (tuple(rng.sample(range(3), 3)) for _ in range(2))
-    return Pair(names, left, right, tuple(rows), tuple(others), focus, nums[-1])
 
 
 def _draw_columns(rng: random.Random, split: Split) -> Columns:

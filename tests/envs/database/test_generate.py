@@ -18,8 +18,8 @@ COUNT = 500
 FIRST = [
     "how many books have coach copper | Table books (coach, weight, price, country). | "
     "SELECT COUNT(*) FROM books WHERE coach = 'copper'",
-    "find the coach with the largest number of lakes | Table lakes (captain, power, coach). "
-    "Table books (maker, coach, age). | SELECT coach FROM lakes GROUP BY coach ORDER BY COUNT(*) DESC LIMIT 1",
+    "which coach has the most lakes | Table lakes (captain, power, coach). Table books (age, coach, maker). | "
+    "SELECT coach FROM lakes GROUP BY coach ORDER BY COUNT(*) DESC LIMIT 1",
 ]
 
 
@@ -164,7 +164,7 @@ def test_numbers_of_a_table_all_differ() -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_generating_is_fast(level: int) -> None:
-    """A task costs a fraction of a millisecond of CPU time; the bound is ten times what it takes."""
+    """A task costs a fraction of a millisecond of CPU time; the bound is ten times that or more."""
     begin = time.process_time()
     generate_all = list(tasks("train", level))
 
