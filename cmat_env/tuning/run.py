@@ -24,12 +24,12 @@ from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
 from cmat_env.report import EvalReport
 from cmat_env.rollout import Episode, Rollout
-from cmat_env.tuning import checkpoint
+from cmat_env.tuning import checkpoint, sft
 from cmat_env.tuning.config import RunSettings, to_toml
 from cmat_env.tuning.curve import draw_png
 from cmat_env.tuning.team import make_env, memory, play, prompts
 from cmat_env.tuning.tuner import Tuner
-from cmat_env.tuning.warmup import demonstrate, warm_start
+from cmat_env.tuning.warmup import demonstrate, tiny_agent
 from cmat_env.types import Policy, Trajectory
 
 Report = Callable[[str, Mapping[str, Any]], None]
@@ -50,6 +50,7 @@ class Run:
         folder: where it is kept; made if missing.
         report: told what happens.
         stop: asked between updates whether to stop.
+        shown: what the tuner is shown of an iteration's episodes; for controls such as shuffled rewards.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class Run:
         *,
         report: Report = lambda event, figures: None,
         stop: Callable[[], bool] = lambda: False,
+        shown: Callable[[list[Trajectory]], list[Trajectory]] = lambda trajectories: trajectories,
     ) -> None:
         self.settings = settings
         self.folder = folder
         self._report = report
         self._stop = stop
+        self._shown = shown
         self.results: dict[str, EvalReport] = {}
 
     def execute(self, *, resume: bool = False) -> dict[str, Any]:
@@ -76,8 +79,8 @@ class Run:
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
         self._open(resume=resume)
-        base = self._warm_start(resume=resume)
-        policy = self._policy(base)
+        base = self.warm_start(resume=resume)
+        policy = self.policy(base)
         started = time.process_time()
         self._evaluate_all("before", policy, self.settings.final_episodes)
         self.train(policy, resume=resume)
@@ -140,7 +143,7 @@ class Run:
         started, wall = time.process_time(), time.perf_counter()
         result = rollout.run(self._episodes(tuner.iteration))
         played = time.process_time()
-        statistics = tuner.update(result.finished)
+        statistics = tuner.update(self._shown(result.finished))
         success = [trajectory.success for trajectory in result.finished]
         line: dict[str, Any] = {
             "iteration": tuner.iteration,
@@ -179,25 +182,38 @@ class Run:
             width=settings.episodes,
         )
 
-    def _warm_start(self, *, resume: bool) -> HFPolicy:
+    def warm_start(self, *, resume: bool) -> HFPolicy:
         """The model to tune: one that is given, the one of the run being resumed, or a new TinyAgent warmed up."""
         settings = self.settings
         folder = self.folder / "warm_start"
         if settings.model.path or (resume and (folder / "config.json").exists()):
             return HFPolicy.load(settings.model.path or folder, roles=settings.team.roles)
-        dialogues = demonstrate(settings)
-        self._report("demonstrations", {"dialogues": len(dialogues)})
+        played = 0
+
+        def on_end(index: int, trajectory: Trajectory) -> None:
+            nonlocal played
+            played += 1
+            if played % 100 == 0 or played == settings.warm_start.episodes:
+                self._report("demonstrations", {"episodes": played, "of": settings.warm_start.episodes})
+            if self._stop():
+                raise Interrupted
+
+        dialogues = demonstrate(settings, on_end)
 
         def on_step(step: int, loss: float) -> None:
             self._report("warm_start", {"step": step + 1, "steps": settings.warm_start.sft.steps, "loss": loss})
             if self._stop():
                 raise Interrupted
 
-        policy, _ = warm_start(settings, dialogues, on_step)
+        policy = tiny_agent(settings, dialogues)
+        count = sum(parameter.numel() for parameter in policy.weights.base.parameters())
+        self._report("model", {"parameters": count, "vocabulary": len(policy.chat.tokenizer)})
+        encoded = [policy.tokenize(dialogue) for dialogue in dialogues]
+        sft.fit(policy, encoded, settings.warm_start.sft, seed=settings.seed, on_step=on_step)
         policy.save(folder)
         return policy
 
-    def _policy(self, base: HFPolicy) -> HFPolicy:
+    def policy(self, base: HFPolicy) -> HFPolicy:
         """One set of weights per role over the base."""
         size = self.settings.model
         return HFPolicy(
@@ -219,7 +235,7 @@ class Run:
         for name, present in teams.items():
             for greedy in (True, False) if log else (True,):
                 title = f"{name}, {'greedy' if greedy else 'sampled'}"
-                writer = self._writer(f"{when}: {title}") if log and name == "team" and greedy else None
+                writer = self._writer(when) if log and name == "team" and greedy else None
                 report = self.evaluate(
                     policy, roles=present, episodes=episodes, greedy=greedy, on_end=writer and _to(writer)
                 )
@@ -232,10 +248,12 @@ class Run:
         return reports
 
     def _writer(self, phase: str) -> EpisodeWriter:
+        """The log of the evaluation before or after tuning."""
+        model = f"hf:{self.folder / {'before': 'warm_start', 'after': 'final'}[phase]}"
         return EpisodeWriter(
             self.folder / EPISODES,
-            policies=dict.fromkeys(self.settings.team.roles, phase),
-            settings={"tasks": self.settings.task.evaluate, **self.settings.task.settings},
+            policies={role: "echo" if role == "user" else model for role in self.settings.team.roles},
+            settings={"tasks": self.settings.task.evaluate, **self.settings.task.settings, "phase": phase},
         )
 
     # -- on disk -------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,8 +12,7 @@ from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
 from cmat_env.policies.scripted import CoinPolicy, DemonstratorPolicy, EchoPolicy
 from cmat_env.policies.tiny import TinyConfig, make_model, train_tokenizer
-from cmat_env.rollout import Episode, Rollout
-from cmat_env.tuning import sft
+from cmat_env.rollout import Episode, OnEnd, Rollout
 from cmat_env.tuning.config import RunSettings
 from cmat_env.tuning.team import make_env, prompts
 from cmat_env.types import Dialogue, Policy, Verdict
@@ -22,7 +21,7 @@ FIRST_DEMONSTRATION = 1 << 40
 """Seeds of demonstrations begin here, far from those of training episodes."""
 
 
-def demonstrate(settings: RunSettings) -> list[Dialogue]:
+def demonstrate(settings: RunSettings, on_end: OnEnd | None = None) -> list[Dialogue]:
     """Play demonstrations, and return the dialogues to imitate.
 
     The assistant is the task's imperfect demonstrator. The checker knows nothing and tosses a coin: what is to be
@@ -42,7 +41,8 @@ def demonstrate(settings: RunSettings) -> list[Dialogue]:
         width=16,
     )
     first = FIRST_DEMONSTRATION + settings.seed * settings.warm_start.episodes
-    result = rollout.run(Episode(first + index) for index in range(settings.warm_start.episodes))
+    episodes = (Episode(first + index) for index in range(settings.warm_start.episodes))
+    result = rollout.run(episodes, on_end=on_end)
     rollout.close()
     share = np.random.default_rng(settings.seed).random(len(result.finished))
     dialogues: list[Dialogue] = []
@@ -91,13 +91,3 @@ def fixed_phrases(dialogues: Sequence[Dialogue]) -> list[str]:
     ]
     texts = [message.content for dialogue in dialogues for message in dialogue.messages]
     return [phrase for phrase in known if any(phrase in text for text in texts)]
-
-
-def warm_start(
-    settings: RunSettings, dialogues: Sequence[Dialogue], on_step: Callable[[int, float], None] | None = None
-) -> tuple[HFPolicy, float]:
-    """Make a TinyAgent and train it on demonstrations; returns it and its last loss, in nats a token."""
-    policy = tiny_agent(settings, dialogues)
-    encoded = [policy.tokenize(dialogue) for dialogue in dialogues]
-    loss = sft.fit(policy, encoded, settings.warm_start.sft, seed=settings.seed, on_step=on_step)
-    return policy, loss

@@ -1,0 +1,178 @@
+"""A training run as it happens: on a terminal a view that is drawn anew, elsewhere a plain line now and then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live as RichLive
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from cmat_env.log import read_episodes
+from cmat_env.log_lines import EpisodeRecord
+from cmat_env.replay_view import whole
+from cmat_env.report import EvalReport
+from cmat_env.tuning.config import RunSettings
+from cmat_env.tuning.curve import smooth, sparkline
+
+FIGURES = {
+    "return": "return",
+    "loss": "loss",
+    "value_loss": "value loss",
+    "kl_per_sequence": "KL/episode",
+    "kl_beta": "KL weight",
+    "clip_fraction": "clipped",
+    "entropy": "entropy",
+    "tokens_per_episode": "tokens",
+}
+PLAIN_STEPS = 100
+
+
+class Live:
+    """Shows the events of a `cmat_env.tuning.run.Run`; use it as a context."""
+
+    def __init__(self, settings: RunSettings, console: Console | None = None) -> None:
+        self._settings = settings
+        self._console = console or Console()
+        self._live = RichLive(console=self._console, refresh_per_second=4, transient=False)
+        self._drawn = self._console.is_terminal
+        self._started = time.monotonic()
+        self._stage = ("starting", 0, 1)
+        self._loss: list[float] = []
+        self._success: list[float] = []
+        self._roles: Mapping[str, Mapping[str, float]] = {}
+        self._evaluations: list[tuple[str, str, EvalReport]] = []
+
+    def __enter__(self) -> Self:
+        if self._drawn:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._drawn:
+            self._live.update(self._view())
+            self._live.stop()
+
+    def show(self, event: str, figures: Mapping[str, Any]) -> None:
+        """Take in one event of the run."""
+        line = getattr(self, f"_on_{event}")(figures)
+        if self._drawn:
+            self._live.update(self._view())
+        elif line:
+            print(f"[{time.monotonic() - self._started:6.1f} s] {line}", flush=True)
+
+    def _on_demonstrations(self, figures: Mapping[str, Any]) -> str | None:
+        done, total = figures["episodes"], figures["of"]
+        self._stage = ("playing demonstrations", done, total)
+        return f"{done} demonstrations played" if done == total else None
+
+    def _on_model(self, figures: Mapping[str, Any]) -> str:
+        return f"TinyAgent: {figures['parameters']:,} parameters, {figures['vocabulary']} tokens"
+
+    def _on_warm_start(self, figures: Mapping[str, Any]) -> str | None:
+        step, steps = figures["step"], figures["steps"]
+        self._stage = ("warm start on demonstrations", step, steps)
+        self._loss.append(figures["loss"])
+        due = step % PLAIN_STEPS == 0 or step == steps
+        return f"warm start, step {step}/{steps}: loss {figures['loss']:.3f}" if due else None
+
+    def _on_evaluation(self, figures: Mapping[str, Any]) -> str:
+        when, title, report = figures["when"], figures["title"], figures["report"]
+        if when != "now":
+            self._stage = (f"evaluating, {when} tuning", 1, 1)
+            self._evaluations.append((when, title, report))
+        return f"{when}: {title}: success {_rate(report)}"
+
+    def _on_iteration(self, figures: Mapping[str, Any]) -> str:
+        done, total = figures["iteration"], self._settings.iterations
+        self._stage = ("tuning from reward", done, total)
+        self._success.append(figures["success"])
+        self._roles = figures["roles"]
+        roles = "; ".join(
+            f"{role} loss {values.get('loss', 0):+.3f} KL {values.get('kl_per_sequence', 0):.2f}"
+            for role, values in self._roles.items()
+        )
+        return f"iteration {done}/{total}: success {figures['success']:.2f}; {roles}"
+
+    def _on_finished(self, figures: Mapping[str, Any]) -> str:
+        self._stage = (f"finished: {figures['episodes']} episodes", 1, 1)
+        return "\n" + _as_text(self._results(), self._console)
+
+    # -- the view ------------------------------------------------------------------------------------------------
+
+    def _view(self) -> RenderableType:
+        label, done, total = self._stage
+        head = Table.grid(padding=(0, 1))
+        head.add_row(Text(label, style="bold"), ProgressBar(total=max(1, total), completed=done, width=30),
+                     f"{done}/{total}", f"{time.monotonic() - self._started:.0f} s")  # fmt: skip
+        parts: list[RenderableType] = [head]
+        if self._loss and not self._success:
+            recent = smooth(self._loss[-400:], 10)[::8]
+            parts.append(Text(f"loss {self._loss[-1]:.3f} {sparkline(recent, high=max(recent))}"))
+        if self._success:
+            rates = smooth(self._success)
+            parts.append(Text(f"success while training {rates[-1]:.2f} {sparkline(rates)}", style="green"))
+            parts.append(self._statistics())
+        if self._evaluations:
+            parts.append(self._results())
+        return Panel(Group(*parts), title=f"{self._settings.task.env}, seed {self._settings.seed}", expand=False)
+
+    def _statistics(self) -> RenderableType:
+        table = Table(box=None, padding=(0, 1))
+        table.add_column("role")
+        for title in FIGURES.values():
+            table.add_column(title, justify="right")
+        for role, values in self._roles.items():
+            table.add_row(role, *(f"{values[name]:.3f}" if name in values else "-" for name in FIGURES))
+        return table
+
+    def _results(self) -> Table:
+        table = Table(title=f"success on {self._settings.task.evaluate}, 95 % intervals", title_justify="left")
+        for column in ("team", "before", "after"):
+            table.add_column(column)
+        titles = dict.fromkeys(title for _, title, _ in self._evaluations)
+        for title in titles:
+            cells = {when: _rate(report) for when, name, report in self._evaluations if name == title}
+            table.add_row(title, cells.get("before", ""), cells.get("after", ""))
+        return table
+
+
+def show_change(folder: Path) -> None:
+    """Print an episode that failed before tuning and succeeds after it, both times."""
+    episodes: dict[str, dict[int, EpisodeRecord]] = {"before": {}, "after": {}}
+    for record in read_episodes(folder):
+        episodes[str(record.settings["phase"])][record.episode.seed] = record
+    console = Console()
+    pairs = [
+        (record, episodes["after"][seed])
+        for seed, record in episodes["before"].items()
+        if not record.episode.success and seed in episodes["after"] and episodes["after"][seed].episode.success
+    ]
+    if not pairs:
+        console.print("no episode failed before and succeeds now")
+        return
+    before, after = min(pairs, key=lambda pair: sum(len(record.episode.steps) for record in pair))
+    for title, record in (("before tuning: failed", before), ("after tuning: succeeds", after)):
+        console.rule(title)
+        for part in whole(record, number=record.episode.seed):
+            console.print(part)
+
+
+def _rate(report: EvalReport) -> str:
+    low, high = report.to_json()["success_ci95"]
+    return f"{report.success_rate:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _as_text(renderable: RenderableType, console: Console) -> str:
+    with console.capture() as captured:
+        console.print(renderable)
+    return captured.get().rstrip()

@@ -1,0 +1,47 @@
+"""Ready-made runs, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cmat_env.errors import UnknownNameError, did_you_mean
+from cmat_env.tuning.config import RunSettings, from_mapping, load, override
+
+_NANO_DB: Mapping[str, Any] = {
+    "threads": 2,
+    "iterations": 30,
+    "episodes": 128,
+    "task": {
+        "env": "cmat/DB-v0",
+        "train": "generated:train",
+        "evaluate": "generated:heldout",
+        "settings": {"level": 1, "max_rounds": 4, "max_observation": 48, "max_rows_shown": 4},
+    },
+    "warm_start": {"sft": {"line_width": 192}},
+    "tuner": {"line_width": 192},
+}
+_QUICK: Mapping[str, Any] = {
+    **_NANO_DB,
+    "iterations": 4,
+    "episodes": 64,
+    "evaluate_every": 0,
+    "final_episodes": 64,
+    "warm_start": {"episodes": 1500, "sft": {"steps": 120, "line_width": 192}},
+}
+PRESETS: Mapping[str, Mapping[str, Any]] = {"tinyagent-nano-db": _NANO_DB, "tinyagent-nano-db-quick": _QUICK}
+
+
+def settings_of(name: str, overrides: Sequence[str] = ()) -> RunSettings:
+    """The settings of a preset, or of a TOML file if the name is a path.
+
+    Raises:
+        UnknownNameError: it is neither.
+        ConfigError: a setting is unknown or out of range.
+    """
+    if name in PRESETS:
+        return from_mapping(override(PRESETS[name], overrides), source=name)
+    if name.endswith(".toml") or Path(name).exists():
+        return load(Path(name), overrides)
+    raise UnknownNameError(f"no preset is called {name!r}, and it is no .toml file; {did_you_mean(name, PRESETS)}")
