@@ -143,7 +143,8 @@ def _said(step: Step) -> Iterator[RenderableType]:
     if step.verdict is not None:
         return
     yield Text(f"{printable(step.role)}:", style=_colour(step.role))
-    for part in content(step.generation.text):
+    verbatim = step.generation.text == step.observation["message"] and step.generation.text
+    for part in [Text("(the same, word for word)", style="dim")] if verbatim else content(step.generation.text):
         yield Padding(part, (0, 0, 0, 2))
 
 

@@ -1,0 +1,56 @@
+"""Every example runs as its first lines say, is short, and is listed here with what it must print."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+PRINTS = {
+    "step_loop.py": (
+        "assistant_0  hears user",
+        "'success': True",
+        "Payment(role='assistant', amount=1.0, reason='task'",
+    ),
+    "custom_task.py": ("check_task is content", "gold    solves 100%"),
+    "custom_policy.py": ("approves all", "believes the dry run", "knows the answer"),
+}
+
+
+def ran(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own, with Python as the user has it."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.mark.parametrize("name", PRINTS)
+def test_an_example_runs(name: str, tmp_path: Path) -> None:
+    """Anywhere, without an argument, and prints what it promises."""
+    done = ran(str(EXAMPLES / name), cwd=tmp_path)
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert [] == [words for words in PRINTS[name] if words not in done.stdout]
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_an_example_is_short_and_begins_with_how_to_run_it(path: Path) -> None:
+    """Under 70 lines; the docstring names the command."""
+    lines = path.read_text().splitlines()
+
+    assert len(lines) < 70
+    assert any(f"python examples/{path.name}" in line for line in lines[:8])
+
+
+def test_a_policy_of_an_example_plays_on_the_command_line() -> None:
+    """`module:attribute` finds it from the folder where the command is given."""
+    team = ["--assistant", "demonstrator", "--checker", "examples.custom_policy:DryRunChecker", "--dry-run"]
+    done = ran("-m", "cmat_env.cli", "eval", "cmat/DB-v0", *team, "--episodes", "5", cwd=EXAMPLES.parent)
+
+    assert 0 == done.returncode
+    assert "checker: " in done.stdout
