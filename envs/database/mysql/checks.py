@@ -23,6 +23,8 @@ def check(tree: exp.Expr, sql: str) -> None:
             raise _near(sql, node.side or node.kind)
         elif isinstance(node, (exp.Limit, exp.Offset)):
             _check_count(node, sql)
+        elif isinstance(node, exp.Select) and not node.expressions:
+            raise _near(sql, "from")
         elif isinstance(node, exp.Where):
             _check_condition(node)
         elif isinstance(node, exp.In):

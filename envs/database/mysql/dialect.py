@@ -18,7 +18,7 @@ from cmat_env.envs.database.mysql import collation, functions
 from cmat_env.envs.database.mysql.errors import MySQLError, from_sqlite, unknown_column, unknown_table
 from cmat_env.envs.database.mysql.grammar import single
 from cmat_env.envs.database.mysql.show import answer
-from cmat_env.envs.database.mysql.translate import Translation, missing_column, translate, translate_for
+from cmat_env.envs.database.mysql.translate import Translation, missing_column, translate, translate_for, unresolved
 from cmat_env.envs.database.mysql.values import round_decimal
 from cmat_env.envs.database.replayable import Numbers
 from cmat_env.envs.database.statements import Run, is_blank, leading_word
@@ -34,6 +34,8 @@ _PLAN_COLUMNS = (
     *("id", "select_type", "table", "partitions", "type", "possible_keys"),
     *("key", "key_len", "ref", "rows", "filtered", "Extra"),
 )
+_AFTER_NAMES = frozenset({1055, 1093, 1140, 3065})
+"""Errors that MySQL finds only after every name has been found."""
 _FILES = re.compile(r"\bINTO\s+(?:OUTFILE|DUMPFILE)\b|\ALOAD\s+DATA\b", re.IGNORECASE)
 _RENAME = re.compile(r"\s*RENAME\s+TABLE\s+(\S+|`[^`]+`)\s+TO\s+([^\s;]+|`[^`]+`)\s*;?\s*", re.IGNORECASE)
 _NO_COLUMN = re.compile(r"no such column: (.+)", re.DOTALL)
@@ -102,7 +104,7 @@ class MySQL:
         if isinstance(translated, MySQLError):
             if translated.code == 1064 and _FILES.search(sql):
                 raise MySQLError(1290, "The MySQL server is running with the --secure-file-priv option")
-            raise translated
+            raise (unresolved(sql, self._catalog()) if translated.code in _AFTER_NAMES else None) or translated
         if translated.asks_schema:
             translated = translate_for(sql, self._catalog())
         self._check(translated)

@@ -78,6 +78,12 @@ def unknown_column(name: str, clause: str) -> MySQLError:
 
 _FROM_SQLITE: tuple[tuple[str, int, str], ...] = (
     (r"no such table: (?:main\.)?(.+)", 1146, f"Table '{DATABASE}.{{0}}' doesn't exist"),
+    (
+        r'near "(.*)": syntax error',
+        1064,
+        "You have an error in your SQL syntax; check the manual that corresponds to your MySQL server version for the "
+        "right syntax to use near '{0}' at line 1",
+    ),
     (r"no such view: (?:main\.)?(.+)", 1051, f"Unknown table '{DATABASE}.{{0}}'"),
     (r"table (.+) has no column named (.+)", 1054, "Unknown column '{1}' in 'field list'"),
     (r"no such index: (.+)", 1091, "Can't DROP '{0}'; check that column/key exists"),

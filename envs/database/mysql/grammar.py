@@ -7,6 +7,7 @@ rewriting by sqlglot comes in between.
 from __future__ import annotations
 
 import logging
+import re
 
 from sqlglot import exp
 from sqlglot.dialects.mysql import MySQL as SQLGlotMySQL
@@ -15,6 +16,7 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokens import Token, TokenType
 
 from cmat_env.envs.database.mysql.errors import MySQLError, syntax_error
+from cmat_env.envs.database.statements import leading_word
 
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # it warns of statements that we answer with an error
 
@@ -25,6 +27,7 @@ _SPECIAL_CALLS = frozenset(
 _NEVER = {TokenType.L_BRACKET, TokenType.R_BRACKET, TokenType.DCOLON, TokenType.L_BRACE, TokenType.PLACEHOLDER}
 _AFTER_NO_COMMA = {TokenType.FROM, TokenType.WHERE, TokenType.R_PAREN, TokenType.GROUP_BY, TokenType.ORDER_BY}
 _BEFORE_TABLE = {TokenType.FROM, TokenType.JOIN, TokenType.INTO, TokenType.UPDATE, TokenType.TABLE, TokenType.DESCRIBE}
+_WITH_FROM = {"EXTRACT", "MID", "SUBSTR", "SUBSTRING", "TRIM"}
 _OPENING = {TokenType.L_PAREN, TokenType.CASE}
 _CLOSING = {TokenType.R_PAREN, TokenType.END}
 
@@ -72,10 +75,10 @@ def parse(sql: str) -> exp.Expr:
     Raises:
         MySQLError: 1064 for what MySQL would not accept, also for a second statement.
     """
+    if leading_word(sql) == "REPLACE":  # there are no keys, so it inserts; a blank keeps the positions
+        sql = re.sub("REPLACE", "INSERT ", sql, count=1, flags=re.IGNORECASE)
     tokens = _tokens(sql)
     _check_tokens(sql, tokens)
-    if tokens[0].text.upper() == "REPLACE":  # there are no keys, so it inserts
-        tokens[0] = Token(TokenType.INSERT, "INSERT", start=tokens[0].start, end=tokens[0].end)
     try:
         trees = _READING.parser().parse(tokens, sql)
     except ParseError as error:
@@ -115,17 +118,23 @@ def _position(sql: str, error: ParseError) -> int:
 
 
 def _check_tokens(sql: str, tokens: list[Token]) -> None:
-    depth = 0
-    for before, token in zip([None, *tokens], tokens, strict=False):
+    openers: list[str] = []  # the words before the parentheses and CASEs that are open
+    before: Token | None = None
+    for token in tokens:
         kind = token.token_type
-        depth += (kind in _OPENING) - (kind in _CLOSING)
-        if depth > _DEEPEST:
+        if kind in _OPENING:
+            openers.append(before.text.upper() if before is not None else "")
+        elif kind in _CLOSING and openers:
+            openers.pop()
+        if len(openers) > _DEEPEST:
             raise MySQLError(1436, "Thread stack overrun: the statement is nested too deeply")
         if kind == TokenType.SEMICOLON:
             raise syntax_error(sql, token.end + 1)
         refused = kind in _NEVER or (kind == TokenType.EQ and token.text == "==")
-        if before is not None:
-            refused = refused or (before.token_type == TokenType.COMMA and kind in _AFTER_NO_COMMA)
-            refused = refused or (before.token_type in _BEFORE_TABLE and kind == TokenType.STRING)
+        if before is not None and before.token_type == TokenType.COMMA:
+            refused = refused or kind in _AFTER_NO_COMMA
+        elif before is not None and before.token_type in _BEFORE_TABLE and kind == TokenType.STRING:
+            refused = not openers or openers[-1] not in _WITH_FROM
         if refused:
             raise syntax_error(sql, token.start)
+        before = token

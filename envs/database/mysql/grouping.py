@@ -160,10 +160,10 @@ class _Grouping:
         name = column.name.lower()
         if isinstance(column.this, exp.Star):
             return False
-        return name in self.columns or (aliases and not column.table and name in self.aliases) or _is_word(column)
+        return name in self.columns or (aliases and not column.table and name in self.aliases) or is_word(column)
 
 
-def _is_word(column: exp.Column) -> bool:
+def is_word(column: exp.Column) -> bool:
     """CURRENT_DATE and units of time are read as columns, but name no data."""
     parent = column.parent
     unit = isinstance(parent, exp.Anonymous) and str(parent.this).upper().startswith("TIMESTAMP")

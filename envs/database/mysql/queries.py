@@ -63,7 +63,7 @@ def _group(select: exp.Select) -> None:
         return
     if group.args.get("rollup") or group.args.get("cube") or group.args.get("grouping_sets"):
         raise MySQLError(1235, "This version of MySQL doesn't yet support 'WITH ROLLUP'")
-    group.set("expressions", [each if is_number(each) else collated(each.copy()) for each in group.expressions])
+    group.set("expressions", [collated(each.copy()) for each in group.expressions])
 
 
 def _filter_without_groups(select: exp.Select) -> None:
@@ -89,8 +89,7 @@ def rewrite_order(node: exp.Expr) -> None:
         return
     for each in order.expressions:
         each.set("nulls_first", None)
-        if not is_number(each.this):
-            each.set("this", collated(each.this.copy()))
+        each.set("this", collated(each.this.copy()))
 
 
 def rewrite_set_operation(node: exp.SetOperation) -> exp.Expr:

@@ -22,6 +22,7 @@ from cmat_env.envs.database.mysql.errors import MySQLError
 from cmat_env.envs.database.mysql.functions.patterns import is_pattern
 from cmat_env.envs.database.mysql.nodes import call, collated, exists_in, is_binary, numeric, single_column, text
 from cmat_env.envs.database.mysql.queries import rewrite_query, rewrite_set_operation, rewrite_table
+from cmat_env.envs.database.mysql.scales import scale
 
 Rule = Callable[[Any], exp.Expr]
 
@@ -40,9 +41,18 @@ def rewrite(node: exp.Expr) -> exp.Expr:
     """The node in SQLite's terms; the tree that is given is used up."""
     if isinstance(node, exp.Select):
         return rewrite_query(node, rewrite)
+    if isinstance(node, exp.Anonymous) and str(node.this).upper() == "ROUND" and is_decimal(node.expressions[:1]):
+        rewrite_children(node)
+        return call("round_decimal", *node.expressions)
     rewrite_children(node)
     rule = RULES.get(type(node))
     return rule(node) if rule is not None else node
+
+
+def is_decimal(nodes: list[exp.Expr]) -> bool:
+    """Is the first of them a DECIMAL, as it was parsed?"""
+    places = scale(nodes[0]) if nodes else None
+    return places is not None and places >= 0
 
 
 def rewrite_children(node: exp.Expr) -> None:

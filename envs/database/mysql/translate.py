@@ -10,9 +10,9 @@ from typing import Any
 from sqlglot import exp
 
 from cmat_env.envs.database.mysql.checks import check
-from cmat_env.envs.database.mysql.errors import MySQLError, unknown_column
+from cmat_env.envs.database.mysql.errors import MySQLError, unknown_column, unknown_table
 from cmat_env.envs.database.mysql.grammar import generate, parse
-from cmat_env.envs.database.mysql.grouping import check_grouping
+from cmat_env.envs.database.mysql.grouping import check_grouping, is_word
 from cmat_env.envs.database.mysql.information import information_table, is_information
 from cmat_env.envs.database.mysql.rewrite import rewrite
 from cmat_env.envs.database.mysql.scales import scale
@@ -141,6 +141,22 @@ def _conditions(tree: exp.Expr) -> tuple[str, ...]:
             if not column.table and column.name.lower() in aliases and column.find_ancestor(exp.Select) is select:
                 found.append(column.name)
     return tuple(dict.fromkeys(found))
+
+
+def unresolved(sql: str, catalog: Catalog) -> MySQLError | None:
+    """The first table or column of a statement that does not exist: MySQL names it before it looks at the grouping."""
+    tree = parse(sql)
+    tables = _tables(tree)
+    for name in tables:
+        if name not in catalog:
+            return unknown_table(name)
+    known = {column.lower() for name in tables for column in catalog[name]}
+    known |= {each.alias.lower() for each in tree.find_all(exp.Alias, exp.TableAlias)}
+    known |= {column.name.lower() for each in tree.find_all(exp.TableAlias) for column in each.columns}
+    for column in tree.find_all(exp.Column):
+        if column.name.lower() not in known and not column.is_star and not is_word(column):
+            return missing_column(sql, column.name)
+    return None
 
 
 def missing_column(sql: str, name: str) -> MySQLError:

@@ -32,6 +32,8 @@ def stored(node: exp.Expr) -> exp.Expr:
 
 
 def _is_default(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Var):
+        return node.name.upper() == "DEFAULT"
     return isinstance(node, exp.Column) and node.name.upper() == "DEFAULT" and not node.this.quoted
 
 

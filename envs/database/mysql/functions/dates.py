@@ -17,6 +17,7 @@ _DATE = re.compile(
     r"\s*(\d{2}|\d{4})[-/.:](\d{1,2})[-/.:](\d{1,2})(?:[ T]+(\d{1,2})(?::(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,6}))?)?)?)?"
 )
 _COMPACT = re.compile(r"\s*(\d{4})(\d{2})(\d{2})(?:(\d{2})(\d{2})(\d{2}))?(?!\d)")
+_CLOCK_ONLY = re.compile(r"\s*-?\d{1,3}:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?\s*")
 _EPOCH = datetime(1970, 1, 1)
 _PIVOT = 70  # two-digit years from here on are of the last century
 
@@ -119,14 +120,14 @@ def _clock_of(value: Value) -> str:
 
 
 def _time(value: Value) -> str | None:
+    if _CLOCK_ONLY.fullmatch(text(value)):
+        return _clock_of(_seconds_of(value))
     read = _read(value)
-    if read:
-        return read[0].strftime("%H:%M:%S")
-    return _clock_of(_seconds_of(value)) if ":" in text(value) else None
+    return read[0].strftime("%H:%M:%S") if read else None
 
 
 def _hour(value: Value, part: int) -> int:
-    read = _read(value)
+    read = None if _CLOCK_ONLY.fullmatch(text(value)) else _read(value)
     if read:
         return (read[0].hour, read[0].minute, read[0].second)[part]
     seconds = abs(_seconds_of(value))

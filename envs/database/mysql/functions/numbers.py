@@ -23,15 +23,28 @@ from cmat_env.envs.database.mysql.values import (
 )
 
 _DIVISION_PLACES = 4  # MySQL's div_precision_increment
+_WITHOUT_FRACTION = 2.0**53
 _ANY = 100
 
 
 def _round(value: Value, places: Value = 0) -> Number:
+    """ROUND of a double, as C does it: halves go to the even neighbour."""
     digits = max(-30, min(integer(places), 30))
     if isinstance(value, int):
         return int(round_decimal(Decimal(value), digits)) if digits < 0 else value
+    factor = 10.0 ** abs(digits)
+    amount = float(number(value))
+    if not abs(amount) < _WITHOUT_FRACTION:
+        return amount
+    return round(amount * factor) / factor if digits >= 0 else round(amount / factor) * factor
+
+
+def _round_decimal(value: Value, places: Value = 0) -> Number:
+    """ROUND of a DECIMAL: halves go away from zero."""
+    digits = max(-30, min(integer(places), 30))
     amount = number(value)
-    return half_away(float(amount), digits)
+    rounded = round_decimal(Decimal(repr(amount)), digits)
+    return int(rounded) if isinstance(amount, int) else float(rounded)
 
 
 def _truncate(value: Value, places: Value) -> Number:
@@ -229,6 +242,7 @@ OPERATORS: dict[str, Call] = {
     "store": _store,
     "div": strict(_divide, 2).call,
     "intdiv": strict(_whole_division, 2).call,
+    "round_decimal": strict(_round_decimal, 1, 2).call,
     "as_decimal": strict(_cast_decimal, 3).call,
     "as_signed": strict(_cast_signed, 1).call,
     "as_unsigned": strict(_cast_unsigned, 1).call,
