@@ -11,14 +11,12 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib import import_module
 from importlib.metadata import version
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
-from cmat_env.cli import evaluate, info, play, replay
+from cmat_env.cli import evaluate, info, play, replay, train
 from cmat_env.errors import CmatError
 from cmat_env.terminal import printable
 
@@ -60,11 +58,9 @@ app.command("list")(info.list_command)
 app.command("eval")(evaluate.eval_command)
 app.command("play")(play.play_command)
 app.command("replay")(replay.replay_command)
+app.command("train")(train.train_command)
+app.command("demo")(train.demo_command)
 app.command("doctor")(info.doctor_command)
-if find_spec("cmat_env.cli.train"):
-    training = import_module("cmat_env.cli.train")
-    app.command("train")(training.train_command)
-    app.command("demo")(training.demo_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
