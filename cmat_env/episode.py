@@ -17,6 +17,7 @@ from cmat_env.agents.parsing import parse_verdict
 from cmat_env.errors import ConfigError, ContractError, did_you_mean
 from cmat_env.ledger import Ledger, RewardRule
 from cmat_env.order import ANSWERS, ROLES, TASK, Event, Moment, Order, TurnOrder, Wording
+from cmat_env.terminal import printable
 from cmat_env.types import Judgement, Payment, Task, Verdict
 
 _KEPT_TURNS = 12
@@ -162,10 +163,9 @@ class Episode:
         return twin
 
     def drawn(self, turns: int = _KEPT_TURNS) -> str:
-        """The latest turns as text that any terminal can show: lone surrogates become question marks."""
+        """The latest turns as text that any terminal can show and none obeys."""
         latest = list(self.transcript)[-turns:]
-        text = "\n".join(f"[{speaker}] {message}" for speaker, message in latest)
-        return text.encode("utf-8", "replace").decode("utf-8")
+        return printable("\n".join(f"[{speaker}] {message}" for speaker, message in latest))
 
     def _next(self, event: Event) -> str:
         return self.team.next(Moment(event, self.team.roles, self.executed, self.revisions, self.team.max_revisions))
@@ -222,9 +222,8 @@ class Episode:
             self._execute(task)
         else:
             self._address("assistant", text, "checker")
-        self.infos["checker"]["verdict"] = {
-            "approve": verdict.approve, "confidence": verdict.confidence, "parsed": verdict.parsed,
-        }  # fmt: skip
+        read = {"approve": verdict.approve, "confidence": verdict.confidence, "parsed": verdict.parsed}
+        self.infos["checker"] = {**self.infos["checker"], "verdict": read}
 
     def _execute(self, task: Task) -> None:
         """Let the task execute the proposal, pay for it, and go on or end."""

@@ -188,7 +188,7 @@ def check_equal(expected: Sequence[str], actual: Sequence[str], when: str, mend:
     for turn, (one, other) in enumerate(zip(expected, actual, strict=False)):
         if one != other:
             raise broken(
-                came=f"the same seed and actions give another answer {turn} {when}: {_change(one, other)}",
+                came=f"from the same seed and actions, answer {turn} is another {when}: {_change(one, other)}",
                 wanted="the same episode",
                 mend=mend,
             )

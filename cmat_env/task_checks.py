@@ -8,6 +8,7 @@ import io
 import pickle
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
@@ -54,109 +55,139 @@ def check_task(make: Callable[[], Any], *, seeds: Sequence[int] = (0, 1, 2), max
     tasks = []
     with nothing_left(what="the task"):
         for seed in seeds:
-            player = _played(make(), seed, _script(seed, ()), max_turns)
-            tasks.append(player.task)
+            tasks.append(make())
+            _Case(make, seed, [*(text for _, text in JUNK), *_samples(seed)], max_turns).play(tasks[-1])
             for _ in range(2):
-                attempt(player.task.close, "close(), which may be called twice,")
+                attempt(tasks[-1].close, "close(), which may be called twice,")
     _check_gymnasium(make)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One episode to be played again and again: whose, from which seed, with which actions."""
+
+    make: Callable[[], Any]
+    seed: int
+    actions: Sequence[str]
+    max_turns: int
+
+    def action(self, turn: int) -> str:
+        """What the agent says at a turn; at the end it repeats itself."""
+        return self.actions[turn] if turn < len(self.actions) else self.actions[-1 - turn % self._tail]
+
+    def play(self, task: Any, *, seed: int | None = None) -> TaskPlayer:
+        """The whole episode, which must end."""
+        player = TaskPlayer(task)
+        player.reset(self.seed if seed is None else seed)
+        for turn in range(self.max_turns):
+            if player.over:
+                return player
+            player.step(self.action(turn))
+        if not player.over:
+            raise broken(
+                came=f"an episode of {type(task).__name__} did not end within {self.max_turns} actions",
+                wanted="an end, whatever the agent says",
+                mend="count rounds and return truncated=True at a limit; or raise max_turns of this check",
+            )
+        return player
+
+    @property
+    def _tail(self) -> int:
+        return min(_SAMPLES, len(self.actions))
 
 
 def _episodes(make: Callable[[], Any], seed: int, max_turns: int) -> Lines:
     """Every kind of episode of one seed, each compared with its repetitions."""
+    _check_each_junk(make, seed)
+    samples = _samples(seed)
+    played = _repeated(_Case(make, seed, [*(text for _, text in JUNK), *samples], max_turns))
     solution = _solution(make, seed)
-    scripts = [_script(seed, ()), *([[*_script(seed, ())[-2:], *solution], solution] if solution else [])]
-    played: Lines = []
-    for actions in scripts:
-        player = _played(make(), seed, actions, max_turns)
-        _check_repetitions(make, player, seed, actions, max_turns)
-        _check_extras_change_nothing(make, player.lines, seed, actions, max_turns)
-        _check_forks(make, player.lines, seed, actions, max_turns)
-        played.extend(player.lines)
+    if solution:
+        played += _repeated(_Case(make, seed, solution, max_turns))
+        played += _repeated(_Case(make, seed, [*samples, *solution], max_turns))
     return played
 
 
-def _script(seed: int, after: Sequence[str]) -> list[str]:
-    """Junk first, then plausible text."""
+def _samples(seed: int) -> list[str]:
     space = AnyText(1000, seed=seed)
-    return [*(text for _, text in JUNK), *(space.sample() for _ in range(_SAMPLES)), *after]
+    return [space.sample() for _ in range(_SAMPLES)]
 
 
-def _actions(actions: Sequence[str], max_turns: int) -> Iterator[str]:
-    for turn in range(max_turns):
-        yield actions[turn] if turn < len(actions) else actions[-1 - turn % min(_SAMPLES, len(actions))]
+def _repeated(case: _Case) -> Lines:
+    player = case.play(case.make())
+    _check_repetitions(case, player)
+    _check_extras_change_nothing(case, player.lines)
+    _check_forks(case, player.lines)
+    return player.lines
 
 
-def _played(task: Any, seed: int, actions: Sequence[str], max_turns: int) -> TaskPlayer:
-    player = TaskPlayer(task)
-    player.reset(seed)
-    for action in _actions(actions, max_turns):
-        if player.over:
-            return player
-        player.step(action)
-    if not player.over:
-        raise broken(
-            came=f"an episode of {type(task).__name__} did not end within {max_turns} actions",
-            wanted="an end, whatever the agent says",
-            mend="count rounds and return truncated=True at a limit; or raise max_turns of this check",
-        )
-    return player
+def _check_each_junk(make: Callable[[], Any], seed: int) -> None:
+    """Each piece of junk as the first action, and judged before it."""
+    for _, text in JUNK:
+        player = TaskPlayer(make())
+        player.reset(seed)
+        _judged(player.task, text)
+        player.step(text)
 
 
-def _check_repetitions(
-    make: Callable[[], Any], player: TaskPlayer, seed: int, actions: Sequence[str], max_turns: int
-) -> None:
-    again = _played(player.task, seed + 1, actions, max_turns)
-    first = list(player.lines)
-    again = _played(again.task, seed, actions, max_turns)
-    check_equal(first, again.lines, "after another episode of the same instance", "let reset() begin everything anew")
-    twins = [TaskPlayer(make()), TaskPlayer(make())]
+def _check_repetitions(case: _Case, player: TaskPlayer) -> None:
+    twins = [TaskPlayer(case.make()), TaskPlayer(case.make())]
     for twin in twins:
-        twin.reset(seed)
-    for action in _actions(actions, max_turns):
+        twin.reset(case.seed)
+    for turn in range(case.max_turns):
         for twin in twins:
             if not twin.over:
-                twin.step(action)
+                twin.step(case.action(turn))
     for twin in twins:
         check_equal(
-            first, twin.lines, "of two instances side by side",
+            player.lines, twin.lines, "of two instances side by side",
             "keep state in the instance, not in the class or module; no time, id or address in answers",
         )  # fmt: skip
+    case.play(player.task, seed=case.seed + 1)
+    left = TaskPlayer(player.task)
+    left.reset(case.seed + 2)
+    left.step(case.action(0))
+    check_equal(
+        player.lines, case.play(player.task).lines, "after another episode of the same instance",
+        "let reset() begin everything anew",
+    )  # fmt: skip
 
 
-def _check_extras_change_nothing(
-    make: Callable[[], Any], lines: Lines, seed: int, actions: Sequence[str], max_turns: int
-) -> None:
+def _check_extras_change_nothing(case: _Case, lines: Lines) -> None:
     """`judge`, `solution` and `snapshot` may be called at any time, and the episode goes on as without."""
     for name in ("judge", "solution", "snapshot"):
-        player = TaskPlayer(make())
+        player = TaskPlayer(case.make())
         extra = getattr(player.task, name, None)
         if extra is None:
             continue
-        player.reset(seed)
-        for action in _actions(actions, max_turns):
-            if player.over:
-                break
+        player.reset(case.seed)
+        for turn in range(len(lines) - 1):
             if name == "judge":
-                _check_judgement(extra, action)
+                _judged(player.task, case.action(turn))
             else:
                 attempt(extra, f"{name}()")
-            player.step(action)
+            player.step(case.action(turn))
+            if player.over:
+                break
         check_equal(lines, player.lines, f"when {name}() is called before each action", f"let {name}() change nothing")
 
 
-def _check_judgement(judge: Callable[[str], Any], action: str) -> None:
+def _judged(task: Any, action: str) -> Judgement | None:
+    """The task's opinion on an action, if it has a proper one."""
+    judge = getattr(task, "judge", None)
     where = f"judge({short(action)})"
-    judgement = attempt(lambda: judge(action), where)
+    judgement = attempt(lambda: judge(action), where) if judge else None
     if judgement is not None and not (isinstance(judgement, Judgement) and isinstance(judgement.good, bool)):
         raise broken(
             came=f"{where} gave {short(judgement)}", wanted="a Judgement or None", mend="return Judgement(good)"
         )
+    return judgement
 
 
 def _solution(make: Callable[[], Any], seed: int) -> list[str]:
     """The task's own solution, checked; empty if it offers none."""
     player = TaskPlayer(make())
-    if not hasattr(player.task, "solution"):
+    if getattr(player.task, "solution", None) is None:
         return []
     player.reset(seed)
     solution = attempt(player.task.solution, "solution()")
@@ -165,7 +196,7 @@ def _solution(make: Callable[[], Any], seed: int) -> list[str]:
     for action in solution:
         if player.over:
             break
-        judgement = player.task.judge(action) if hasattr(player.task, "judge") else None
+        judgement = _judged(player.task, action)
         if judgement is not None and not judgement.good:
             raise broken(
                 came=f"judge() calls an action of the task's own solution bad: {short(action)}",
@@ -182,32 +213,30 @@ def _solution(make: Callable[[], Any], seed: int) -> list[str]:
     return solution
 
 
-def _check_forks(make: Callable[[], Any], lines: Lines, seed: int, actions: Sequence[str], max_turns: int) -> None:
+def _check_forks(case: _Case, lines: Lines) -> None:
     """A snapshot, a pickle and a deep copy taken at a turn go on as the original does."""
-    task = make()
-    if hasattr(task, "snapshot") != hasattr(task, "restore"):
+    player = TaskPlayer(case.make())
+    if hasattr(player.task, "snapshot") != hasattr(player.task, "restore"):
         raise broken(came="the task has one of snapshot() and restore()", wanted="both or none", mend="add the other")
-    script = list(_actions(actions, max_turns))
-    player = TaskPlayer(task)
-    player.reset(seed)
+    player.reset(case.seed)
     for turn in range(min(_FORKS, len(lines) - 1)):
-        for name, fork in _forks(make, player.task, seed):
+        for name, fork in _forks(case, player.task):
             mend = f"let {name} carry all that an episode depends on, the random generator too"
             twin = TaskPlayer(fork)
-            for action in script[turn:]:
+            for later in range(turn, len(lines) - 1):
+                twin.step(case.action(later))
                 if twin.over:
                     break
-                twin.step(action)
             check_equal(lines[turn + 1 :], twin.lines, f"when it goes on from {name} of turn {turn}", mend)
-        player.step(script[turn])
+        player.step(case.action(turn))
 
 
-def _forks(make: Callable[[], Any], task: Any, seed: int) -> Iterator[tuple[str, Any]]:
+def _forks(case: _Case, task: Any) -> Iterator[tuple[str, Any]]:
     if hasattr(task, "snapshot"):
         state = attempt(task.snapshot, "snapshot()")
         for name in ("a snapshot", "a snapshot that was restored before"):
-            other = make()
-            other.reset(seed=seed + 1)
+            other = case.make()
+            other.reset(seed=case.seed + 1)
             attempt(lambda other=other: other.restore(state), "restore()")  # type: ignore[misc]
             yield name, other
         try:

@@ -147,8 +147,8 @@ def check_collab(make: Callable[[], CollabEnv], *, seeds: Sequence[int] = (0, 1)
 
     Checked beside PettingZoo's `api_test` and `seed_test`: observations in their spaces and the bookkeeping of all
     agents after every turn, junk and None as actions, an end within `max_turns`, rewards that accumulate and equal the
-    ledger, JSON, the same episode from the same seed over its whole length and whatever the global random state is, that a
-    snapshot, a pickle and a deep copy go on as the original, `close` twice, with nothing left behind.
+    ledger, JSON, the same episode from the same seed over its whole length and whatever the global random state is,
+    that a snapshot, a pickle and a deep copy go on as the original, `close` twice, with nothing left behind.
 
     Args:
         make: makes a fresh environment each time.
@@ -191,6 +191,10 @@ def _action(script: Sequence[str | None], turn: int) -> str | None:
 
 def _episode(make: Callable[[], CollabEnv], seed: int, max_turns: int) -> list[str]:
     """One episode, compared with its repetitions and forks."""
+    for junk in (None, *(text for _, text in JUNK)):
+        everywhere = TeamPlayer(make())
+        everywhere.reset(seed)
+        everywhere.play([junk] * _SAMPLES, max_turns)
     script = _script(seed)
     env = make()
     player = TeamPlayer(env)
