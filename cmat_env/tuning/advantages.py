@@ -68,11 +68,12 @@ def turn_gae(
     """
     count = int(turns.max()) + 1 if turns.numel() else 0
     index = turns.where(mask, torch.full_like(turns, count))
-    paid = torch.zeros(len(turns), count + 1).scatter_add_(1, index, rewards * mask)[:, :count]
+    nothing = rewards.new_zeros(len(turns), count + 1)
+    paid = nothing.scatter_add(1, index, rewards * mask)[:, :count]
     previous = torch.nn.functional.pad(index[:, :-1], (1, 0), value=-1)
     first = mask & (index != previous)
-    value = torch.zeros(len(turns), count + 1).scatter_add_(1, index, values * first)[:, :count]
-    exists = torch.zeros(len(turns), count + 1).scatter_add_(1, index, first.float())[:, :count] > 0
+    value = nothing.scatter_add(1, index, values * first)[:, :count]
+    exists = nothing.scatter_add(1, index, first.to(nothing))[:, :count] > 0
     per_turn, returns = gae(rewards=paid, values=value, mask=exists, gamma=gamma, lam=lam, last_value=last_value)
     spread = turns.clamp(max=max(count - 1, 0))
     return per_turn.gather(1, spread) * mask, returns.gather(1, spread) * first, first
@@ -94,9 +95,7 @@ def group_advantages(returns: torch.Tensor, groups: torch.Tensor, *, epsilon: fl
     advantages = torch.zeros_like(returns)
     for group in groups.unique():
         inside = groups == group
-        centred = returns[inside] - returns[inside].mean()
-        spread = centred.pow(2).mean().sqrt()
-        advantages[inside] = centred / (spread + epsilon) if spread > 0 else 0.0
+        advantages[inside] = _standard_scores(returns[inside], epsilon)
     return advantages
 
 
@@ -112,13 +111,19 @@ def standardise(
         epsilon: added to the standard deviation.
 
     Returns:
-        (E, A); 0 where mask is False. A group of one token becomes 0.
+        (E, A); 0 where mask is False, and in a group whose advantages are all alike.
     """
     result = torch.zeros_like(advantages)
     labels = torch.zeros_like(mask, dtype=torch.long) if groups is None else groups
     for label in labels[mask].unique():
         inside = mask & (labels == label)
-        part = advantages[inside]
-        centred = part - part.mean()
-        result[inside] = centred / (centred.pow(2).mean().sqrt() + epsilon)
+        result[inside] = _standard_scores(advantages[inside], epsilon)
     return result
+
+
+def _standard_scores(values: torch.Tensor, epsilon: float) -> torch.Tensor:
+    """(N,) to mean 0 and standard deviation 1; exactly 0 where all are alike, since their mean may round off them."""
+    if (values == values[0]).all():
+        return torch.zeros_like(values)
+    centred = values - values.mean()
+    return centred / (centred.pow(2).mean().sqrt() + epsilon)
