@@ -8,7 +8,8 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from pettingzoo.test import api_test, seed_test
+from pettingzoo.test.api_test import api_test
+from pettingzoo.test.seed_test import seed_test
 
 from cmat_env.collab import SPEAKERS, CollabEnv, Moment, RewardRule, TurnOrder, Wording
 from cmat_env.errors import ConfigError, ContractError
@@ -38,8 +39,8 @@ def played(env: CollabEnv, *actions: str | None) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_passes_pettingzoos_own_tests(guess_task: Any, roles: tuple[str, ...], dry_run: bool) -> None:
     """Any team with an assistant is a proper AEC environment."""
-    api_test(CollabEnv(guess_task(), roles=roles, render_mode="ansi"), num_cycles=100)
-    seed_test(lambda: CollabEnv(guess_task(), roles=roles, dry_run=dry_run), num_cycles=100)
+    api_test(CollabEnv(guess_task(), roles=roles, render_mode="ansi"), num_cycles=100)  # type: ignore[no-untyped-call]
+    seed_test(lambda: CollabEnv(guess_task(), roles=roles, dry_run=dry_run), num_cycles=100)  # type: ignore[no-untyped-call]
 
 
 def test_a_whole_episode_of_the_full_team(guess_task: Any) -> None:
@@ -360,7 +361,7 @@ def test_render_shows_the_latest_turns(guess_task: Any, capsys: pytest.CaptureFi
     human = CollabEnv(guess_task(), roles=("assistant",), render_mode="human")
     human.reset(seed=0, options=FIVE)
     human.step("\ud800")
-    assert human.render() is None  # type: ignore[func-returns-value]
+    assert human.render() is None
     printed = capsys.readouterr().out.splitlines()
     turns = ["[environment] Guess a number from 1 to 16.", "[assistant] \ufffd", "[environment] say a number"]
     assert turns * 2 == printed
@@ -371,7 +372,7 @@ def test_render_without_a_mode_warns(guess_task: Any) -> None:
     env = CollabEnv(guess_task())
     env.reset(seed=0)
     with pytest.warns(UserWarning, match="render_mode="):
-        assert env.render() is None  # type: ignore[func-returns-value]
+        assert env.render() is None
 
 
 def test_the_task_type_and_id_are_at_hand(guess_task: Any) -> None:

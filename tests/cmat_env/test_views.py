@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from gymnasium.utils.env_checker import check_env
-from pettingzoo.test import parallel_api_test, parallel_seed_test
+from pettingzoo.test.parallel_test import parallel_api_test
+from pettingzoo.test.seed_test import parallel_seed_test
 
 from cmat_env.collab import CollabEnv
 from cmat_env.errors import ConfigError, ContractError
@@ -43,7 +44,9 @@ class Knows(Says):
 def test_the_parallel_view_passes_pettingzoos_tests(guess_task: Any, roles: tuple[str, ...]) -> None:
     """It is no conversion wrapper, and keeps the Parallel contract."""
     parallel_api_test(ParallelCollab(CollabEnv(guess_task(), roles=roles)), num_cycles=100)
-    parallel_seed_test(lambda: ParallelCollab(CollabEnv(guess_task(), roles=roles)), num_cycles=100)
+    parallel_seed_test(  # type: ignore[no-untyped-call]
+        lambda: ParallelCollab(CollabEnv(guess_task(), roles=roles)), num_cycles=100
+    )
 
 
 def test_in_the_parallel_view_one_agent_acts_at_a_time(guess_task: Any) -> None:
