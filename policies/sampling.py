@@ -27,7 +27,7 @@ class Sampling:
     Attributes:
         temperature: divides the logits; 1 = the model's own distribution.
         top_k: keep the k most probable tokens; 0 = all.
-        top_p: keep the smallest set of tokens whose probability reaches p; 1 = all.
+        top_p: keep the smallest set of tokens whose probability reaches p, counted after top_k as elsewhere; 1 = all.
         greedy: take the most probable token instead of sampling.
         max_new_tokens: longest reply, in tokens.
     """
@@ -78,6 +78,7 @@ def _kept(scaled: torch.Tensor, sampling: Sampling) -> torch.Tensor | None:
     if 0 < sampling.top_k < scaled.shape[-1]:
         threshold = scaled.topk(sampling.top_k, dim=-1).values[..., -1:]
         keep = scaled >= threshold
+        scaled = scaled.masked_fill(~keep, float("-inf"))
     if sampling.top_p < 1.0:
         ordered, order = scaled.sort(dim=-1, descending=True)
         probabilities = ordered.softmax(dim=-1)
