@@ -150,20 +150,20 @@ def show_change(folder: Path) -> None:
     """Print an episode that failed before tuning and succeeds after it, both times."""
     episodes: dict[str, dict[int, EpisodeRecord]] = {"before": {}, "after": {}}
     for record in read_episodes(folder):
-        episodes[str(record.settings["phase"])][record.episode.seed] = record
+        episodes[str(record.settings["phase"])][record.trajectory.seed] = record
     console = Console()
     pairs = [
         (record, episodes["after"][seed])
         for seed, record in episodes["before"].items()
-        if not record.episode.success and seed in episodes["after"] and episodes["after"][seed].episode.success
+        if not record.trajectory.success and seed in episodes["after"] and episodes["after"][seed].trajectory.success
     ]
     if not pairs:
         console.print("no episode failed before and succeeds now")
         return
-    before, after = min(pairs, key=lambda pair: sum(len(record.episode.steps) for record in pair))
+    before, after = min(pairs, key=lambda pair: sum(len(record.trajectory.steps) for record in pair))
     for title, record in (("before tuning: failed", before), ("after tuning: succeeds", after)):
         console.rule(title)
-        for part in whole(record, number=record.episode.seed):
+        for part in whole(record, number=record.trajectory.seed):
             console.print(part)
 
 
