@@ -18,7 +18,7 @@ def main() -> None:
     solution = iter(task.solution())  # an optional extra of a task
     for agent in env.agent_iter():
         observation, reward, terminated, truncated, _ = env.last()
-        if terminated or truncated:
+        if terminated or truncated or observation is None:
             print(f"{agent:<12} is paid {reward:g} at the end")
             env.step(None)
             continue
