@@ -78,7 +78,8 @@ def _aggregate(name: str, arguments: list[exp.Expr]) -> exp.Expr:
     distinct = isinstance(arguments[0], exp.Distinct)
     inner = arguments[0].expressions if isinstance(arguments[0], exp.Distinct) else arguments
     if name == "COUNT" and distinct and len(inner) > 1:
-        return call("count_distinct", *inner)
+        none = exp.Literal.number(0)  # an aggregate that saw no row gives NULL
+        return exp.Anonymous(this="IFNULL", expressions=[call("count_distinct", *inner), none])
     if len(inner) != 1:
         raise wrong_count(name)
     value = inner[0]

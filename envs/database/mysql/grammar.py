@@ -27,6 +27,17 @@ _SPECIAL_CALLS = frozenset(
 _NEVER = {TokenType.L_BRACKET, TokenType.R_BRACKET, TokenType.DCOLON, TokenType.L_BRACE, TokenType.PLACEHOLDER}
 _AFTER_NO_COMMA = {TokenType.FROM, TokenType.WHERE, TokenType.R_PAREN, TokenType.GROUP_BY, TokenType.ORDER_BY}
 _BEFORE_TABLE = {TokenType.FROM, TokenType.JOIN, TokenType.INTO, TokenType.UPDATE, TokenType.TABLE, TokenType.DESCRIBE}
+_CLAUSES = {
+    TokenType.SELECT: 0,
+    TokenType.UNION: 0,
+    TokenType.EXCEPT: 0,
+    TokenType.INTERSECT: 0,
+    TokenType.WHERE: 1,
+    TokenType.GROUP_BY: 2,
+    TokenType.HAVING: 3,
+    TokenType.ORDER_BY: 4,
+    TokenType.LIMIT: 5,
+}
 _WITH_FROM = {"EXTRACT", "MID", "SUBSTR", "SUBSTRING", "TRIM"}
 _OPENING = {TokenType.L_PAREN, TokenType.CASE}
 _CLOSING = {TokenType.R_PAREN, TokenType.END}
@@ -119,18 +130,25 @@ def _position(sql: str, error: ParseError) -> int:
 
 def _check_tokens(sql: str, tokens: list[Token]) -> None:
     openers: list[str] = []  # the words before the parentheses and CASEs that are open
+    clauses = [0]  # the rank of the last clause on each level of parentheses
     before: Token | None = None
     for token in tokens:
         kind = token.token_type
         if kind in _OPENING:
             openers.append(before.text.upper() if before is not None else "")
+            clauses.append(0)
         elif kind in _CLOSING and openers:
             openers.pop()
+            clauses.pop()
         if len(openers) > _DEEPEST:
             raise MySQLError(1436, "Thread stack overrun: the statement is nested too deeply")
         if kind == TokenType.SEMICOLON:
             raise syntax_error(sql, token.end + 1)
         refused = kind in _NEVER or (kind == TokenType.EQ and token.text == "==")
+        rank = _CLAUSES.get(kind)
+        if rank is not None:
+            refused = refused or 0 < rank <= clauses[-1]
+            clauses[-1] = rank
         if before is not None and before.token_type == TokenType.COMMA:
             refused = refused or kind in _AFTER_NO_COMMA
         elif before is not None and before.token_type in _BEFORE_TABLE and kind == TokenType.STRING:

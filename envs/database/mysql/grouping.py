@@ -177,8 +177,8 @@ def _is_and(where: exp.Expr | None) -> bool:
 def _check_distinct(select: exp.Select) -> None:
     """With DISTINCT, what is ordered by must be selected."""
     order = select.args.get("order")
-    shown = {each.alias_or_name.lower() for each in select.expressions}
-    shown |= {_text(each.unalias()) for each in select.expressions}
+    shown = {each.unnest().alias_or_name.lower() for each in select.expressions}
+    shown |= {_text(each.unalias().unnest()) for each in select.expressions}
     if order is None or any(each.is_star for each in select.expressions):
         return
     for position, each in enumerate(order.expressions, 1):

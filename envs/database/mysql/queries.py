@@ -38,6 +38,8 @@ def rewrite_query(select: exp.Select, rewrite: Callable[[exp.Expr], exp.Expr]) -
 
 
 def _projection(node: exp.Expr, rewrite: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
+    if isinstance(node, exp.Paren) and isinstance(node.this, exp.Column):
+        node = node.this
     places = scale(node)
     name = None if isinstance(node, _PLAIN) else node.sql("mysql")
     changed = rewrite(node)

@@ -20,9 +20,10 @@ from cmat_env.envs.database.mysql.calls import (
 from cmat_env.envs.database.mysql.collation import NAME as COLLATION
 from cmat_env.envs.database.mysql.errors import MySQLError
 from cmat_env.envs.database.mysql.functions.patterns import is_pattern
+from cmat_env.envs.database.mysql.functions.strings import TEXTUAL
 from cmat_env.envs.database.mysql.nodes import call, collated, exists_in, is_binary, numeric, single_column, text
 from cmat_env.envs.database.mysql.queries import rewrite_query, rewrite_set_operation, rewrite_table
-from cmat_env.envs.database.mysql.scales import scale
+from cmat_env.envs.database.mysql.scales import scale, text_places
 
 Rule = Callable[[Any], exp.Expr]
 
@@ -41,18 +42,11 @@ def rewrite(node: exp.Expr) -> exp.Expr:
     """The node in SQLite's terms; the tree that is given is used up."""
     if isinstance(node, exp.Select):
         return rewrite_query(node, rewrite)
-    if isinstance(node, exp.Anonymous) and str(node.this).upper() == "ROUND" and is_decimal(node.expressions[:1]):
-        rewrite_children(node)
-        return call("round_decimal", *node.expressions)
+    if isinstance(node, exp.Anonymous):
+        return _call(node)
     rewrite_children(node)
     rule = RULES.get(type(node))
     return rule(node) if rule is not None else node
-
-
-def is_decimal(nodes: list[exp.Expr]) -> bool:
-    """Is the first of them a DECIMAL, as it was parsed?"""
-    places = scale(nodes[0]) if nodes else None
-    return places is not None and places >= 0
 
 
 def rewrite_children(node: exp.Expr) -> None:
@@ -64,6 +58,23 @@ def rewrite_children(node: exp.Expr) -> None:
                 node.set(name, changed)
         elif isinstance(value, list):
             node.set(name, [rewrite(each) if isinstance(each, exp.Expr) else each for each in value])
+
+
+def _call(node: exp.Anonymous) -> exp.Expr:
+    """A call by name; what it does with a DECIMAL has to be seen before its arguments are rewritten."""
+    name, places = str(node.this).upper(), [scale(each) for each in node.expressions]
+    texts = [text_places(each) if name in TEXTUAL else None for each in node.expressions]
+    rewrite_children(node)
+    if name == "ROUND" and places and places[0] is not None and places[0] >= 0:
+        return call("round_decimal", *node.expressions)
+    arguments = zip(node.expressions, texts, strict=True)
+    node.set("expressions", [_written(each, digits) for each, digits in arguments])
+    return rewrite_call(node)
+
+
+def _written(node: exp.Expr, places: int | None) -> exp.Expr:
+    """A number as text functions see it: with all the places of its type."""
+    return call("store", node, exp.Literal.number(places)) if places is not None and places > 0 else node
 
 
 def _comparison(node: exp.Binary) -> exp.Expr:
@@ -239,7 +250,6 @@ _CLOCK = frozenset(
 RULES: dict[type[exp.Expr], Rule] = {
     **dict.fromkeys(_COMPARISONS, _comparison),
     exp.Add: _arithmetic,
-    exp.Anonymous: rewrite_call,
     exp.Between: _between,
     exp.BitwiseXor: lambda node: call("bitxor", node.this, node.expression),
     exp.Case: _case,
@@ -255,6 +265,8 @@ RULES: dict[type[exp.Expr], Rule] = {
     exp.GroupConcat: rewrite_group_concat,
     exp.If: _if,
     exp.In: _in,
+    exp.Introducer: lambda node: node.expression,
+    exp.National: lambda node: text(node.name),
     exp.IntDiv: lambda node: call("intdiv", node.this, node.expression),
     exp.Intersect: rewrite_set_operation,
     exp.Like: _like,

@@ -12,6 +12,7 @@ from sqlglot import exp
 INTEGER = -1
 _DIVISION_PLACES = 4
 _MOST = 30
+_DIGITS_PER_WORD = 9
 _INTEGER_NAMES = """
     ASCII BIT_LENGTH CEIL CEILING CHARACTER_LENGTH CHAR_LENGTH COUNT CRC32 DATEDIFF DAY DAYOFMONTH DAYOFWEEK DAYOFYEAR
     DENSE_RANK FIELD FIND_IN_SET FLOOR HOUR INSTR LENGTH LOCATE MINUTE MONTH NTILE OCTET_LENGTH ORD QUARTER RANK
@@ -42,6 +43,22 @@ def scale(node: exp.Expr | None) -> int | None:
     if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Select) and len(node.this.expressions) == 1:
         return scale(node.this.expressions[0])
     return _of_function(node) if isinstance(node, exp.Anonymous) else None
+
+
+def text_places(node: exp.Expr) -> int | None:
+    """How many places an expression has as text: those of a DECIMAL, or those that a double was rounded to."""
+    if isinstance(node, exp.Anonymous) and str(node.this).upper() == "ROUND" and len(node.expressions) == 2:
+        places = node.expressions[1]
+        return min(int(places.name), _MOST) if places.name.isdigit() else None
+    return scale(node)
+
+
+def quotient_places(node: exp.Div) -> int | None:
+    """How many places a quotient leaves in a text column: whole words of nine digits."""
+    left, right = scale(node.this), scale(node.expression)
+    if left is None or right is None:
+        return None
+    return -(-(max(left, 0) + max(right, 0) + _DIVISION_PLACES) // _DIGITS_PER_WORD) * _DIGITS_PER_WORD
 
 
 def _of_literal(node: exp.Literal) -> int | None:

@@ -8,7 +8,7 @@ from cmat_env.envs.database.mysql.errors import MySQLError
 from cmat_env.envs.database.mysql.nodes import call, is_number, text
 from cmat_env.envs.database.mysql.queries import rewrite_order, rewrite_table
 from cmat_env.envs.database.mysql.rewrite import rewrite
-from cmat_env.envs.database.mysql.scales import scale
+from cmat_env.envs.database.mysql.scales import quotient_places, scale
 from cmat_env.envs.database.mysql.values import text as written
 
 
@@ -21,9 +21,12 @@ def stored(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.Literal):
         return text(_literal(node.name)) if is_number(node) else rewrite(node)
     if isinstance(node, exp.Neg) and is_number(node.this):
-        return text(f"-{_literal(node.this.name)}")
+        digits = _literal(node.this.name)
+        return text(digits if not digits.strip("0.") else f"-{digits}")
     if isinstance(node, exp.Boolean):
         return text(str(int(node.this)))
+    if isinstance(node, exp.Div) and (digits := quotient_places(node)) is not None:
+        return call("quotient", rewrite(node.this), rewrite(node.expression), exp.Literal.number(digits))
     places = scale(node)
     changed = rewrite(node)
     if isinstance(changed, exp.Column):
@@ -47,6 +50,10 @@ def _literal(number: str) -> str:
 
 def rewrite_insert(node: exp.Insert) -> list[exp.Expr]:
     """INSERT [IGNORE] and REPLACE; there are no keys, so nothing is a duplicate."""
+    names = [each.name for each in node.this.expressions] if isinstance(node.this, exp.Schema) else []
+    for position, name in enumerate(names):
+        if name.lower() in map(str.lower, names[:position]):
+            raise MySQLError(1110, f"Column '{name}' specified twice")
     target = node.this.this if isinstance(node.this, exp.Schema) else node.this
     rewrite_table(target)
     source = node.expression
@@ -57,10 +64,17 @@ def rewrite_insert(node: exp.Insert) -> list[exp.Expr]:
             source = None
     elif source is not None:
         source = rewrite(source.unnest() if isinstance(source, exp.Subquery) else source)
-        for select in [source] if isinstance(source, exp.Select) else list(source.find_all(exp.Select))[:0]:
+        for select in _arms(source):
             select.set("expressions", [_stored_projection(each) for each in select.expressions])
     insert = exp.Insert(this=node.this, expression=source, default=source is None, with_=node.args.get("with_"))
     return [insert]
+
+
+def _arms(query: exp.Expr) -> list[exp.Select]:
+    """The parts of a UNION, or the query itself."""
+    if isinstance(query, exp.SetOperation):
+        return _arms(query.this) + _arms(query.expression)
+    return [query] if isinstance(query, exp.Select) else []
 
 
 def _stored_projection(node: exp.Expr) -> exp.Expr:

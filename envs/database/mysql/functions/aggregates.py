@@ -199,12 +199,12 @@ class _Members:
 
 
 @lru_cache(maxsize=8)
-def _members(gathered: str) -> tuple[frozenset[str], tuple[Value, ...]]:
-    values = json.loads(gathered)
+def _members(gathered: str | None) -> tuple[frozenset[str], tuple[Value, ...]]:
+    values = json.loads(gathered or "[]")  # an aggregate that saw no row gives NULL
     return frozenset(key(each) for each in values if isinstance(each, str)), tuple(values)
 
 
-def _in_members(value: Value, gathered: str) -> int | None:
+def _in_members(value: Value, gathered: str | None) -> int | None:
     texts, values = _members(gathered)
     if value is None:
         return None if values else 0

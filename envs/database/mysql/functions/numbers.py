@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 from cmat_env.envs.database.mysql.functions.registry import Call, Function, lenient, strict
 from cmat_env.envs.database.mysql.values import (
@@ -174,6 +174,15 @@ def _rounded(value: Value, places: Value) -> Number | None:
     return half_away(float(number(value)), integer(places))
 
 
+def _quotient(left: Value, right: Value, places: Value) -> str | None:
+    """A quotient of decimals as it is left in a text column: cut, not rounded."""
+    a, b = number(left), number(right)
+    if not b:
+        return None
+    digits = integer(places)
+    return f"{(Decimal(repr(a)) / Decimal(repr(b))).quantize(Decimal(1).scaleb(-digits), ROUND_DOWN):f}"
+
+
 def _store(value: Value, places: Value = -1) -> Value:
     """What an expression leaves in a text column; places = its scale, if it is a decimal."""
     if value is None:
@@ -208,7 +217,7 @@ FUNCTIONS: dict[str, Function] = {
     "LOG2": strict(lambda value: math.log2(number(value)), 1),
     "MOD": strict(_modulo, 2),
     "OCT": strict(lambda value: f"{integer(value) & (1 << 64) - 1:o}", 1),
-    "PI": lenient(lambda: round(math.pi, 6), 0),
+    "PI": lenient(lambda: math.pi, 0),
     "POW": _POWER,
     "POWER": _POWER,
     "RADIANS": strict(_finite(math.radians), 1),
@@ -242,6 +251,7 @@ OPERATORS: dict[str, Call] = {
     "store": _store,
     "div": strict(_divide, 2).call,
     "intdiv": strict(_whole_division, 2).call,
+    "quotient": strict(_quotient, 3).call,
     "round_decimal": strict(_round_decimal, 1, 2).call,
     "as_decimal": strict(_cast_decimal, 3).call,
     "as_signed": strict(_cast_signed, 1).call,

@@ -179,6 +179,28 @@ def _from_base64(value: Value) -> str | None:
         return None
 
 
+TEXTUAL = frozenset(
+    {
+        "CHARACTER_LENGTH",
+        "CHAR_LENGTH",
+        "CONCAT",
+        "CONCAT_WS",
+        "LEFT",
+        "LENGTH",
+        "LOCATE",
+        "LPAD",
+        "MD5",
+        "MID",
+        "REPLACE",
+        "REVERSE",
+        "RIGHT",
+        "RPAD",
+        "SUBSTR",
+        "SUBSTRING_INDEX",
+    }
+)
+"""Functions that read a number as text, with all its decimal places."""
+
 _LENGTH = strict(_length, 1)
 _CHAR_LENGTH = strict(lambda value: len(text(value)), 1)
 _LOWER = strict(lambda value: text(value).lower(), 1)
