@@ -6,22 +6,27 @@ messages of the others, the prompt for the next reply) is the *delta*, found by 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from cmat_env.errors import ConfigError
+from cmat_env.errors import ConfigError, ContractError
 from cmat_env.types import Dialogue, Generation, Message
 
 
 class ChatEncoder:
     """Turns messages into token ids by a tokenizer's chat template.
 
+    What is said is text: where it spells a special token, a space is put into it, so that nobody can write another
+    one's turn.
+
     Args:
-        tokenizer: with a chat template and an end-of-turn token (`eos_token`).
+        tokenizer: with a chat template and an end-of-turn token (`eos_token`), with which the template ends a reply.
 
     Raises:
-        ConfigError: the tokenizer lacks one of them.
+        ConfigError: the tokenizer lacks one of them, or they do not fit together.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -34,11 +39,14 @@ class ChatEncoder:
             raise ConfigError("the tokenizer has no eos_token; set it to the token that ends a turn")
         self.tokenizer = tokenizer
         self.end_id = int(tokenizer.eos_token_id)
+        special = sorted((t.content for t in tokenizer.added_tokens_decoder.values() if t.special), key=len)
+        self._special = re.compile("|".join(map(re.escape, reversed(special))) or r"(?!)")
+        self._check_ending()
         self._concatenates = self._is_concatenative()
 
     def encode(self, dialogues: Sequence[Dialogue]) -> None:
         """Encode what is pending in each dialogue, with the prompt for its reply."""
-        waiting = [dialogue for dialogue in dialogues if dialogue.pending]
+        waiting = [dialogue for dialogue in dialogues if dialogue.pending or not dialogue.token_ids]
         if not waiting:
             return
         deltas = self._ids([self._delta(dialogue) for dialogue in waiting])
@@ -60,20 +68,30 @@ class ChatEncoder:
                 copy.say(message)
                 continue
             self.encode([copy])
-            ids = (*self._ids([message.content])[0], self.end_id)
+            ids = (*self._ids([self._plain(message.content)])[0], self.end_id)
             copy.reply(Generation(message.content, ids))
         return copy
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
-        ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        """Token ids; half a surrogate pair, which no encoding of text knows, becomes a question mark."""
+        known = [text.encode("utf-8", "replace").decode() for text in texts]
+        ids: list[list[int]] = self.tokenizer(known, add_special_tokens=False)["input_ids"]
         return ids
+
+    def _plain(self, text: str) -> str:
+        return self._special.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
 
     def _delta(self, dialogue: Dialogue) -> str:
         """The text between the end of the last sampled reply and the next one."""
         chat = as_chat(dialogue.messages, dialogue.role)
         done = len(dialogue.messages) - len(dialogue.pending)
         if done == 0:
-            return self._render(chat, prompt=True)
+            return self._render(chat or [{"role": "user", "content": ""}], prompt=True)
+        if not dialogue.turns or dialogue.turns[-1][1] != len(dialogue.token_ids):
+            raise ContractError(
+                f"{dialogue!r} was encoded for a reply that has not come with its token ids; "
+                "give it to Dialogue.reply before anybody says more"
+            )
         history = as_chat(dialogue.messages[:done], dialogue.role)
         ended = dialogue.token_ids[-1:] == [self.end_id]
         if self._concatenates:
@@ -91,13 +109,25 @@ class ChatEncoder:
         """What the template puts behind the last reply, less the end-of-turn token where it was sampled."""
         end = str(self.tokenizer.eos_token)
         position = rendered.rfind(end)
-        if position < 0:
-            return ""
         return rendered[position + len(end) :] if ended else rendered[position:]
 
     def _render(self, chat: list[dict[str, str]], *, prompt: bool) -> str:
-        text: str = self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=prompt)
-        return text
+        plain = [{**message, "content": self._plain(message["content"])} for message in chat]
+        try:
+            text = self.tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=prompt)
+        except TemplateError as error:
+            said = ", ".join(message["role"] for message in chat)
+            raise ConfigError(f"the chat template refuses messages of {said}: {error}") from error
+        return str(text)
+
+    def _check_ending(self) -> None:
+        chat = [{"role": "user", "content": "(a)"}, {"role": "assistant", "content": "(b)"}]
+        ending = self._render(chat, prompt=False).rpartition("(b)")[2]
+        if str(self.tokenizer.eos_token) not in ending:
+            raise ConfigError(
+                f"the chat template ends a reply with {ending!r}, but the tokenizer's eos_token is "
+                f"{self.tokenizer.eos_token!r}; set tokenizer.eos_token to the token that ends a turn"
+            )
 
     def _is_concatenative(self) -> bool:
         """Does the template render each message by itself, ending a reply with the end-of-turn token alone?"""
@@ -105,7 +135,7 @@ class ChatEncoder:
         try:
             parts = [self._render([message], prompt=False) for message in (user, reply, user)]
             whole = self._render([user, reply, user], prompt=False)
-        except Exception:
+        except ConfigError:
             return False
         return whole == "".join(parts) and parts[1].endswith("b" + str(self.tokenizer.eos_token))
 
