@@ -40,6 +40,7 @@ class DBEnv(gymnasium.Env[str, str]):
         tasks: "generated:train", "generated:dev", "generated:heldout", "generated:unseen_words", the path of a dbbench
             file, or the tasks themselves.
         level: of generated tasks.
+        families: of generated tasks; by default all of the level.
         dialect: "mysql" or "sqlite"; None = "sqlite" for generated tasks, else "mysql". Under "mysql" every column is
             text as in AgentBench, so that MAX and ORDER BY of a generated task compare text.
         backend: the database to use, instead of an embedded one of that dialect.
@@ -61,6 +62,7 @@ class DBEnv(gymnasium.Env[str, str]):
         tasks: str | Path | Sequence[DBTask] = "generated:train",
         *,
         level: int = 1,
+        families: Sequence[str] = (),
         dialect: DialectName | None = None,
         backend: Backend | None = None,
         action_format: FormatName = "v0.2",
@@ -74,7 +76,7 @@ class DBEnv(gymnasium.Env[str, str]):
         self.settings = DBSettings(
             action_format, grader, grade_writes, max_rounds, max_observation, max_rows_shown, demonstrator_error
         )
-        self.source = open_source(tasks, level=level)
+        self.source = open_source(tasks, level=level, only=families)
         self.dialect: DialectName = dialect or ("sqlite" if isinstance(self.source, Generated) else "mysql")
         self.backend: Backend = backend if backend is not None else SQLiteBackend(self.dialect)
         self.observation_space = AnyText(max(100_000, MAX_CALLS * (max_observation + 100)))

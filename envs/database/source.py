@@ -41,13 +41,14 @@ class Generated:
 
     ids: tuple[str, ...] | None = None
 
-    def __init__(self, split: Split, *, level: int) -> None:
-        self.split, self.level = split, level
-        self.families = families(level)
+    def __init__(self, split: Split, *, level: int, only: Sequence[str] = ()) -> None:
+        self.split, self.level, self._only = split, level, tuple(only)
+        self.families = self._only or families(level)
+        self.pick(0)
 
     def pick(self, seed: int) -> DBTask:
         """Generate the task of a seed."""
-        return generate(self.split, level=self.level, seed=seed)
+        return generate(self.split, level=self.level, seed=seed, only=self._only)
 
     def named(self, task: object) -> DBTask:
         """Generate the task of a number or of an id such as "train-1-17"."""
@@ -97,12 +98,13 @@ class Listed:
         return self._tasks[task]
 
 
-def open_source(tasks: str | Path | Sequence[DBTask], *, level: int) -> Source:
+def open_source(tasks: str | Path | Sequence[DBTask], *, level: int, only: Sequence[str] = ()) -> Source:
     """Find the tasks that a user asks for.
 
     Args:
         tasks: "generated:SPLIT", the path of a dbbench file, or the tasks themselves.
         level: of generated tasks.
+        only: families of generated tasks; by default all of the level.
 
     Raises:
         UnknownNameError: there is no such split.
@@ -113,8 +115,10 @@ def open_source(tasks: str | Path | Sequence[DBTask], *, level: int) -> Source:
         wanted = tasks.removeprefix(_GENERATED)
         for split in SPLITS:
             if split == wanted:
-                return Generated(split, level=level)
+                return Generated(split, level=level, only=only)
         raise UnknownNameError(f"split {wanted!r} is unknown; {did_you_mean(wanted, SPLITS)}")
+    if only:
+        raise ConfigError("families chooses among generated tasks; leave it out, or pass the tasks you want")
     if isinstance(tasks, str | Path):
         return Listed(load_tasks(tasks))
     return Listed(tasks)

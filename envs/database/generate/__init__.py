@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from cmat_env.envs.database.generate.draft import Draft
 from cmat_env.envs.database.generate.joined import JOINED
@@ -30,22 +31,26 @@ def families(level: int) -> tuple[str, ...]:
     return _FAMILIES[level]
 
 
-def generate(split: Split, *, level: int, seed: int) -> DBTask:
+def generate(split: Split, *, level: int, seed: int, only: Sequence[str] = ()) -> DBTask:
     """Draw one task.
 
     Args:
         split: "train", "dev" (for choosing settings), "heldout" or "unseen_words".
         level: 1 = one table, 2 = two tables, with joins, grouping and nesting; sixteen families each.
         seed: any whole number; neighbours are unrelated.
+        only: families to draw from; by default all of the level.
 
     Raises:
-        UnknownNameError: there is no such split.
+        UnknownNameError: there is no such split or family.
         ConfigError: there is no such level.
     """
     if split not in SPLITS:
         raise UnknownNameError(f"split {split!r} is unknown; {did_you_mean(split, SPLITS)}")
     rng = random.Random(f"{split}/{level}/{seed}")
-    family = rng.choice(families(level))
+    for name in only:
+        if name not in families(level):
+            raise UnknownNameError(f"level {level} has no family {name!r}; {did_you_mean(name, families(level))}")
+    family = rng.choice(tuple(only) or families(level))
     data, draft = _draw(rng, split, level, family)
     tables = data.as_tables()
     return DBTask(

@@ -85,10 +85,11 @@ def _sum(rng: random.Random, s: Sheet) -> Draft:
 
 
 def _lookup(rng: random.Random, s: Sheet) -> Draft:
+    wanted, answer = rng.choice(((s.cat, s.focus[1]), (s.num, s.focus[2])))
     return Draft(
-        (f"what is the {s.num} where {s.key} is {s.focus[0]}", f"find the {s.num} of {s.key} {s.focus[0]}"),
-        f"SELECT {s.num} FROM {s.table} WHERE {s.key} = '{s.focus[0]}'",
-        [s.focus[2]],
+        (f"what is the {wanted} where {s.key} is {s.focus[0]}", f"find the {wanted} of {s.key} {s.focus[0]}"),
+        f"SELECT {wanted} FROM {s.table} WHERE {s.key} = '{s.focus[0]}'",
+        [answer],
     )
 
 
@@ -185,9 +186,9 @@ def _insert(rng: random.Random, s: Sheet) -> Draft:
             f"add a row with {', '.join(f'{column} {value}' for column, value in pairs)}",
             f"insert {', '.join(f'{value} as {column}' for column, value in pairs)}",
         ),
-        f"INSERT INTO {s.table} ({', '.join(s.order)}) VALUES ({_literals(new)})",
+        f"INSERT INTO {s.table} VALUES ({_literals(new)})",
         rows=[*s.rows, s.spare],
-        slips=slips(f"REPLACE INTO {s.table} ({', '.join(s.order)}) VALUES ({_literals(swapped)})"),
+        slips=slips(f"REPLACE INTO {s.table} VALUES ({_literals(swapped)})"),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from cmat_env.envs.database.env import DBEnv
 from cmat_env.envs.database.generate import LEVELS, SPLITS, Split, families, generate, words_of
 from cmat_env.envs.database.generate.words import allowed, is_new, new_values
 from cmat_env.envs.database.tasks import DBTask
@@ -177,3 +178,19 @@ def test_an_unknown_split_or_level_is_told() -> None:
         generate("heldot", level=1, seed=0)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="level=7: wanted one of 1, 2"):
         generate("train", level=7, seed=0)
+
+
+def test_families_can_be_chosen() -> None:
+    """Only the families that were asked for are drawn, and the same seed still gives the same task."""
+    env = DBEnv("generated:train", families=["max", "sum"])
+
+    drawn = {env.reset(seed=seed)[1]["task_type"] for seed in range(30)}
+
+    assert {"max", "sum"} == drawn
+    assert generate("train", level=1, seed=3, only=["max"]) == generate("train", level=1, seed=3, only=["max"])
+
+
+def test_an_unknown_family_is_named() -> None:
+    """A misspelt family is the user's mistake; the nearest one is suggested."""
+    with pytest.raises(UnknownNameError, match="did you mean 'count_below'"):
+        DBEnv("generated:train", families=["count_bellow"])
