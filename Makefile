@@ -1,0 +1,59 @@
+# Every verb makes the virtual environment first. Wanted: Python 3.11 to 3.13, make, and a package index.
+#   make demo      a small model, made from scratch, learns to work a database, in about five minutes
+#   make test      the whole test suite
+
+VENV := .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help demo test check types format bench bench-learning docs dist links install clean
+
+help:
+	@echo "make demo | test | check | types | format | bench | bench-learning | docs | dist | links | install | clean"
+
+install:
+	@.ci/install $(VENV)
+
+demo: install
+	$(BIN)/cmat demo
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install links
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+types: install links
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: bench-learning
+
+bench-learning: install
+	$(BIN)/python benchmarks/learning.py
+
+# The picture of the README, made by the commands that the README shows.
+docs: install
+	rm -rf runs/picture
+	$(BIN)/cmat eval cmat/DB-v0 --assistant demonstrator --checker oracle --user echo --episodes 20 --record runs/picture
+	$(BIN)/cmat replay runs/picture --episode 2 --svg docs/replay.svg
+
+dist: install
+	rm -rf dist build
+	$(BIN)/python -m build
+	.ci/test-wheel $(BIN)/python dist/*.whl
+
+# Type checkers cannot follow setuptools' package-dir; these links are git-ignored.
+links:
+	@for room in agents envs policies; do [ -e cmat_env/$$room ] || ln -s ../$$room cmat_env/$$room; done
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f cmat_env/agents cmat_env/envs cmat_env/policies
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
