@@ -179,7 +179,6 @@ def _delete(rng: random.Random, s: Sheet) -> Draft:
 
 def _insert(rng: random.Random, s: Sheet) -> Draft:
     (new,) = s.arrange([s.spare])
-    (swapped,) = s.arrange([(s.spare[1], s.spare[0], *s.spare[2:])])
     pairs = list(zip(s.order, new, strict=True))
     return Draft(
         (
@@ -188,7 +187,7 @@ def _insert(rng: random.Random, s: Sheet) -> Draft:
         ),
         f"INSERT INTO {s.table} VALUES ({_literals(new)})",
         rows=[*s.rows, s.spare],
-        slips=slips(f"REPLACE INTO {s.table} VALUES ({_literals(swapped)})"),
+        slips=slips(f"INSERT INTO {s.table} VALUES ({_literals(new[:-1])}, NULL)"),
     )
 
 
