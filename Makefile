@@ -41,8 +41,9 @@ bench-learning: install
 # The picture of the README, made by the commands that the README shows.
 docs: install
 	rm -rf runs/picture
-	$(BIN)/cmat eval cmat/DB-v0 --assistant demonstrator --checker oracle --user echo --episodes 20 --record runs/picture
-	$(BIN)/cmat replay runs/picture --episode 2 --svg docs/replay.svg
+	$(BIN)/cmat eval cmat/DB-v0 --set level=2 --user echo --assistant demonstrator --checker oracle --dry-run \
+	    --episodes 26 --record runs/picture
+	$(BIN)/cmat replay runs/picture --episode 26 --svg docs/replay.svg
 
 dist: install
 	rm -rf dist build

@@ -166,6 +166,7 @@ def draw_svg(path: Path | str, to: Path | str, *, episode: int | None = None, wi
     for part in whole(record, number=number):
         console.print(part)
     try:
+        Path(to).parent.mkdir(parents=True, exist_ok=True)
         console.save_svg(str(to), title=printable(f"{record.trajectory.env_id} {record.trajectory.task_id}"))
     except OSError as error:
         raise LogError(f"{to}: cannot be written: {error.strerror or error}") from error

@@ -256,12 +256,12 @@ def test_ctrl_c_and_a_closed_terminal_are_no_keys() -> None:
 
 def test_a_picture_shows_the_episode(log: Path) -> None:
     """SVG with the episode's words; a place that cannot be written and an episode that is not there are named."""
-    draw_svg(log, log / "two.svg", episode=2)
-    drawn = (log / "two.svg").read_text()
+    draw_svg(log, log / "new" / "two.svg", episode=2)
+    drawn = (log / "new" / "two.svg").read_text()
 
     assert drawn.startswith("<svg")
     assert "t2" in drawn
     with pytest.raises(LogError, match="cannot be written"):
-        draw_svg(log, log / "no" / "two.svg")
+        draw_svg(log, log / "new" / "two.svg" / "x.svg")
     with pytest.raises(LogError, match="no episode 9"):
         draw_svg(log, log / "nine.svg", episode=9)
