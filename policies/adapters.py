@@ -6,6 +6,7 @@ The frozen base is the reference of the KL penalty; with LoRA it is the same mod
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,12 +70,16 @@ class RoleModels:
         roles: who gets weights.
         settings: of which kind.
         seed: of what is initialised at random (LoRA's A matrices, value heads).
+
+    Attributes:
+        version: counts the changes of weights; what was computed under another version is stale.
     """
 
     def __init__(self, base: PreTrainedModel, roles: Sequence[str], settings: AdapterSettings, *, seed: int) -> None:
         self.base = base
         self.roles = tuple(roles)
         self.settings = settings
+        self.version = 0
         self._copies: dict[str, PreTrainedModel] = {}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -92,7 +97,9 @@ class RoleModels:
         alpha = self.settings.alpha or 2 * self.settings.rank
         for role in self.roles:
             config = LoraConfig(r=self.settings.rank, lora_alpha=alpha, target_modules="all-linear", lora_dropout=0.0)
-            self.base.add_adapter(config, adapter_name=role)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # one a role is what we want
+                self.base.add_adapter(config, adapter_name=role)
 
     def model(self, role: str) -> PreTrainedModel:
         """The causal language model with this role's weights active."""
@@ -171,7 +178,9 @@ class RoleModels:
             for name, tensor in self.base.state_dict().items()
             if "lora_" not in name
         }
-        type(self.base)(self.base.config).save_pretrained(folder, state_dict=plain)
+        with torch.device("meta"):  # a shape to save the tensors under: no memory, no random numbers
+            shape = type(self.base)(copy.deepcopy(self.base.config)).to(self.base.dtype)
+        shape.save_pretrained(folder, state_dict=plain)
 
     def _check(self, role: str) -> None:
         if role not in self.roles:

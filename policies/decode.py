@@ -46,10 +46,10 @@ class KVStore:
     """
 
     def __init__(self, *, layers: int, heads: int, head_size: int, dtype: torch.dtype, device: torch.device) -> None:
-        self._shape = (heads, head_size)
-        self._options = {"dtype": dtype, "device": device}
-        self._keys = [torch.empty((0, heads, 0, head_size), **self._options) for _ in range(layers)]
-        self._values = [torch.empty((0, heads, 0, head_size), **self._options) for _ in range(layers)]
+        self.device = device
+        empty = torch.empty((0, heads, 0, head_size), dtype=dtype, device=device)
+        self._keys = [empty] * layers
+        self._values = [empty] * layers
         self._free: list[int] = []
 
     def take(self) -> int:
@@ -79,10 +79,9 @@ class KVStore:
             stored[:, :, : new.shape[2]].index_copy_(0, lines, new)
 
     def _grow(self, lines: int, slots: int) -> None:
-        heads, head_size = self._shape
         for tensors in (self._keys, self._values):
             for layer, old in enumerate(tensors):
-                new = torch.zeros((lines, heads, slots, head_size), **self._options)
+                new = old.new_zeros((lines, old.shape[1], slots, old.shape[3]))
                 new[: old.shape[0], :, : old.shape[2]] = old
                 tensors[layer] = new
 
@@ -136,7 +135,7 @@ class Decoder:
         Returns:
             One Reply a row. All but the last token of each reply is in the store afterwards.
         """
-        device = self.store._options["device"]
+        device = self.store.device
         lengths = torch.tensor([done + len(chunk) for done, chunk in zip(cached, chunks, strict=True)])
         limit = (context - lengths).clamp(min=0, max=sampling.max_new_tokens).tolist()
         rows = torch.tensor(lines, device=device)
@@ -150,13 +149,6 @@ class Decoder:
         alive = np.array(limit) > 0
         position = lengths.to(device)
         for step in range(sampling.max_new_tokens):
-            if not alive.any():
-                break
-            if alive.mean() <= 1 - DROP_WHEN_FINISHED:
-                self.store.save(rows, block)
-                keep = torch.from_numpy(np.flatnonzero(alive)).to(device)
-                block, rows, hidden, position = block.select(keep), rows[keep], hidden[keep], position[keep]
-                owner, streams, alive = owner[alive], streams[alive], alive[alive]
             distribution = log_distribution(self._head(hidden), sampling)
             token = choose(distribution, uniforms(streams, step).to(device), greedy=sampling.greedy)
             chosen = distribution.gather(-1, token.unsqueeze(-1)).squeeze(-1).tolist()
@@ -168,9 +160,15 @@ class Decoder:
                 logprobs[who].append(logprob)
                 ended[who] = token_id == end_id
                 alive[row] = not ended[who] and len(ids[who]) < limit[who]
-            if alive.any():
-                hidden = self._forward(token.unsqueeze(-1), position.unsqueeze(-1), block)[:, -1]
-                position = position + torch.from_numpy(alive).to(device)
+            if not alive.any():
+                break
+            if alive.mean() <= 1 - DROP_WHEN_FINISHED:
+                self.store.save(rows, block)
+                keep = torch.from_numpy(np.flatnonzero(alive)).to(device)
+                block, rows, token, position = block.select(keep), rows[keep], token[keep], position[keep]
+                owner, streams, alive = owner[alive], streams[alive], alive[alive]
+            hidden = self._forward(token.unsqueeze(-1), position.unsqueeze(-1), block)[:, -1]
+            position = position + torch.from_numpy(alive).to(device)
         self.store.save(rows, block)
         return [Reply(tuple(i), tuple(p), e) for i, p, e in zip(ids, logprobs, ended, strict=True)]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as bars
 
 from cmat_env.errors import ConfigError
 from cmat_env.policies import llama, modules
@@ -17,9 +20,18 @@ from cmat_env.policies.adapters import AdapterSettings, RoleModels
 from cmat_env.policies.chat import ChatEncoder
 from cmat_env.policies.decode import Decoder, KVStore
 from cmat_env.policies.sampling import Sampling, log_distribution, stream
-from cmat_env.types import Dialogue, Evaluation, Generation, TokenBatch
+from cmat_env.types import Dialogue, Evaluation, FinishReason, Generation, TokenBatch
 
 MAX_BATCH = 256
+
+
+@dataclass(slots=True)
+class _Line:
+    """A dialogue's line of a KVStore, the ids whose keys and values it holds, and what gives it back."""
+
+    number: int
+    give_back: weakref.finalize[..., Dialogue]
+    token_ids: list[int] = field(default_factory=list)
 
 
 class HFPolicy:
@@ -32,6 +44,9 @@ class HFPolicy:
         adapter: what each role owns of the weights.
         sampling: the distribution of replies.
         seed: of what is initialised at random.
+
+    Raises:
+        ConfigError: the model or the tokenizer is of a kind that is not supported.
     """
 
     def __init__(
@@ -44,13 +59,12 @@ class HFPolicy:
         sampling: Sampling | None = None,
         seed: int = 0,
     ) -> None:
+        modules.check_head(model)
         self.weights = RoleModels(model.eval(), roles, adapter or AdapterSettings(), seed=seed)
         self.sampling = sampling or Sampling()
         self.chat = ChatEncoder(tokenizer)
         self.context = int(getattr(model.config.get_text_config(), "max_position_embeddings", 2048))
-        self._decoders: dict[str, Decoder] = {}
-        self._lines: weakref.WeakKeyDictionary[Dialogue, tuple[str, int]] = weakref.WeakKeyDictionary()
-        self._cached: weakref.WeakKeyDictionary[Dialogue, int] = weakref.WeakKeyDictionary()
+        self._forget()
 
     @classmethod
     def load(
@@ -82,9 +96,12 @@ class HFPolicy:
         if not (folder / "config.json").exists():
             raise ConfigError(f"{folder} holds no model: config.json is missing")
         full = part.is_dir() and not _is_lora(part)
-        model = AutoModelForCausalLM.from_pretrained(part if full else folder, local_files_only=True)
+        with _without_bars():
+            model = AutoModelForCausalLM.from_pretrained(part if full else folder, local_files_only=True)
         if _is_lora(part):
-            model.load_adapter(str(part), adapter_name="default")
+            from peft import PeftModel  # noqa: PLC0415 - four seconds to import
+
+            model = PeftModel.from_pretrained(model, str(part)).merge_and_unload()
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         return cls(model, tokenizer, roles=roles, adapter=AdapterSettings(kind="shared"), sampling=sampling)
 
@@ -92,21 +109,24 @@ class HFPolicy:
         """Write base, tokenizer and each role's weights in the Hugging Face format."""
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        self.weights.save(target)
+        with _without_bars():
+            self.weights.save(target)
         self.chat.tokenizer.save_pretrained(target)
 
     def with_sampling(self, sampling: Sampling) -> HFPolicy:
-        """The same weights under another sampling distribution; caches are not shared."""
+        """The same weights, now and after any update, under another sampling distribution; caches are not shared."""
         twin = object.__new__(HFPolicy)
         twin.__dict__.update(self.__dict__)
         twin.sampling = sampling
-        twin.weights_changed()
+        twin._forget()
         return twin
 
     # -- acting --------------------------------------------------------------------------------------------------
 
     def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
         """See `Policy.generate`; dialogues of different roles are answered by their own weights."""
+        if self._version != self.weights.version:
+            self._forget()
         self.chat.encode(dialogues)
         replies: dict[int, Generation] = {}
         for role in dict.fromkeys(dialogue.role for dialogue in dialogues):
@@ -122,10 +142,11 @@ class HFPolicy:
         answers = {id(dialogue): Generation("", (), (), "length") for dialogue in dialogues}
         if fitting:
             decoder = self._decoder(role)
-            cached = [self._cached.get(dialogue, 0) for dialogue in fitting]
+            lines = [self._line(dialogue, decoder.store) for dialogue in fitting]
+            cached = [_fed(line.token_ids, d.token_ids) for line, d in zip(lines, fitting, strict=True)]
             replies = decoder.reply(
                 [dialogue.token_ids[done:] for dialogue, done in zip(fitting, cached, strict=True)],
-                [self._line(dialogue, decoder.store) for dialogue in fitting],
+                [line.number for line in lines],
                 cached,
                 [stream(seed, dialogue.seed, role, dialogue.replies) for dialogue in fitting],
                 sampling=self.sampling,
@@ -133,31 +154,37 @@ class HFPolicy:
                 context=self.context,
             )
             texts = self.chat.decode([reply.token_ids for reply in replies])
-            for dialogue, reply, text in zip(fitting, replies, texts, strict=True):
+            for dialogue, line, reply, text in zip(fitting, lines, replies, texts, strict=True):
                 # The last sampled token has been chosen but not fed: it begins the next turn's chunk.
-                self._cached[dialogue] = len(dialogue.token_ids) + max(0, len(reply.token_ids) - 1)
-                reason = "stop" if reply.ended else "length"
+                line.token_ids = [*dialogue.token_ids, *reply.token_ids[:-1]]
+                reason: FinishReason = "stop" if reply.ended else "length"
                 answers[id(dialogue)] = Generation(text, reply.token_ids, reply.logprobs, reason)
         return [answers[id(dialogue)] for dialogue in dialogues]
 
     def release(self, dialogues: Sequence[Dialogue]) -> None:
         """The dialogues are over: their lines of the cache may be used again."""
         for dialogue in dialogues:
-            if dialogue in self._lines:
-                role, line = self._lines.pop(dialogue)
-                self._cached.pop(dialogue, None)
-                self._decoders[role].store.give_back(line)
+            line = self._lines.pop(dialogue, None)
+            if line:
+                line.give_back()
 
     def weights_changed(self) -> None:
-        """Forget all cached keys, values and merged weights: they belong to the weights of before."""
-        self._decoders = {}
-        self._lines = weakref.WeakKeyDictionary()
-        self._cached = weakref.WeakKeyDictionary()
+        """What is cached belongs to the weights of before: forget it, also in `with_sampling`'s twins."""
+        self.weights.version += 1
+        self._forget()
 
-    def _line(self, dialogue: Dialogue, store: KVStore) -> int:
+    def _forget(self) -> None:
+        """Drop keys, values and merged weights."""
+        self._version = self.weights.version
+        self._decoders: dict[str, Decoder] = {}
+        self._lines: weakref.WeakKeyDictionary[Dialogue, _Line] = weakref.WeakKeyDictionary()
+
+    def _line(self, dialogue: Dialogue, store: KVStore) -> _Line:
+        """A dialogue's line, given back by `release` or when the dialogue is no more."""
         if dialogue not in self._lines:
-            self._lines[dialogue] = (dialogue.role, store.take())
-        return self._lines[dialogue][1]
+            number = store.take()
+            self._lines[dialogue] = _Line(number, weakref.finalize(dialogue, _give_back, weakref.ref(store), number))
+        return self._lines[dialogue]
 
     def _decoder(self, role: str) -> Decoder:
         if role not in self._decoders:
@@ -176,7 +203,7 @@ class HFPolicy:
                     forward = self._llama(model, role).cached
             else:
                 forward = modules.make_forward(lambda: self.weights.model(role))
-            self._decoders[role] = Decoder(forward, lambda hidden: _logits(model, hidden), store)
+            self._decoders[role] = Decoder(forward, lambda hidden: modules.logits(model, hidden), store)
         return self._decoders[role]
 
     # -- learning ------------------------------------------------------------------------------------------------
@@ -200,13 +227,15 @@ class HFPolicy:
         """(B, T, width) final hidden states; a token sees the earlier tokens of its own row only."""
         mask = None
         if batch.packed:
-            mask = (batch.segments.unsqueeze(-1) == batch.segments.unsqueeze(-2)).tril().unsqueeze(1)
+            mask = (batch.segments.unsqueeze(-1) == batch.segments.unsqueeze(-2)).tril()
         if llama.supports(model):
-            return self._llama(model, role).whole(batch.token_ids, batch.positions, mask)
+            whole = None if mask is None else mask.unsqueeze(1)
+            return self._llama(model, role).whole(batch.token_ids, batch.positions, whole)
+        places = torch.arange(batch.token_ids.shape[1], device=batch.token_ids.device)
         hidden: torch.Tensor = model.base_model(
             input_ids=batch.token_ids,
             position_ids=batch.positions,
-            attention_mask=None if mask is None else modules.additive(mask, model.dtype),
+            attention_mask=mask if mask is None else modules.attention_mask(model, mask, places.unsqueeze(-1) - places),
             use_cache=False,
         ).last_hidden_state
         return hidden
@@ -219,7 +248,7 @@ class HFPolicy:
         self, model: PreTrainedModel, hidden: torch.Tensor, batch: TokenBatch
     ) -> tuple[torch.Tensor, torch.Tensor]:
         chosen = batch.token_ids[batch.action_mask]
-        log_all = log_distribution(_logits(model, _before_actions(hidden, batch)), self.sampling, chosen)
+        log_all = log_distribution(modules.logits(model, _before_actions(hidden, batch)), self.sampling, chosen)
         logprobs = log_all.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
         entropy = -(log_all.exp() * log_all.masked_fill(log_all == float("-inf"), 0.0)).sum(-1)
         return logprobs, entropy
@@ -229,15 +258,35 @@ class HFPolicy:
         return self.chat.tokenize(dialogue)
 
 
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Progress bars of transformers are for large files; ours would write over the live view."""
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bars.enable_progress_bar()
+
+
 def _is_lora(folder: Path) -> bool:
     return (folder / "adapter_config.json").exists()
 
 
-def _logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
-    head = model.get_output_embeddings()
-    logits: torch.Tensor = functional.linear(hidden, head.weight, getattr(head, "bias", None))
-    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
-    return torch.tanh(logits / cap) * cap if cap else logits
+def _give_back(store: weakref.ref[KVStore], line: int) -> None:
+    """The line is free, if its store is still in use."""
+    known = store()
+    if known is not None:
+        known.give_back(line)
+
+
+def _fed(cached: list[int], wanted: list[int]) -> int:
+    """How many of the wanted ids need not be fed again: those that the cache begins with, but never the last one."""
+    most = min(len(cached), len(wanted) - 1)
+    if cached[:most] == wanted[:most]:
+        return most
+    return next(index for index in range(most) if cached[index] != wanted[index])
 
 
 def _before_actions(hidden: torch.Tensor, batch: TokenBatch) -> torch.Tensor:

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 
+from cmat_env.errors import ConfigError
 from cmat_env.policies.decode import KVBlock
 
 
@@ -52,13 +54,13 @@ def make_forward(
     """
 
     def forward(ids: torch.Tensor, positions: torch.Tensor, block: KVBlock) -> torch.Tensor:
-        trunk = activate().base_model
+        model = activate()
         slots = int(positions.max()) + 1
-        visible = torch.arange(slots, device=ids.device) <= positions.unsqueeze(-1)
-        hidden: torch.Tensor = trunk(
+        distance = positions.unsqueeze(-1) - torch.arange(slots, device=ids.device)
+        hidden: torch.Tensor = model.base_model(
             input_ids=ids,
             position_ids=positions,
-            attention_mask=additive(visible.unsqueeze(1), trunk.dtype),
+            attention_mask=attention_mask(model, distance >= 0, distance),
             past_key_values=_BlockCache(block, positions, slots),
             use_cache=True,
         ).last_hidden_state
@@ -67,6 +69,57 @@ def make_forward(
     return forward
 
 
-def additive(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """A boolean mask, True = seen, as the additive one that every attention implementation takes."""
-    return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill(~visible, torch.finfo(dtype).min)
+def attention_mask(
+    model: PreTrainedModel, visible: torch.Tensor, distance: torch.Tensor
+) -> torch.Tensor | dict[str, torch.Tensor]:
+    """The additive mask that a model takes, one for each kind of layer where it has sliding windows.
+
+    Args:
+        model: any causal language model.
+        visible: (B, T, S) True = the query may see the key where nothing but causality counts.
+        distance: (B, T, S) or (T, S), how many tokens the key lies before the query.
+
+    Raises:
+        ConfigError: the model has layers that are neither full nor sliding attention.
+    """
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ())
+    if not kinds <= {"full_attention", "sliding_attention"}:
+        raise ConfigError(
+            f"{type(model).__name__} has layers of {', '.join(sorted(kinds))}; attention alone is supported"
+        )
+    window = getattr(config, "sliding_window", None)
+    full = _additive(visible, model.dtype)
+    if not window or kinds == {"full_attention"}:
+        return full
+    local = _additive(visible & (distance < window), model.dtype)
+    return {"full_attention": full, "sliding_attention": local} if kinds else local
+
+
+def logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
+    """Hidden states (..., width) -> logits (..., V): a linear head, and a soft cap where the model has one."""
+    head = model.get_output_embeddings()
+    result: torch.Tensor = functional.linear(hidden, head.weight, getattr(head, "bias", None))
+    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    return torch.tanh(result / cap) * cap if cap else result
+
+
+@torch.no_grad()
+def check_head(model: PreTrainedModel) -> None:
+    """Refuse models that scale their logits in a way of their own, which `logits` does not know.
+
+    Raises:
+        ConfigError: it is one of them.
+    """
+    ids = torch.zeros((1, 2), dtype=torch.long, device=model.device)
+    ours = logits(model, model.base_model(input_ids=ids, use_cache=False).last_hidden_state)
+    if not torch.allclose(ours, model(input_ids=ids, use_cache=False).logits, rtol=0.01, atol=0.01, equal_nan=True):
+        raise ConfigError(
+            f"{type(model).__name__} makes its logits from more than a head and a soft cap; this is not supported"
+        )
+
+
+def _additive(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """(B, 1, T, S): 0 where seen, else the least number; every attention implementation takes it."""
+    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
+    return mask.masked_fill(~visible, torch.finfo(dtype).min).unsqueeze(1)

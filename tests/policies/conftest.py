@@ -64,9 +64,7 @@ def model_of(tokenizer: PreTrainedTokenizerFast) -> ModelOf:
     def made(family: str) -> PreTrainedModel:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(1)
-            model: PreTrainedModel = AutoModelForCausalLM.from_config(
-                _FAMILIES[family](len(tokenizer)), attn_implementation="sdpa"
-            )
+            model: PreTrainedModel = AutoModelForCausalLM.from_config(_FAMILIES[family](len(tokenizer)))
             for name, parameter in model.named_parameters():
                 if "bias" in name or "norm" in name:
                     torch.nn.init.normal_(parameter, mean=1.0 if "norm" in name else 0.0, std=0.2)

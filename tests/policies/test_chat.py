@@ -188,7 +188,7 @@ def test_a_tokenizer_needs_a_template_and_an_end(tokenizer: PreTrainedTokenizerF
 
 
 def test_as_chat_joins_what_others_say() -> None:
-    """Templates want user and assistant in turn: neighbours become one, the role's own messages and the system's not."""
+    """Templates want user and assistant in turn: neighbours become one, not the role's own messages or the system's."""
     messages = [Message("system", "s"), Message("user", "a"), Message("environment", "b"), Message("checker", "c")]
 
     assert as_chat([*messages, Message("user", "d")], "checker") == [
