@@ -18,7 +18,7 @@ from cmat_env.log_lines import EpisodeRecord
 from cmat_env.replay_view import footer, header, turn, whole
 from cmat_env.terminal import printable
 
-HELP = "→ next  ← back  g jump  Home/End first/last  n/p episode  a all  q quit"
+HELP = "→ ← step  g jump  Home End  n p episode  a all  q quit"
 
 
 @dataclass(frozen=True, slots=True)
