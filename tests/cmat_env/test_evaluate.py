@@ -224,6 +224,24 @@ def test_an_environment_can_be_named() -> None:
     assert (3, 1.0, "cmat/DB-v0") == (report.episodes, report.success_rate, report.env)
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_the_oracle_finds_the_proposal_in_real_messages(*, dry_run: bool) -> None:
+    """It errs never, with and without a dry run in the message, and so the team gains."""
+    make_env = functools.partial(make, "cmat/DB-v0", roles=("assistant", "checker"), dry_run=dry_run)
+    scores = [
+        evaluate(make_env, {"assistant": "demonstrator", "checker": checker}, episodes=40)
+        for checker in ("approve", "oracle")
+    ]
+
+    assert scores[1].checker is not None
+    assert (1.0, 1.0, 0.0) == (
+        scores[1].checker.precision,
+        scores[1].checker.recall,
+        scores[1].checker.false_alarm_rate,
+    )
+    assert (scores[1].success_rate or 0) > (scores[0].success_rate or 0) + 0.2
+
+
 @pytest.mark.parametrize(
     ("env", "policies", "settings", "error", "words"),
     [

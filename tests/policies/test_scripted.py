@@ -19,7 +19,8 @@ from cmat_env.policies.scripted import (
     RandomPolicy,
     refused_proposals,
 )
-from cmat_env.types import Dialogue, Generation, Judgement, Message, Oracle, Policy
+from cmat_env.testing import check_policy
+from cmat_env.types import Dialogue, Generation, Judgement, Message, Oracle, Policy, Task
 
 
 class TwoSteps:
@@ -213,3 +214,21 @@ def test_every_scripted_policy_is_a_policy_and_the_oracles_are_oracles() -> None
 
     assert all(isinstance(policy, Policy) for policy in (*oracles, *others))
     assert [True] * 3 + [False] * 4 == [isinstance(policy, Oracle) for policy in (*oracles, *others)]
+
+
+@pytest.mark.parametrize("policy", [EchoPolicy(), RandomPolicy(), ApprovePolicy(), CoinPolicy(0.5)])
+def test_scripted_policies_keep_the_contract(policy: Policy) -> None:
+    """Batch, order, odd messages, second turns, global random state."""
+    check_policy(policy)
+
+
+@pytest.mark.parametrize("policy", [GoldPolicy(), DemonstratorPolicy(), OracleChecker()])
+def test_oracles_keep_the_contract(policy: Policy, guess_task: type[Task]) -> None:
+    """The same, after they have met a task."""
+
+    def task() -> Task:
+        made = guess_task()
+        made.reset(seed=3)
+        return made
+
+    check_policy(policy, task=task)
