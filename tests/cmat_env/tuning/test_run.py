@@ -1,0 +1,142 @@
+"""A run: what it leaves on disk, resuming it, and that learning happens."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from cmat_env.errors import ConfigError
+from cmat_env.log import read_episodes
+from cmat_env.tuning import checkpoint
+from cmat_env.tuning.config import (
+    ModelSettings,
+    RunSettings,
+    TaskSettings,
+    TeamSettings,
+    WarmStartSettings,
+    from_mapping,
+)
+from cmat_env.tuning.run import Interrupted, Run
+from cmat_env.tuning.settings import SFTSettings, TunerSettings
+
+EASY = {"families": ["count_all", "max", "min", "sum"], "max_rounds": 3, "max_observation": 48}
+SMALL = RunSettings(
+    iterations=4,
+    episodes=4,
+    evaluate_every=2,
+    evaluate_episodes=4,
+    final_episodes=4,
+    checkpoint_every=1,
+    task=TaskSettings(settings=EASY),
+    model=ModelSettings(width=32, layers=1, heads=2, feed_forward=32, max_new_tokens=12, vocabulary=400),
+    warm_start=WarmStartSettings(episodes=40, sft=SFTSettings(steps=10, batch=8)),
+    tuner=TunerSettings(value_warmup=1, minibatch=2),
+)
+MOVING = ("rollout_seconds", "update_seconds", "wall_seconds")
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl, without what a clock says."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name not in MOVING} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small run that was not disturbed."""
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    Run(SMALL, folder).execute()
+    return folder
+
+
+def test_a_run_leaves_everything_on_disk(finished: Path) -> None:
+    """Settings, models, checkpoints, episodes, metrics, curve and report are in the folder."""
+    assert {
+        "config.toml",
+        "warm_start",
+        "final",
+        "checkpoints",
+        "episodes.jsonl",
+        "metrics.jsonl",
+        "curve.png",
+        "report.json",
+    } == {path.name for path in finished.iterdir()}
+    assert SMALL == from_mapping(tomllib.loads((finished / "config.toml").read_text()), source="config.toml")
+    assert [1, 2, 3, 4] == [line["iteration"] for line in metrics(finished)]
+    assert {"before", "after"} == {record.settings["phase"] for record in read_episodes(finished)}
+
+
+def test_models_of_a_run_load_with_transformers(finished: Path) -> None:
+    """Both stages are plain Hugging Face folders, the tuned roles beside their base."""
+    for folder in ("warm_start", "final", "final/assistant", "final/checker"):
+        AutoModelForCausalLM.from_pretrained(finished / folder)
+
+
+def test_a_run_that_was_stopped_and_resumed_ends_the_same(finished: Path, tmp_path: Path) -> None:
+    """Stopping after an update and resuming changes neither weights nor metrics."""
+    folder = tmp_path / "stopped"
+    asked: list[str] = []
+
+    def note(event: str, figures: Mapping[str, Any]) -> None:
+        if event == "iteration" and figures["iteration"] == 2:
+            asked.append(event)
+
+    with pytest.raises(Interrupted):
+        Run(SMALL, folder, report=note, stop=lambda: bool(asked)).execute()
+    assert [1, 2] == [line["iteration"] for line in metrics(folder)]
+
+    Run(SMALL, folder).execute(resume=True)
+
+    assert metrics(finished) == metrics(folder)
+    expected, actual = (checkpoint.latest(path / "checkpoints") for path in (finished, folder))
+    assert expected is not None
+    assert actual is not None
+    for role, weights in expected["weights"].items():
+        for name, tensor in weights.items():
+            assert torch.equal(tensor, actual["weights"][role][name]), (role, name)
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(finished: Path) -> None:
+    """Starting anew where a run lies is the user's mistake; the error says what to do."""
+    with pytest.raises(ConfigError, match="--resume"):
+        Run(SMALL, finished).execute()
+
+
+def test_there_must_be_a_run_to_resume(tmp_path: Path) -> None:
+    """Resuming an empty folder is the user's mistake."""
+    with pytest.raises(ConfigError, match="no run to resume"):
+        Run(SMALL, tmp_path).execute(resume=True)
+
+
+def test_learning_happens(tmp_path: Path) -> None:
+    """In under a minute of processor time a policy made from scratch improves by reward alone (fixed seed)."""
+    settings = dataclasses.replace(
+        SMALL,
+        seed=0,
+        iterations=10,
+        episodes=64,
+        evaluate_every=0,
+        final_episodes=200,
+        checkpoint_every=10,
+        team=TeamSettings(roles=("user", "assistant"), learners=("assistant",)),
+        model=ModelSettings(layers=2, max_new_tokens=32),
+        warm_start=WarmStartSettings(episodes=1500, sft=SFTSettings(steps=300, batch=16, line_width=192)),
+        tuner=TunerSettings(value_warmup=1, warmup=2, learning_rate=3e-4, line_width=192),
+    )
+    run = Run(settings, tmp_path / "learning")
+    run.execute()
+
+    before, after = (run.results[f"{when}: team, sampled"].success_rate for when in ("before", "after"))
+    assert before is not None
+    assert after is not None
+    assert 0.08 <= after - before
+    rates = [line["success"] for line in metrics(tmp_path / "learning")]
+    assert sum(rates[:3]) / 3 + 0.08 <= sum(rates[-3:]) / 3
