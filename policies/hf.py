@@ -96,13 +96,16 @@ class HFPolicy:
         if not (folder / "config.json").exists():
             raise ConfigError(f"{folder} holds no model: config.json is missing")
         full = part.is_dir() and not _is_lora(part)
-        with _without_bars():
+        try:
             model = AutoModelForCausalLM.from_pretrained(part if full else folder, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"the model in {folder} cannot be loaded: {error}") from error
         if _is_lora(part):
             from peft import PeftModel  # noqa: PLC0415 - four seconds to import
 
-            model = PeftModel.from_pretrained(model, str(part)).merge_and_unload()
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            with torch.random.fork_rng(devices=[]):  # the adapter is filled at random before it is read
+                model = PeftModel.from_pretrained(model, str(part)).merge_and_unload()
         return cls(model, tokenizer, roles=roles, adapter=AdapterSettings(kind="shared"), sampling=sampling)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
