@@ -20,6 +20,7 @@ CHAT_TEMPLATE = (
     "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
+_LEAST = 261
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,10 @@ class TinyConfig:
     init_std: float = 0.04
 
     def __post_init__(self) -> None:
-        if self.vocabulary < 261:
-            raise ConfigError(f"vocabulary={self.vocabulary} is too small: 256 bytes and 5 special tokens need 261")
+        if self.vocabulary < _LEAST:
+            raise ConfigError(
+                f"vocabulary={self.vocabulary} is too small: 256 bytes and 5 special tokens need {_LEAST}"
+            )
         if self.width % self.heads or (self.width // self.heads) % 2:
             raise ConfigError(f"width={self.width} must be an even multiple of heads={self.heads}")
 
@@ -61,7 +64,15 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary: int, phrases: Sequence[
         texts: what to learn merges from.
         vocabulary: number of tokens in all, phrases included.
         phrases: fixed wording of a protocol that becomes one token each, such as an action's header.
+
+    Raises:
+        ConfigError: the vocabulary has no room for them.
     """
+    if vocabulary < _LEAST + len(phrases):
+        raise ConfigError(
+            f"vocabulary={vocabulary} is too small: 256 bytes, 5 special tokens and {len(phrases)} phrases need "
+            f"{_LEAST + len(phrases)}"
+        )
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [
