@@ -179,12 +179,9 @@ def _delete(rng: random.Random, s: Sheet) -> Draft:
 
 def _insert(rng: random.Random, s: Sheet) -> Draft:
     (new,) = s.arrange([s.spare])
-    pairs = list(zip(s.order, new, strict=True))
+    listed = ", ".join(map(str, new))
     return Draft(
-        (
-            f"add a row with {', '.join(f'{column} {value}' for column, value in pairs)}",
-            f"insert {', '.join(f'{value} as {column}' for column, value in pairs)}",
-        ),
+        (f"add the row {listed} to {s.table}", f"insert {listed} into {s.table}"),
         f"INSERT INTO {s.table} VALUES ({_literals(new)})",
         rows=[*s.rows, s.spare],
         slips=slips(f"INSERT INTO {s.table} VALUES ({_literals(new[:-1])}, NULL)"),
