@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from cmat_env.envs.database.mysql.errors import DATABASE, MySQLError
+from cmat_env.envs.database.mysql.errors import DATABASE, MySQLError, malformed
 from cmat_env.envs.database.mysql.functions import FUNCTIONS
 from cmat_env.envs.database.mysql.functions.aggregates import NAMES as AGGREGATES
 from cmat_env.envs.database.mysql.functions.system import VERSION
@@ -80,11 +80,9 @@ def _aggregate(name: str, arguments: list[exp.Expr]) -> exp.Expr:
     if name == "COUNT" and distinct and len(inner) > 1:
         none = exp.Literal.number(0)  # an aggregate that saw no row gives NULL
         return exp.Anonymous(this="IFNULL", expressions=[call("count_distinct", *inner), none])
-    if len(inner) != 1:
-        raise wrong_count(name)
     value = inner[0]
-    if isinstance(value, exp.Star) and name != "COUNT":
-        raise wrong_count(name)
+    if len(inner) != 1 or (isinstance(value, exp.Star) and name != "COUNT"):
+        raise malformed(f"{', ' if len(inner) > 1 else '*'})")
     if name == "SUM":
         value = numeric(value)
     elif name in ("MIN", "MAX") or (name == "COUNT" and distinct):
@@ -125,7 +123,7 @@ def _shift_date(name: str, arguments: list[exp.Expr]) -> exp.Expr:
         return interval_call(target, arguments[0], arguments[1])
     if name in ("ADDDATE", "SUBDATE"):
         return call(target, arguments[0], arguments[1], text("DAY"))
-    raise MySQLError(1064, f"You have an error in your SQL syntax; {name} wants INTERVAL as its second argument")
+    raise malformed(arguments[1].sql("mysql"))
 
 
 def interval_call(name: str, moment: exp.Expr, interval: exp.Interval) -> exp.Anonymous:
@@ -174,7 +172,8 @@ def rewrite_group_concat(node: exp.GroupConcat) -> exp.Expr:
 
 def rewrite_cast(node: exp.Cast) -> exp.Expr:
     """CAST and CONVERT to the types that MySQL knows there."""
-    kind, value, sizes = node.to.this, node.this, node.to.expressions
+    value: exp.Expr = node.this
+    kind, sizes = node.to.this, node.to.expressions
     if kind in _CASTS:
         return call(_CASTS[kind], value)
     if kind == exp.DType.DECIMAL:
@@ -187,11 +186,7 @@ def rewrite_cast(node: exp.Cast) -> exp.Expr:
         return collated(call("as_char", value), "BINARY")
     if kind in (exp.DType.CHARACTER_SET, exp.DType.JSON):
         return value
-    raise MySQLError(
-        1064,
-        "You have an error in your SQL syntax; check the manual that corresponds to your MySQL server version for the "
-        f"right syntax to use near '{node.to.sql('mysql')})' at line 1",
-    )
+    raise malformed(f"{node.to.sql('mysql')})")
 
 
 _CASTS = {

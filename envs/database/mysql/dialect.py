@@ -15,7 +15,8 @@ from decimal import Decimal
 from cmat_env.envs.database.backend import Limits, Result, Row, Table
 from cmat_env.envs.database.images import quote
 from cmat_env.envs.database.mysql import collation, functions
-from cmat_env.envs.database.mysql.errors import MySQLError, from_sqlite, unknown_column, unknown_table
+from cmat_env.envs.database.mysql.errors import MySQLError, from_sqlite, syntax_error, unknown_column, unknown_table
+from cmat_env.envs.database.mysql.functions.aggregates import GATHERED, Budget
 from cmat_env.envs.database.mysql.grammar import single
 from cmat_env.envs.database.mysql.show import answer
 from cmat_env.envs.database.mysql.translate import Translation, missing_column, translate, translate_for, unresolved
@@ -54,7 +55,10 @@ class MySQL:
 
     def __init__(self, connection: sqlite3.Connection, numbers: Numbers, limits: Limits) -> None:
         connection.create_collation(collation.NAME, collation.compare)
-        functions.install(connection, numbers)
+        self._budget = Budget()
+        functions.install(connection, numbers, self._budget)
+        # A translation is longer than the statement, whose length is checked before.
+        connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, 10 * limits.sql_bytes)
         self._connection = connection
         self._limits = limits
         self._columns: dict[str, tuple[str, ...]] | None = None
@@ -68,7 +72,10 @@ class MySQL:
         try:
             return self._execute(sql, run)
         except MySQLError as error:
-            return Result(error=str(error), error_code=error.code)
+            refusal = error
+        except Exception:  # the parser fails in its own ways on texts that nobody foresaw
+            refusal = syntax_error(sql, 0)
+        return Result(error=str(refusal), error_code=refusal.code)
 
     def _execute(self, sql: str, run: Run) -> Result:
         if len(sql) > self._limits.sql_bytes:
@@ -126,6 +133,7 @@ class MySQL:
 
     def _run(self, translated: Translation, sql: str, run: Run) -> Result:
         result = Result()
+        self._budget.room = GATHERED
         try:
             for statement in translated.statements:
                 result = run(statement)

@@ -67,6 +67,11 @@ def syntax_error(sql: str, position: int) -> MySQLError:
     )
 
 
+def malformed(near: str) -> MySQLError:
+    """1064, where the position is not known."""
+    return syntax_error(near, 0)
+
+
 def unknown_table(name: str, database: str = DATABASE) -> MySQLError:
     """1146."""
     return MySQLError(1146, f"Table '{database}.{name}' doesn't exist")
@@ -111,6 +116,17 @@ _FROM_SQLITE: tuple[tuple[str, int, str], ...] = (
     (r"out of memory", 1038, "Out of memory; try a smaller result"),
     (r"string or blob too big", 1301, "Result was larger than max_allowed_packet (1000000) - truncated"),
     (r"(?:not authorized|access to .+ is prohibited).*", 1142, "command denied to user 'agent'@'localhost'"),
+    (r"query string is too large", 1153, "Got a packet bigger than 'max_allowed_packet' bytes"),
+    (r"at most \d+ tables in a join", 1116, "Too many tables; MySQL can only use 61 tables in a join"),
+    (r"too many columns .*", 1117, "Too many columns"),
+    (
+        r"parser stack overflow|too many (?:terms in compound SELECT|arguments on function .+)"
+        r"|Expression tree is too large.*",
+        1436,
+        "Thread stack overrun: the statement is nested too deeply",
+    ),
+    (r"user-defined aggregate's 'step' method raised error", 1038, "Out of memory; try a smaller result"),
+    (r"(\d+)\w\w ORDER BY term out of range .*", 1054, "Unknown column '{0}' in 'order clause'"),
     (r"integer overflow", 1690, "BIGINT value is out of range"),
 )
 _PATTERNS = tuple((re.compile(pattern, re.DOTALL), code, message) for pattern, code, message in _FROM_SQLITE)

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import Any, ClassVar
 
-from sqlglot import exp
+from sqlglot import Token, TokenType, exp
 from sqlglot.dialects.mysql import MySQL as SQLGlotMySQL
 from sqlglot.dialects.sqlite import SQLite as SQLGlotSQLite
 from sqlglot.errors import ParseError, TokenError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.parsers.mysql import MySQLParser
 
 from cmat_env.envs.database.mysql.errors import MySQLError, syntax_error
+from cmat_env.envs.database.mysql.nesting import check_nesting, too_deep
 from cmat_env.envs.database.statements import leading_word
 
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # it warns of statements that we answer with an error
 
-_DEEPEST = 60
 _SPECIAL_CALLS = frozenset(
     {"CAST", "CHAR", "CONVERT", "EXTRACT", "GROUP_CONCAT", "POSITION", "SUBSTR", "SUBSTRING", "TRIM", "VALUES"}
 )
@@ -43,15 +44,18 @@ _OPENING = {TokenType.L_PAREN, TokenType.CASE}
 _CLOSING = {TokenType.R_PAREN, TokenType.END}
 
 
+class _Parser(MySQLParser):
+    """Functions keep their names; only those with a syntax of their own are parsed specially."""
+
+    FUNCTIONS: ClassVar[dict[str, Any]] = {}
+    NO_PAREN_FUNCTIONS: ClassVar[dict[TokenType, Any]] = {}
+    FUNCTION_PARSERS = {name: MySQLParser.FUNCTION_PARSERS[name] for name in _SPECIAL_CALLS}  # noqa: RUF012
+
+
 class Reading(SQLGlotMySQL):
     """MySQL as we read it."""
 
-    class Parser(SQLGlotMySQL.Parser):  # type: ignore[misc,name-defined]
-        """Functions keep their names; only those with a syntax of their own are parsed specially."""
-
-        FUNCTIONS = {}  # noqa: RUF012 - sqlglot's own way
-        NO_PAREN_FUNCTIONS = {}  # noqa: RUF012
-        FUNCTION_PARSERS = {name: SQLGlotMySQL.Parser.FUNCTION_PARSERS[name] for name in _SPECIAL_CALLS}  # noqa: RUF012
+    Parser = _Parser
 
 
 class Writing(SQLGlotSQLite):
@@ -89,13 +93,14 @@ def parse(sql: str) -> exp.Expr:
     if leading_word(sql) == "REPLACE":  # there are no keys, so it inserts; a blank keeps the positions
         sql = re.sub("REPLACE", "INSERT ", sql, count=1, flags=re.IGNORECASE)
     tokens = _tokens(sql)
+    check_nesting(tokens)
     _check_tokens(sql, tokens)
     try:
         trees = _READING.parser().parse(tokens, sql)
     except ParseError as error:
         raise syntax_error(sql, _position(sql, error)) from error
     except RecursionError as error:
-        raise MySQLError(1436, "Thread stack overrun: the statement is nested too deeply") from error
+        raise too_deep() from error
     if len(trees) != 1 or trees[0] is None:
         raise syntax_error(sql, 0)
     return trees[0]
@@ -118,7 +123,7 @@ def generate(tree: exp.Expr) -> str:
     try:
         return _WRITING.generate(tree, identify=True, normalize_functions=False, comments=False)
     except RecursionError as error:
-        raise MySQLError(1436, "Thread stack overrun: the statement is nested too deeply") from error
+        raise too_deep() from error
 
 
 def _position(sql: str, error: ParseError) -> int:
@@ -140,8 +145,6 @@ def _check_tokens(sql: str, tokens: list[Token]) -> None:
         elif kind in _CLOSING and openers:
             openers.pop()
             clauses.pop()
-        if len(openers) > _DEEPEST:
-            raise MySQLError(1436, "Thread stack overrun: the statement is nested too deeply")
         if kind == TokenType.SEMICOLON:
             raise syntax_error(sql, token.end + 1)
         refused = kind in _NEVER or (kind == TokenType.EQ and token.text == "==")
@@ -151,6 +154,8 @@ def _check_tokens(sql: str, tokens: list[Token]) -> None:
             clauses[-1] = rank
         if before is not None and before.token_type == TokenType.COMMA:
             refused = refused or kind in _AFTER_NO_COMMA
+        elif before is not None and before.token_type == TokenType.SELECT:
+            refused = refused or kind == TokenType.COMMA
         elif before is not None and before.token_type in _BEFORE_TABLE and kind == TokenType.STRING:
             refused = not openers or openers[-1] not in _WITH_FROM
         if refused:

@@ -86,9 +86,9 @@ class _Grouping:
     def _add_fixed(self) -> None:
         """Columns that the condition fixes: equal to a constant, or to a column that is fixed or grouped."""
         where = self.select.args.get("where")
-        pairs = [each for each in where.this.flatten() if isinstance(each, exp.EQ)] if _is_and(where) else []
-        if where is not None and isinstance(where.this, exp.EQ):
-            pairs = [where.this]
+        condition = where.this if where is not None else None
+        parts = condition.flatten() if isinstance(condition, exp.And) else [condition]
+        pairs = [each for each in parts if isinstance(each, exp.EQ)]
         for join in self.select.args.get("joins") or []:
             on = join.args.get("on")
             pairs += [on] if isinstance(on, exp.EQ) else []
@@ -168,10 +168,6 @@ def is_word(column: exp.Column) -> bool:
     parent = column.parent
     unit = isinstance(parent, exp.Anonymous) and str(parent.this).upper().startswith("TIMESTAMP")
     return not column.this.quoted and (unit or column.name.upper().startswith(("CURRENT_", "UTC_", "LOCALTIME")))
-
-
-def _is_and(where: exp.Expr | None) -> bool:
-    return where is not None and isinstance(where.this, exp.And)
 
 
 def _check_distinct(select: exp.Select) -> None:

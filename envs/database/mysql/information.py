@@ -36,6 +36,7 @@ def is_information(table: exp.Table) -> bool:
 def information_table(table: exp.Table, catalog: Mapping[str, tuple[str, ...]]) -> exp.Subquery:
     """A derived table in the place of a table of information_schema."""
     name = table.name.upper()
+    header: tuple[str, ...]
     rows: list[tuple[object, ...]]
     if name == "TABLES":
         header, rows = _TABLES, [("def", DATABASE, each, "BASE TABLE", "InnoDB", _COLLATION, "") for each in catalog]

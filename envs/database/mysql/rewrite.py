@@ -35,6 +35,7 @@ _COMPARISONS: dict[type[exp.Expr], str] = {
     exp.GT: "gt",
     exp.GTE: "ge",
 }
+_MOST_MEMBERS = 100  # SQLite calls functions with 127 arguments at most
 _OPPOSITES = {"eq": "ne", "ne": "eq", "lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
 
 
@@ -109,7 +110,15 @@ def _in(node: exp.In) -> exp.Expr:
         return node
     if query is not None:
         return _negatable(node, call("in_members", node.this, single_column(query, "members")))
-    return _negatable(node, call("in", node.this, *node.expressions))
+    members = node.expressions
+    parts: list[exp.Expr] = [
+        call("in", node.this.copy(), *members[start : start + _MOST_MEMBERS])
+        for start in range(0, len(members), _MOST_MEMBERS)
+    ]
+    test = parts[0]
+    for part in parts[1:]:
+        test = exp.Or(this=test, expression=part)
+    return _negatable(node, exp.Paren(this=test) if len(parts) > 1 else test)
 
 
 def _between(node: exp.Between) -> exp.Expr:
@@ -122,10 +131,11 @@ def _like(node: exp.Like) -> exp.Expr:
 
 
 def _escape(node: exp.Escape) -> exp.Expr:
-    like = node.find(exp.Anonymous)
+    rewritten: exp.Expr = node.this
+    like = rewritten.find(exp.Anonymous)
     if like is not None:
         like.append("expressions", node.expression)
-    return node.this
+    return rewritten
 
 
 def _regexp(node: exp.RegexpLike) -> exp.Expr:

@@ -6,7 +6,7 @@ from sqlglot import exp
 
 from cmat_env.envs.database.images import quote
 from cmat_env.envs.database.mysql.collation import NAME as COLLATION
-from cmat_env.envs.database.mysql.errors import DATABASE, MySQLError
+from cmat_env.envs.database.mysql.errors import DATABASE, MySQLError, malformed
 from cmat_env.envs.database.mysql.grammar import generate
 from cmat_env.envs.database.mysql.queries import rewrite_table
 from cmat_env.envs.database.mysql.rewrite import rewrite
@@ -95,7 +95,7 @@ def _column(node: exp.ColumnDef) -> str:
 def _type(node: exp.ColumnDef) -> str:
     kind = node.args.get("kind")
     if kind is None:
-        raise MySQLError(1064, f"You have an error in your SQL syntax; column '{node.name}' has no type")
+        raise malformed(node.sql("mysql"))
     if kind.this in _INTEGERS:
         return "INTEGER"
     return "REAL" if kind.this in _REALS else f"TEXT COLLATE {COLLATION}"

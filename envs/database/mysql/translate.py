@@ -14,6 +14,7 @@ from cmat_env.envs.database.mysql.errors import MySQLError, unknown_column, unkn
 from cmat_env.envs.database.mysql.grammar import generate, parse
 from cmat_env.envs.database.mysql.grouping import check_grouping, is_word
 from cmat_env.envs.database.mysql.information import information_table, is_information
+from cmat_env.envs.database.mysql.nesting import too_deep
 from cmat_env.envs.database.mysql.rewrite import rewrite
 from cmat_env.envs.database.mysql.scales import scale
 from cmat_env.envs.database.mysql.schema import rewrite_alter, rewrite_create, rewrite_drop
@@ -23,7 +24,7 @@ Catalog = Mapping[str, tuple[str, ...]]
 """The columns of every table, by its name."""
 
 _ROW_NAMES = frozenset({"rowid", "oid", "_rowid_"})
-_CLAUSES = {
+_CLAUSES: dict[type[exp.Expr], str] = {
     exp.Where: "where clause",
     exp.Order: "order clause",
     exp.Group: "group statement",
@@ -67,7 +68,7 @@ def translate(sql: str) -> Translation | MySQLError:
     except MySQLError as error:
         return error.with_traceback(None)
     except RecursionError:
-        return MySQLError(1436, "Thread stack overrun: the statement is nested too deeply")
+        return too_deep()
 
 
 def translate_for(sql: str, catalog: Catalog) -> Translation:
@@ -166,5 +167,5 @@ def missing_column(sql: str, name: str) -> MySQLError:
         if column.name.lower() != wanted:
             continue
         clause = column.find_ancestor(*_CLAUSES)
-        return unknown_column(name, _CLAUSES.get(type(clause), "field list"))
+        return unknown_column(name, _CLAUSES[type(clause)] if clause is not None else "field list")
     return unknown_column(name, "field list")

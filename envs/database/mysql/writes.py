@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from cmat_env.envs.database.mysql.errors import MySQLError
+from cmat_env.envs.database.mysql.errors import MySQLError, malformed
 from cmat_env.envs.database.mysql.nodes import call, is_number, text
 from cmat_env.envs.database.mysql.queries import rewrite_order, rewrite_table
 from cmat_env.envs.database.mysql.rewrite import rewrite
@@ -21,8 +21,8 @@ def stored(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.Literal):
         return text(_literal(node.name)) if is_number(node) else rewrite(node)
     if isinstance(node, exp.Neg) and is_number(node.this):
-        digits = _literal(node.this.name)
-        return text(digits if not digits.strip("0.") else f"-{digits}")
+        number = _literal(node.this.name)
+        return text(f"-{number}" if number.strip("0.") else number)
     if isinstance(node, exp.Boolean):
         return text(str(int(node.this)))
     if isinstance(node, exp.Div) and (digits := quotient_places(node)) is not None:
@@ -114,7 +114,7 @@ def _assignments(pairs: list[exp.Expr], names: set[str] | None) -> list[exp.Expr
     result: list[exp.Expr] = []
     for pair in pairs:
         if not isinstance(pair, exp.EQ) or not isinstance(pair.this, exp.Column):
-            raise MySQLError(1064, "You have an error in your SQL syntax; SET wants column = value")
+            raise malformed(pair.sql("mysql"))
         value = pair.expression
         if names is not None:
             value = value.transform(lambda each: _latest(each, done, names or set()))
@@ -152,6 +152,8 @@ def _chosen(table: exp.Expr, condition: exp.Expr | None, node: exp.Expr) -> exp.
 
 def rewrite_delete(node: exp.Delete) -> list[exp.Expr]:
     """DELETE from one table, with ORDER BY and LIMIT, or from one of several joined tables."""
+    if not isinstance(node.this, exp.Table):
+        raise malformed(node.sql("mysql"))
     table, targets, using = node.this, node.args.get("tables") or [], node.args.get("using") or []
     where = node.args.get("where")
     joins = table.args.get("joins") or []

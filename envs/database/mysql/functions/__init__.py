@@ -22,11 +22,11 @@ FUNCTIONS: dict[str, Function] = {
 """Scalar functions by their MySQL names, in capitals."""
 
 
-def install(connection: sqlite3.Connection, random: Numbers) -> None:
+def install(connection: sqlite3.Connection, random: Numbers, budget: aggregates.Budget) -> None:
     """Make every function, operator and aggregate known to a connection."""
     for name, function in FUNCTIONS.items():
         connection.create_function(f"my_{name.lower()}", -1, function.call, deterministic=True)
     for name, call in {**numbers.OPERATORS, **patterns.OPERATORS, **aggregates.OPERATORS}.items():
         connection.create_function(f"my_{name}", -1, call, deterministic=True)
-    aggregates.install(connection)
+    aggregates.install(connection, budget)
     connection.create_function("my_rand", -1, lambda *_: random.fraction())

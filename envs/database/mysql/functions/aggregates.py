@@ -6,14 +6,32 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable
-from functools import cmp_to_key, lru_cache
+from functools import cmp_to_key, lru_cache, partial
+from typing import Any
 
 from cmat_env.envs.database.mysql.collation import key
 from cmat_env.envs.database.mysql.functions.registry import Call
-from cmat_env.envs.database.mysql.values import LONGEST, Value, half_away, number, order, text, within
+from cmat_env.envs.database.mysql.values import Value, half_away, number, order, text, within
 
 _GROUP_CONCAT_LENGTH = 1024  # MySQL's group_concat_max_len
 _AVERAGE_PLACES = 4
+GATHERED = 16_000_000
+"""Bytes, about."""
+
+
+class Budget:
+    """How many bytes the aggregates of one statement may gather, all of them together."""
+
+    __slots__ = ("room",)
+
+    def __init__(self) -> None:
+        self.room = GATHERED
+
+    def take(self, size: int) -> None:
+        """Use some of it; what a step raises becomes an error of the statement."""
+        self.room -= size
+        if self.room < 0:
+            raise MemoryError
 
 
 class Average:
@@ -97,17 +115,17 @@ def _identity(value: Value) -> object:
 class _CountDistinct:
     """COUNT(DISTINCT a, b, ...): rows with a NULL do not count."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
         self.seen: set[tuple[object, ...]] = set()
-        self.room = 10 * LONGEST
+        self.budget = budget
 
     def step(self, *values: Value) -> None:
-        if None in values or self.room < 0:
+        if None in values:
             return
         row = tuple(map(_identity, values))
         if row not in self.seen:
             self.seen.add(row)
-            self.room -= 100 + sum(len(each) for each in row if isinstance(each, str))
+            self.budget.take(200 + sum(4 * len(each) for each in row if isinstance(each, str)))
 
     def finalize(self) -> int:
         return len(self.seen)
@@ -116,23 +134,25 @@ class _CountDistinct:
 class _GroupConcat:
     """GROUP_CONCAT: step(separator, distinct, directions, value, *sort keys)."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
         self.rows: list[tuple[str, tuple[Value, ...]]] = []
         self.seen: set[object] = set()
         self.separator = ","
         self.directions = ""
-        self.room = 10 * LONGEST
 
     def step(self, separator: str, distinct: int, directions: str, value: Value, *keys: Value) -> None:
         self.separator, self.directions = separator, directions
-        if value is None or self.room < 0:
+        if value is None:
             return
         if distinct and (identity := _identity(value)) in self.seen:
             return
+        written = text(value)[:_GROUP_CONCAT_LENGTH]  # no more of it can be seen
+        size = 200 + 4 * len(written) + sum(4 * len(each) for each in keys if isinstance(each, (str, bytes)))
         if distinct:
             self.seen.add(identity)
-        written = text(value)
-        self.room -= 200 + len(written) + sum(len(each) for each in keys if isinstance(each, (str, bytes)))
+            size += 100 + (4 * len(identity) if isinstance(identity, str) else 0)
+        self.budget.take(size)
         self.rows.append((written, keys))
 
     def finalize(self) -> str | None:
@@ -184,15 +204,15 @@ class _Single:
 class _Members:
     """Gathers a subquery's column into one text, for `IN`."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
         self.values: set[Value] = set()
-        self.room = LONGEST
+        self.budget = budget
 
     def step(self, value: Value) -> None:
         cell = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-        if self.room > 0 and cell not in self.values:
+        if cell not in self.values:
+            self.budget.take(200 + 4 * len(text(cell)))
             self.values.add(cell)
-            self.room -= 4 + 2 * len(text(cell))
 
     def finalize(self) -> str:
         return json.dumps(list(self.values), ensure_ascii=False)
@@ -233,13 +253,16 @@ NAMES = frozenset(
 """Aggregates of MySQL, in capitals."""
 
 
-def install(connection: sqlite3.Connection) -> None:
+def install(connection: sqlite3.Connection, budget: Budget) -> None:
     """Make the aggregates known to a connection."""
     connection.create_window_function("my_avg", 1, Average)
-    for name, spread in _SPREADS.items():
-        connection.create_aggregate(f"my_{name}", 1, spread)  # type: ignore[arg-type]
-    connection.create_aggregate("my_count_distinct", -1, _CountDistinct)  # type: ignore[arg-type]
-    connection.create_aggregate("my_group_concat", -1, _GroupConcat)  # type: ignore[arg-type]
-    connection.create_aggregate("my_any_value", 1, _AnyValue)  # type: ignore[arg-type]
-    connection.create_aggregate("my_single", 1, _Single)  # type: ignore[arg-type]
-    connection.create_aggregate("my_members", 1, _Members)  # type: ignore[arg-type]
+    aggregates: dict[str, tuple[int, Callable[[], Any]]] = {
+        **{name: (1, spread) for name, spread in _SPREADS.items()},
+        "count_distinct": (-1, partial(_CountDistinct, budget)),
+        "group_concat": (-1, partial(_GroupConcat, budget)),
+        "any_value": (1, _AnyValue),
+        "single": (1, _Single),
+        "members": (1, partial(_Members, budget)),
+    }
+    for name, (count, make) in aggregates.items():
+        connection.create_aggregate(f"my_{name}", count, make)

@@ -12,6 +12,7 @@ from cmat_env.envs.database.mysql.values import (
     Value,
     between,
     comparison,
+    equal,
     half_away,
     integer,
     null_safe_equal,
@@ -179,8 +180,9 @@ def _quotient(left: Value, right: Value, places: Value) -> str | None:
     a, b = number(left), number(right)
     if not b:
         return None
-    digits = integer(places)
-    return f"{(Decimal(repr(a)) / Decimal(repr(b))).quantize(Decimal(1).scaleb(-digits), ROUND_DOWN):f}"
+    unit = Decimal(1).scaleb(-integer(places))
+    cut = (Decimal(repr(a)) / Decimal(repr(b))).quantize(unit, ROUND_DOWN)
+    return f"{cut:f}" if cut else "0"
 
 
 def _store(value: Value, places: Value = -1) -> Value:
@@ -231,18 +233,18 @@ FUNCTIONS: dict[str, Function] = {
 }
 
 OPERATORS: dict[str, Call] = {
-    "eq": comparison(lambda sign: sign == 0),
-    "ne": comparison(lambda sign: sign != 0),
-    "lt": comparison(lambda sign: sign < 0),
-    "le": comparison(lambda sign: sign <= 0),
-    "gt": comparison(lambda sign: sign > 0),
-    "ge": comparison(lambda sign: sign >= 0),
-    "bin_eq": comparison(lambda sign: sign == 0, binary=True),
-    "bin_ne": comparison(lambda sign: sign != 0, binary=True),
-    "bin_lt": comparison(lambda sign: sign < 0, binary=True),
-    "bin_le": comparison(lambda sign: sign <= 0, binary=True),
-    "bin_gt": comparison(lambda sign: sign > 0, binary=True),
-    "bin_ge": comparison(lambda sign: sign >= 0, binary=True),
+    "eq": equal,
+    "ne": comparison(-1, 1),
+    "lt": comparison(-1),
+    "le": comparison(-1, 0),
+    "gt": comparison(1),
+    "ge": comparison(0, 1),
+    "bin_eq": comparison(0, binary=True),
+    "bin_ne": comparison(-1, 1, binary=True),
+    "bin_lt": comparison(-1, binary=True),
+    "bin_le": comparison(-1, 0, binary=True),
+    "bin_gt": comparison(1, binary=True),
+    "bin_ge": comparison(0, 1, binary=True),
     "nse": null_safe_equal,
     "between": between,
     "in": within,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import regex  # type: ignore[import-untyped]
 
@@ -18,24 +19,56 @@ _SECONDS = 0.1
 _LONGEST_PATTERN = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What stands between two `%` of a LIKE pattern: so many characters, plain or with `_` among them."""
+
+    plain: str
+    length: int
+    expression: Any = None
+
+    def find(self, whole: str, start: int) -> int:
+        """Where it first stands at or after a position; -1 if nowhere."""
+        if self.expression is None:
+            return whole.find(self.plain, start)
+        found = self.expression.search(whole, start, timeout=_SECONDS)
+        return found.start() if found else -1
+
+    def stands_at(self, whole: str, start: int) -> bool:
+        """Does it stand at a position?"""
+        if start < 0:
+            return False
+        if self.expression is None:
+            return whole.startswith(self.plain, start)
+        return self.expression.match(whole, start, timeout=_SECONDS) is not None
+
+
 @lru_cache(maxsize=1024)
-def _segments(pattern: str, escape: str, fold: Callable[[str], str]) -> tuple[re.Pattern[str], ...]:
-    """A LIKE pattern as the pieces between its `%`; each matches texts of one length only."""
-    pieces = [""]
+def _pieces(pattern: str, escape: str, fold: Callable[[str], str]) -> tuple[_Piece, ...]:
+    """A LIKE pattern, folded, as the pieces between its `%`; a None among the characters is a `_`."""
+    pieces: list[list[str | None]] = [[]]
     at = 0
     while at < len(pattern):
         character = pattern[at]
         if escape and character == escape and at + 1 < len(pattern):
             at += 1
-            pieces[-1] += re.escape(fold(pattern[at]))
+            pieces[-1] += fold(pattern[at])
         elif character == "%":
-            pieces.append("")
+            pieces.append([])
         elif character == "_":
-            pieces[-1] += "."
+            pieces[-1].append(None)
         else:
-            pieces[-1] += re.escape(fold(character))
+            pieces[-1] += fold(character)
         at += 1
-    return tuple(re.compile(piece, re.DOTALL) for piece in pieces)
+    return tuple(map(_piece, pieces))
+
+
+def _piece(characters: list[str | None]) -> _Piece:
+    plain = "".join(each for each in characters if each is not None)
+    if len(plain) == len(characters):
+        return _Piece(plain, len(plain))
+    source = "".join("." if each is None else regex.escape(each, literal_spaces=True) for each in characters)
+    return _Piece(plain, len(characters), regex.compile(source, regex.DOTALL | regex.VERSION0))
 
 
 def _like(value: Value, pattern: Value, escape: Value, fold: Callable[[str], str]) -> int | None:
@@ -45,20 +78,23 @@ def _like(value: Value, pattern: Value, escape: Value, fold: Callable[[str], str
     shape = text(pattern)
     if len(shape) > _LONGEST_PATTERN:
         return 0
-    pieces = _segments(shape, text(escape), fold)
+    first, *others = _pieces(shape, text(escape), fold)
     whole = fold(text(value))
-    if len(pieces) == 1:
-        return int(pieces[0].fullmatch(whole) is not None)
-    first = pieces[0].match(whole)
-    if first is None:
-        return 0
-    position = first.end()
-    for piece in pieces[1:-1]:
-        found = piece.search(whole, position)
-        if found is None:
+    try:
+        if not others:
+            return int(len(whole) == first.length and first.stands_at(whole, 0))
+        if len(whole) < first.length or not first.stands_at(whole, 0):
             return 0
-        position = found.end()
-    return int(_ends_with(whole, pieces[-1], position))
+        position = first.length
+        for piece in others[:-1]:
+            found = piece.find(whole, position)
+            if found < 0:
+                return 0
+            position = found + piece.length
+        end = len(whole) - others[-1].length
+        return int(end >= position and others[-1].stands_at(whole, end))
+    except TimeoutError:
+        return 0
 
 
 def like(value: Value, pattern: Value, escape: Value = "\\") -> int | None:
@@ -69,18 +105,6 @@ def like(value: Value, pattern: Value, escape: Value = "\\") -> int | None:
 def binary_like(value: Value, pattern: Value, escape: Value = "\\") -> int | None:
     """`value LIKE BINARY pattern`."""
     return _like(value, pattern, escape, str)
-
-
-def _ends_with(whole: str, piece: re.Pattern[str], position: int) -> bool:
-    """Does the text end with the piece, at or after a position?"""
-    length = _width(piece.pattern)
-    return len(whole) - length >= position and piece.fullmatch(whole, len(whole) - length) is not None
-
-
-@lru_cache(maxsize=1024)
-def _width(pattern: str) -> int:
-    """How many characters an escaped piece stands for."""
-    return len(re.sub(r"\\(.)", "x", pattern, flags=re.DOTALL))
 
 
 @lru_cache(maxsize=256)

@@ -49,10 +49,10 @@ def lenient(call: Callable[..., Any], fewest: int, most: int | None = None) -> F
 def _storable(call: Callable[..., Any], arguments: tuple[Value, ...]) -> Value:
     try:
         value: Value = call(*arguments)
-    except (ValueError, OverflowError, ZeroDivisionError, ArithmeticError):
+        if isinstance(value, int):
+            return int(value) if -(2**63) <= value < 2**63 else float(value)
+    except (ValueError, ArithmeticError):
         return None
-    if isinstance(value, int):
-        return int(value) if -(2**63) <= value < 2**63 else float(value)
     if isinstance(value, (str, bytes)) and len(value) > LONGEST:
         return None
     return value

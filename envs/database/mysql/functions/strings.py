@@ -11,7 +11,6 @@ from cmat_env.envs.database.mysql.functions.registry import Function, lenient, s
 from cmat_env.envs.database.mysql.values import (
     LONGEST,
     Value,
-    half_away,
     integer,
     number,
     order,
@@ -134,8 +133,10 @@ def _elt(position: Value, *members: Value) -> Value:
 def _format(value: Value, places: Value, _locale: Value = None) -> str:
     digits = max(0, min(integer(places), 30))
     amount = number(value)
-    exact = Decimal(repr(half_away(amount, digits))) if isinstance(amount, float) else Decimal(amount)
-    return f"{round_decimal(exact, digits):,.{digits}f}"
+    exact = round_decimal(Decimal(repr(amount)), digits)
+    if isinstance(value, str) and amount * 10**digits % 1 == 0.5:  # texts are doubles: halves go to the even neighbour
+        exact = Decimal(repr(round(amount * 10**digits))).scaleb(-digits)
+    return f"{exact:,.{digits}f}"
 
 
 def _char(*codes: Value) -> str:
