@@ -1,7 +1,7 @@
 """The data that flows between the parts of cmat-env, and the protocols that a plug-in implements.
 
     Message -> Dialogue -> Generation -> Step -> Trajectory
-    Task, Policy, Oracle, TokenPolicy
+    Task, Policy, Oracle, TokenPolicy, TunablePolicy
 
 This module stands on the standard library alone; `torch` appears in annotations only.
 """
@@ -249,13 +249,17 @@ class Task(Protocol):
     `judge(action) -> Judgement | None`, `snapshot() -> object`, `restore(snapshot)`.
     """
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[str, dict[str, Any]]: ...
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        """Begin an episode; returns the first observation and info."""
+        ...
 
-    def step(self, action: str) -> tuple[str, Any, bool, bool, dict[str, Any]]: ...
+    def step(self, action: str) -> tuple[str, Any, bool, bool, dict[str, Any]]:
+        """Execute an action; returns observation, reward, terminated, truncated and info."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release what the task holds; may be called twice."""
+        ...
 
 
 @runtime_checkable
@@ -294,28 +298,32 @@ class TokenBatch:
         token_ids: (B, T) int64; padding is any id.
         positions: (B, T) int64; the position of each token in its own row.
         segments: (B, T) int64; which row a token belongs to, unique in the batch; -1 = padding.
-        action_mask: (B, T) bool; True = the role wrote this token.
+        action_mask: (B, T) bool; True = the role wrote this token. Never the first token of a row.
+        packed: does any line hold more than one row?
     """
 
     token_ids: torch.Tensor
     positions: torch.Tensor
     segments: torch.Tensor
     action_mask: torch.Tensor
+    packed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A policy's view of the N action tokens of a TokenBatch.
+    """A policy's view of the N action tokens and R rows of a TokenBatch.
 
     Attributes:
         logprobs: (N,) in nats, under the sampling distribution, with gradient.
         values: (N,) value of the state before each action token, with gradient.
         entropy: (N,) in nats.
+        last_values: (R,) value of the state after each row's last token: what a truncated episode is bootstrapped from.
     """
 
     logprobs: torch.Tensor
     values: torch.Tensor
     entropy: torch.Tensor
+    last_values: torch.Tensor
 
 
 @runtime_checkable
@@ -328,4 +336,40 @@ class TokenPolicy(Policy, Protocol):
 
     def reference_logprobs(self, batch: TokenBatch, role: str) -> torch.Tensor:
         """(N,) log-probabilities of the action tokens under the frozen base, in nats, without gradient."""
+        ...
+
+
+class Weights(Protocol):
+    """What a policy lets a tuner change, role by role; sets of different roles are disjoint, or the same one shared."""
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Who has weights."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where token batches go."""
+        ...
+
+    def policy_parameters(self, role: str) -> list[torch.nn.Parameter]:
+        """What decides a role's log-probabilities."""
+        ...
+
+    def value_parameters(self, role: str) -> list[torch.nn.Parameter]:
+        """What decides a role's values, and nothing else."""
+        ...
+
+
+@runtime_checkable
+class TunablePolicy(TokenPolicy, Protocol):
+    """A token policy whose weights can be changed: what a tuner needs."""
+
+    @property
+    def weights(self) -> Weights:
+        """What may be changed."""
+        ...
+
+    def weights_changed(self) -> None:
+        """They were: forget whatever was computed with those of before."""
         ...

@@ -132,6 +132,17 @@ class RoleModels:
         model = self._copies.get(role, self.base).requires_grad_(True)
         return list(model.parameters())
 
+    def value_parameters(self, role: str) -> list[nn.Parameter]:
+        """The parameters of this role's value head."""
+        self._check(role)
+        return list(self.value_heads[role].parameters())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the base is."""
+        device: torch.device = self.base.device
+        return device
+
     @staticmethod
     def weights_of(role: str, linear: nn.Module) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The effective weight and bias of a linear module, the role's LoRA merged in if it has one."""

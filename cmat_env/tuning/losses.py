@@ -39,7 +39,7 @@ def weighted_imitation_loss(logprobs: torch.Tensor, weights: torch.Tensor) -> to
 
 
 def value_loss(values: torch.Tensor, returns: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Half the mean squared error over the tokens of the mask (N,); 0 if there is none."""
+    """Half the mean squared error over the tokens of the mask (N,), 1 or True = counts; 0 if there is none."""
     return 0.5 * ((values - returns).pow(2) * mask).sum() / mask.sum().clamp(min=1)
 
 

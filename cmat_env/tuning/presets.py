@@ -19,16 +19,22 @@ _NANO_DB: Mapping[str, Any] = {
         "evaluate": "generated:heldout",
         "settings": {"level": 1, "max_rounds": 4, "max_observation": 48, "max_rows_shown": 4},
     },
-    "warm_start": {"sft": {"line_width": 192}},
+    "warm_start": {"revise": 0.25, "sft": {"steps": 3000, "batch": 8, "line_width": 192}},
     "tuner": {"line_width": 192},
 }
 _QUICK: Mapping[str, Any] = {
     **_NANO_DB,
-    "iterations": 4,
+    "iterations": 8,
     "episodes": 64,
     "evaluate_every": 0,
-    "final_episodes": 64,
-    "warm_start": {"episodes": 1500, "sft": {"steps": 120, "line_width": 192}},
+    "final_episodes": 100,
+    "task": {
+        **_NANO_DB["task"],
+        "settings": {**_NANO_DB["task"]["settings"], "families": ["count_all", "max", "min", "sum"]},
+    },
+    "model": {"layers": 2, "max_new_tokens": 32},
+    "warm_start": {"episodes": 1200, "revise": 0.25, "sft": {"steps": 400, "batch": 16, "line_width": 192}},
+    "tuner": {"line_width": 192, "learning_rate": 2e-4, "value_warmup": 1, "warmup": 2},
 }
 PRESETS: Mapping[str, Mapping[str, Any]] = {"tinyagent-nano-db": _NANO_DB, "tinyagent-nano-db-quick": _QUICK}
 

@@ -15,8 +15,6 @@ import torch
 
 from cmat_env.types import Dialogue, TokenBatch, Trajectory
 
-Array = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -44,7 +42,8 @@ class Row:
 class RoleBatch:
     """Everything that one role's update needs to know of a batch of episodes.
 
-    Shapes: E episodes, A action tokens of the longest episode.
+    Shapes: E episodes, A action tokens of the longest episode. Numbers are float64, so that rounding here never
+    shows in a ratio; they are cast to the model's precision where they meet it.
 
     Attributes:
         rows: all dialogues.
@@ -94,7 +93,7 @@ def role_batch(trajectories: Sequence[Trajectory], role: str) -> RoleBatch:
         turns=_pad([c[1] for c in columns], width).long(),
         truncated=torch.tensor([t.truncated for t in trajectories], dtype=torch.bool),
         groups=torch.tensor([keys.setdefault(t.task_id, len(keys)) for t in trajectories]),
-        success=torch.tensor([float(t.success) for t in trajectories]),
+        success=torch.tensor([float(t.success) for t in trajectories], dtype=torch.float64),
     )
 
 
@@ -128,7 +127,7 @@ def _last_position(turns: Sequence[int], turn: int) -> int | None:
 
 
 def _pad(lists: Sequence[Sequence[float]], width: int) -> torch.Tensor:
-    padded = np.zeros((len(lists), width), dtype=np.float32)
+    padded = np.zeros((len(lists), width))
     for line, values in enumerate(lists):
         padded[line, : len(values)] = values
     return torch.from_numpy(padded)
@@ -169,8 +168,8 @@ def pack(rows: Sequence[Row], *, width: int, device: torch.device | str = "cpu")
             positions[line, start:end], segments[line, start:end] = np.arange(end - start), segment
             start, segment = end, segment + 1
     packed = any(len(members) > 1 for members in lines)
-    tensors = (torch.from_numpy(array).to(device) for array in (ids, positions, segments, mask))
-    return TokenBatch(*tensors, packed=packed), order
+    token_ids, places, owners, actions = (torch.from_numpy(a).to(device) for a in (ids, positions, segments, mask))
+    return TokenBatch(token_ids, places, owners, actions, packed), order
 
 
 def gather(values: torch.Tensor, rows: Sequence[Row], order: Sequence[int]) -> torch.Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,11 +12,11 @@ from torch import nn
 from cmat_env.errors import ConfigError
 from cmat_env.tuning.rows import Row, pack
 from cmat_env.tuning.settings import SFTSettings
-from cmat_env.types import Dialogue
+from cmat_env.types import Dialogue, TunablePolicy
 
 
 def fit(
-    policy: Any,
+    policy: TunablePolicy,
     dialogues: Sequence[Dialogue],
     settings: SFTSettings,
     *,
@@ -51,7 +50,7 @@ def fit(
     rng = np.random.default_rng(seed)
     queue: list[int] = []
     recent: list[float] = []
-    device = policy.weights.base.device
+    device = policy.weights.device
     for step in range(settings.steps):
         while len(queue) < settings.batch:
             queue.extend(rng.permutation(len(rows)).tolist())

@@ -21,7 +21,7 @@ from cmat_env.tuning.adaptive import AdaptiveKL
 from cmat_env.tuning.advantages import gae, group_advantages, standardise, turn_gae
 from cmat_env.tuning.rows import RoleBatch, Row, gather, pack, role_batch, scatter
 from cmat_env.tuning.settings import TunerSettings
-from cmat_env.types import TokenBatch, TokenPolicy, Trajectory
+from cmat_env.types import TokenBatch, Trajectory, TunablePolicy
 
 EVALUATION_TOKENS = 16_384
 """Tokens of a forward pass without gradient."""
@@ -48,15 +48,20 @@ class Tuner:
     """Updates the weights of some roles of a policy, each by its own optimiser.
 
     Args:
-        policy: holds the weights: `evaluate`, `reference_logprobs`, and `weights` with the parameters of each role.
+        policy: whose weights are changed.
         roles: who learns.
         settings: how.
         seed: of the order of minibatches.
+
+    Raises:
+        ConfigError: the policy cannot be tuned, or has no weights for one of the roles.
     """
 
-    def __init__(self, policy: Any, roles: Sequence[str], settings: TunerSettings, *, seed: int = 0) -> None:
-        if not isinstance(policy, TokenPolicy):
-            raise ConfigError(f"{type(policy).__name__} cannot be tuned: it has no evaluate and reference_logprobs")
+    def __init__(self, policy: TunablePolicy, roles: Sequence[str], settings: TunerSettings, *, seed: int = 0) -> None:
+        if not isinstance(policy, TunablePolicy):
+            raise ConfigError(
+                f"{type(policy).__name__} cannot be tuned; see cmat_env.types.TunablePolicy for what it lacks"
+            )
         self.policy = policy
         self.settings = settings
         self.roles = tuple(roles)
@@ -124,12 +129,16 @@ class Tuner:
             return Credit(outcome.unsqueeze(-1) * mask, nothing, torch.zeros_like(mask), reference)
         values, last_values = self._values(batch, role)
         rewards = batch.rewards - self.kl[role].beta * (batch.logprobs - reference) * mask
-        common = {"rewards": rewards, "values": values, "mask": mask, "gamma": settings.gamma, "lam": settings.lam}
         bootstrap = last_values * batch.truncated
+        gamma, lam = settings.gamma, settings.lam
         if settings.credit == "turn":
-            advantages, returns, value_mask = turn_gae(**common, turns=batch.turns, last_value=bootstrap)
+            advantages, returns, value_mask = turn_gae(
+                rewards=rewards, values=values, turns=batch.turns, mask=mask, gamma=gamma, lam=lam, last_value=bootstrap
+            )
         else:
-            advantages, returns = gae(**common, last_value=bootstrap)
+            advantages, returns = gae(
+                rewards=rewards, values=values, mask=mask, gamma=gamma, lam=lam, last_value=bootstrap
+            )
             value_mask = mask
         groups = batch.turns if settings.normalise == "turn" else None
         return Credit(standardise(advantages, mask, groups=groups), returns, value_mask, reference)
@@ -143,12 +152,13 @@ class Tuner:
 
     def _values(self, batch: RoleBatch, role: str) -> tuple[torch.Tensor, torch.Tensor]:
         """(E, A) values before each token, and (E,) after the last one."""
-        values, last = torch.zeros_like(batch.rewards), torch.zeros(len(batch.mask))
+        values, last = torch.zeros_like(batch.rewards), batch.rewards.new_zeros(len(batch.mask))
         with torch.no_grad():
             for tokens, order in self._passes(batch):
                 evaluation = self.policy.evaluate(tokens, role)
                 scatter(evaluation.values.cpu(), values, batch.rows, order)
-                for index, value in zip(order, evaluation.last_values.tolist(), strict=True):
+                # In the order of rows: what counts is the value behind the last dialogue of an episode.
+                for index, value in sorted(zip(order, evaluation.last_values.tolist(), strict=True)):
                     last[batch.rows[index].episode] = value
         return values, last
 
@@ -161,7 +171,8 @@ class Tuner:
     def _passes(self, batch: RoleBatch) -> Iterator[tuple[TokenBatch, list[int]]]:
         """The whole batch in packed pieces of bounded size, an episode's rows in order."""
         for piece in _pieces(batch.rows, EVALUATION_TOKENS):
-            tokens, order = pack([batch.rows[i] for i in piece], width=self.settings.line_width, device=self._device)
+            rows, device = [batch.rows[i] for i in piece], self.policy.weights.device
+            tokens, order = pack(rows, width=self.settings.line_width, device=device)
             yield tokens, [piece[i] for i in order]
 
     # -- steps ---------------------------------------------------------------------------------------------------
@@ -169,11 +180,11 @@ class Tuner:
     def _step(self, batch: RoleBatch, rows: Sequence[Row], credit: Credit, role: str) -> dict[str, float]:
         """One optimiser step on some rows."""
         settings = self.settings
-        tokens, order = pack(rows, width=settings.line_width, device=self._device)
-        old = gather(batch.logprobs, rows, order).to(self._device)
-        advantages = gather(credit.advantages, rows, order).to(self._device)
-        reference = gather(credit.reference, rows, order).to(self._device)
+        tokens, order = pack(rows, width=settings.line_width, device=self.policy.weights.device)
         evaluation = self.policy.evaluate(tokens, role)
+        old = gather(batch.logprobs, rows, order).to(evaluation.logprobs)
+        advantages = gather(credit.advantages, rows, order).to(evaluation.logprobs)
+        reference = gather(credit.reference, rows, order).to(evaluation.logprobs)
         ratio = (evaluation.logprobs.detach() - old).exp()
         statistics = {"ratio": float(ratio.mean()), "entropy": float(evaluation.entropy.detach().mean())}
         if settings.algorithm == "filtered_bc":
@@ -185,8 +196,8 @@ class Tuner:
         if settings.entropy_bonus:
             loss = loss - settings.entropy_bonus * evaluation.entropy.mean()
         if settings.algorithm == "ppo":
-            returns = gather(credit.returns, rows, order).to(self._device)
-            learns = gather(credit.value_mask, rows, order).to(self._device)
+            returns = gather(credit.returns, rows, order).to(evaluation.values)
+            learns = gather(credit.value_mask, rows, order).to(evaluation.values)
             value_loss = losses.value_loss(evaluation.values, returns, learns)
             statistics["value_loss"] = float(value_loss.detach())
             loss = loss * (self.iteration >= settings.value_warmup) + settings.value_weight * value_loss
@@ -207,11 +218,6 @@ class Tuner:
         optimizer.step()
         return float(norm)
 
-    @property
-    def _device(self) -> torch.device:
-        device: torch.device = self.policy.weights.base.device
-        return device
-
     # -- resume --------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
@@ -230,12 +236,12 @@ class Tuner:
             self.optimizers[role].load_state_dict(state["optimizers"][role])
 
 
-def _optimizer(policy: Any, role: str, settings: TunerSettings) -> torch.optim.Optimizer:
+def _optimizer(policy: TunablePolicy, role: str, settings: TunerSettings) -> torch.optim.Optimizer:
     """AdamW over what this role owns: its weights, and its value head."""
     return torch.optim.AdamW(
         [
             {"params": policy.weights.policy_parameters(role), "lr": settings.learning_rate},
-            {"params": list(policy.weights.value_heads[role].parameters()), "lr": settings.value_learning_rate},
+            {"params": policy.weights.value_parameters(role), "lr": settings.value_learning_rate},
         ],
         betas=(0.9, 0.99),
         weight_decay=0.0,
