@@ -15,7 +15,14 @@ from decimal import Decimal
 from cmat_env.envs.database.backend import Limits, Result, Row, Table
 from cmat_env.envs.database.images import quote
 from cmat_env.envs.database.mysql import collation, functions
-from cmat_env.envs.database.mysql.errors import MySQLError, from_sqlite, syntax_error, unknown_column, unknown_table
+from cmat_env.envs.database.mysql.errors import (
+    DATABASE,
+    MySQLError,
+    from_sqlite,
+    syntax_error,
+    unknown_column,
+    unknown_table,
+)
 from cmat_env.envs.database.mysql.functions.aggregates import GATHERED, Budget
 from cmat_env.envs.database.mysql.grammar import single
 from cmat_env.envs.database.mysql.show import answer
@@ -39,6 +46,7 @@ _AFTER_NAMES = frozenset({1055, 1093, 1140, 3065})
 """Errors that MySQL finds only after every name has been found."""
 _FILES = re.compile(r"\bINTO\s+(?:OUTFILE|DUMPFILE)\b|\ALOAD\s+DATA\b", re.IGNORECASE)
 _RENAME = re.compile(r"\s*RENAME\s+TABLE\s+(\S+|`[^`]+`)\s+TO\s+([^\s;]+|`[^`]+`)\s*;?\s*", re.IGNORECASE)
+_NO_TABLE = re.compile(r"no such table: (.+)", re.DOTALL)
 _NO_COLUMN = re.compile(r"no such column: (.+)", re.DOTALL)
 
 
@@ -151,6 +159,8 @@ class MySQL:
         message = result.error or ""
         if match := _NO_COLUMN.fullmatch(message):
             return missing_column(sql, match.group(1))
+        if (match := _NO_TABLE.fullmatch(message)) and leading_word(sql) == "DROP":
+            return MySQLError(1051, f"Unknown table '{DATABASE}.{match.group(1)}'")
         return from_sqlite(message)
 
     def _catalog(self) -> dict[str, tuple[str, ...]]:

@@ -283,7 +283,7 @@ RULES: dict[type[exp.Expr], Rule] = {
     exp.Literal: _literal,
     exp.Mod: lambda node: call("mod", node.this, node.expression),
     exp.Mul: _arithmetic,
-    exp.Neg: lambda node: node if isinstance(node.this, exp.Literal) else exp.Neg(this=numeric(node.this)),
+    exp.Neg: lambda node: exp.Neg(this=numeric(node.this)),
     exp.NullSafeEQ: lambda node: call("nse", node.this, node.expression),
     exp.Parameter: lambda _node: exp.Null(),  # the session keeps no variables, as upstream reconnects
     exp.PropertyEQ: lambda node: node.expression,
