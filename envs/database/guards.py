@@ -9,6 +9,7 @@ statement), and a cap on SQLite's heap for the whole process.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from functools import partial
@@ -49,6 +50,7 @@ _DENIED_FUNCTIONS = frozenset(
         "zeroblob",
     }
 )
+_CUT = re.compile(r"%\.(\d{1,7})s(,? ?)")
 _READ_ONLY_PRAGMAS = frozenset({"table_info", "table_list", "table_xinfo"})
 _LIMITS = {
     sqlite3.SQLITE_LIMIT_ATTACHED: 0,
@@ -66,8 +68,8 @@ class Guard:
     Attributes:
         deadline: on the monotonic clock, in seconds; a statement running after it is interrupted.
         trusted: True = our own statement: everything may be compiled.
-        altering: True = the statement is an ALTER TABLE, which calls printf() itself; an expression that it could be
-            made to evaluate needs a pragma, and is refused.
+        altering: True = the statement is an ALTER TABLE, which calls printf() itself and looks for temporary
+            tables.
     """
 
     __slots__ = ("altering", "deadline", "trusted")
@@ -77,9 +79,17 @@ class Guard:
         self.trusted = True
         self.altering = False
 
-    def authorize(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
+    def authorize(
+        self, action: int, first: str | None, second: str | None, database: str | None, _trigger: str | None
+    ) -> int:
         """SQLite's authorizer callback."""
-        if self.trusted or action in _ALLOWED_ACTIONS:
+        if self.trusted:
+            return sqlite3.SQLITE_OK
+        if (
+            database == "temp" and not self.altering
+        ):  # `CREATE TABLE temp.t` is asked for as any CREATE TABLE, and would survive a load
+            return sqlite3.SQLITE_DENY
+        if action in _ALLOWED_ACTIONS:
             return sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_FUNCTION:
             name = (second or "").lower()
@@ -109,10 +119,29 @@ def open_guarded(limits: Limits) -> tuple[sqlite3.Connection, Guard]:
         connection.setlimit(category, value)
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limits.value_bytes)
     connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, limits.sql_bytes)
+    _disarm(connection)
     guard = Guard()
     connection.set_authorizer(guard.authorize)
     connection.set_progress_handler(guard.expired, _STEPS_PER_CHECK)
     return connection, guard
+
+
+def _disarm(connection: sqlite3.Connection) -> None:
+    """Put harmless functions in the place of those that are denied.
+
+    The authorizer is not asked for functions inside columns that are generated: ALTER TABLE could bring them in.
+    """
+    for name in ("format", "randomblob", "zeroblob"):
+        connection.create_function(name, -1, lambda *_: None, deterministic=True)
+    connection.create_function("printf", -1, _printf, deterministic=True)
+
+
+def _printf(pattern: object = None, *values: object) -> str | None:
+    """As much of printf() as SQLite's own ALTER TABLE ADD COLUMN needs: the first so many bytes of a text."""
+    match = _CUT.fullmatch(str(pattern))
+    if match is None or not values:
+        return None
+    return str(values[0]).encode()[: int(match.group(1))].decode("utf-8", "replace") + match.group(2)
 
 
 def limit_pages(connection: sqlite3.Connection, limits: Limits) -> None:

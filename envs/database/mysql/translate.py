@@ -10,7 +10,7 @@ from typing import Any
 from sqlglot import exp
 
 from cmat_env.envs.database.mysql.checks import check
-from cmat_env.envs.database.mysql.errors import MySQLError, unknown_column, unknown_table
+from cmat_env.envs.database.mysql.errors import MySQLError, syntax_error, unknown_column, unknown_table
 from cmat_env.envs.database.mysql.grammar import generate, parse
 from cmat_env.envs.database.mysql.grouping import check_grouping, is_word
 from cmat_env.envs.database.mysql.information import information_table, is_information
@@ -98,7 +98,7 @@ def _translate(tree: exp.Expr, sql: str) -> Translation:
     if writes is not None:
         return Translation(tuple(map(generate, writes(tree))), tables, (), conditions, rows)
     if not isinstance(tree, exp.Query):
-        raise _unsupported(tree)
+        raise _unsupported(tree, sql)
     scales = tuple(scale(each) for each in tree.expressions) if isinstance(tree, exp.Select) else ()
     return Translation((generate(rewrite(tree)),), tables, scales, conditions, rows)
 
@@ -116,8 +116,15 @@ _WRITES: dict[type[exp.Expr], Callable[[Any], list[exp.Expr]]] = {
 }
 
 
-def _unsupported(tree: exp.Expr) -> MySQLError:
-    word = (tree.name if isinstance(tree, exp.Command) else tree.key).upper()
+_FOR_ADMINISTRATORS = frozenset(
+    {"CALL", "CHANGE", "CLONE", "DO", "EXECUTE", "GRANT", "INSTALL", "KILL", "PREPARE", "PURGE", "RESET", "REVOKE"}
+)
+
+
+def _unsupported(tree: exp.Expr, sql: str) -> MySQLError:
+    word = tree.key.upper() if isinstance(tree, (exp.Grant, exp.Revoke, exp.Kill)) else tree.name.upper()
+    if word not in _FOR_ADMINISTRATORS:
+        return syntax_error(sql, 0)
     return MySQLError(1227, f"Access denied; you need more privileges for this operation ({word})")
 
 

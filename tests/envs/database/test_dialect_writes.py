@@ -167,14 +167,14 @@ ERRORS: list[tuple[str, int, str]] = [
     (
         "SELECT a, MAX(b) FROM t",
         1140,
-        "1140 (42000): In aggregated query without GROUP BY, expression #1 of SELECT list contains nonaggregated column "
-        "'db.t.a'; this is incompatible with sql_mode=only_full_group_by",
+        "1140 (42000): In aggregated query without GROUP BY, expression #1 of SELECT list contains "
+        "nonaggregated column 'db.t.a'; this is incompatible with sql_mode=only_full_group_by",
     ),
     (
         "SELECT a, b FROM t GROUP BY a",
         1055,
-        "1055 (42000): Expression #2 of SELECT list is not in GROUP BY clause and contains nonaggregated column 'db.t.b' "
-        "which is not functionally dependent on columns in GROUP BY clause; this is incompatible with "
+        "1055 (42000): Expression #2 of SELECT list is not in GROUP BY clause and contains nonaggregated "
+        "column 'db.t.b' which is not functionally dependent on columns in GROUP BY clause; this is incompatible with "
         "sql_mode=only_full_group_by",
     ),
     ("SELECT DISTINCT a FROM t ORDER BY b", 3065, "3065 (HY000): Expression #1 of ORDER BY clause is not in"),
