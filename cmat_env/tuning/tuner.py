@@ -5,6 +5,7 @@ role_batch -> one pass for values, one for reference log-probabilities -> credit
 
 from __future__ import annotations
 
+import copy
 import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -221,11 +222,11 @@ class Tuner:
     # -- resume --------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Optimisers, adaptive coefficients and counters; the weights are the policy's."""
+        """A copy of optimisers, adaptive coefficients and counters; the weights are the policy's."""
         return {
             "iteration": self.iteration,
             "kl_beta": {role: kl.beta for role, kl in self.kl.items()},
-            "optimizers": {role: optimizer.state_dict() for role, optimizer in self.optimizers.items()},
+            "optimizers": {role: copy.deepcopy(optimizer.state_dict()) for role, optimizer in self.optimizers.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -49,6 +49,12 @@ _FAMILIES: dict[str, Callable[[int], PreTrainedConfig]] = {
 ModelOf = Callable[..., PreTrainedModel]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Models this small are slower on many threads, most of all where other work shares the machine."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerFast:
     """A TinyAgent tokenizer of 300 tokens at most."""

@@ -23,6 +23,12 @@ MakePolicy = Callable[..., HFPolicy]
 PlayTeam = Callable[..., list[Trajectory]]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Models this small are slower on many threads, most of all where other work shares the machine."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerFast:
     """Of the words that the number-guessing team says."""
