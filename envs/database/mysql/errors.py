@@ -83,7 +83,7 @@ def unknown_column(name: str, clause: str) -> MySQLError:
 _FROM_SQLITE: tuple[tuple[str, int, str], ...] = (
     (r"no such table: (?:main\.)?(.+)", 1146, f"Table '{DATABASE}.{{0}}' doesn't exist"),
     (
-        r'near "(.*)": syntax error',
+        r'(?:near|unrecognized token:) "(.*)"(?:: syntax error)?',
         1064,
         "You have an error in your SQL syntax; check the manual that corresponds to your MySQL server version for the "
         "right syntax to use near '{0}' at line 1",

@@ -104,9 +104,35 @@ def rewrite_set_operation(node: exp.SetOperation) -> exp.Expr:
         if isinstance(inner, exp.Select) and not any(inner.args.get(each) for each in ("order", "limit", "with_")):
             node.set(name, inner)
         else:
-            node.set(name, exp.Select(expressions=[exp.Star()], from_=exp.From(this=part.copy())))
-    rewrite_order(node)
-    return node
+            node.set(name, _all_of(part.this))
+    order = node.args.get("order")
+    plain = order is None or all(
+        isinstance(each.this, exp.Column) or is_number(each.this) for each in order.expressions
+    )
+    distinct = isinstance(node, exp.Union) and node.args.get("distinct") is not False and not _is_recursive(node)
+    if plain and not distinct:
+        rewrite_order(node)
+        return node
+    modifiers = {name: node.args.get(name) for name in ("order", "limit", "offset")}
+    for name in modifiers:
+        node.set(name, None)
+    if distinct:  # of texts that are equal UNION would keep the last, DISTINCT keeps the first, as MySQL does
+        node.set("distinct", False)
+    outer = _all_of(node)  # SQLite orders a compound by its columns only
+    outer.set("distinct", exp.Distinct() if distinct else None)
+    for name, value in modifiers.items():
+        outer.set(name, value)
+    rewrite_order(outer)
+    return outer
+
+
+def _is_recursive(node: exp.SetOperation) -> bool:
+    return isinstance(node.parent, exp.CTE) and bool(node.parent.parent and node.parent.parent.args.get("recursive"))
+
+
+def _all_of(query: exp.Expr) -> exp.Select:
+    """`SELECT * FROM (query)`."""
+    return exp.Select(expressions=[exp.Star()], from_=exp.From(this=exp.Subquery(this=query.copy())))
 
 
 def rewrite_table(node: exp.Table) -> exp.Expr:

@@ -26,8 +26,10 @@ _PREDICATES = (exp.Predicate, exp.Connector, exp.Not, exp.Boolean, exp.Xor, exp.
 
 def scale(node: exp.Expr | None) -> int | None:
     """The scale of an expression as it was parsed."""
-    if isinstance(node, (exp.Paren, exp.Alias, exp.Neg, exp.Window, exp.Distinct)):
-        return scale(node.expressions[0] if isinstance(node, exp.Distinct) else node.this)
+    if isinstance(node, (exp.Paren, exp.Alias, exp.Neg, exp.Window)):
+        return scale(node.this)
+    if isinstance(node, exp.Distinct):
+        return scale(node.expressions[0]) if node.expressions else None
     if isinstance(node, exp.Literal):
         return _of_literal(node)
     if isinstance(node, (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod)):

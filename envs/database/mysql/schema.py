@@ -128,7 +128,8 @@ def _alteration(action: exp.Expr) -> list[str]:
     if isinstance(action, exp.Schema):
         return [f"ADD COLUMN {_column(each)}" for each in action.expressions if isinstance(each, exp.ColumnDef)]
     if isinstance(action, exp.Drop) and str(action.args.get("kind") or "COLUMN").upper() == "COLUMN":
-        return [f"DROP COLUMN {quote(each.name)}" for each in action.args.get("tables") or [action.this]]
+        columns = action.args.get("tables") or [action.this]
+        return [f"DROP COLUMN {quote(each.name)}" for each in columns if each is not None]
     if isinstance(action, exp.RenameColumn):
         return [f"RENAME COLUMN {quote(action.this.name)} TO {quote(action.args['to'].name)}"]
     if isinstance(action, exp.AlterRename):

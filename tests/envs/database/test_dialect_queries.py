@@ -217,6 +217,7 @@ QUERIES: list[tuple[str, list[tuple[object, ...]]]] = [
     (f"SELECT Name {T} HAVING Name = 'BOB'", [("bob",)]),
     (f"SELECT Id {T} WHERE Id = 1 UNION ALL SELECT COUNT(*) {T}", [("1",), (5,)]),
     (f"(SELECT Id {T} ORDER BY Id DESC LIMIT 1) UNION (SELECT 0) ORDER BY 1", [(0,), ("5",)]),
+    (f"SELECT Name {T} UNION SELECT 'x' ORDER BY LENGTH(Name), Name LIMIT 2", [("x",), ("Ann",)]),
     (f"WITH q AS (SELECT MAX(Id + 0) m {T}) SELECT m + 1 FROM q", [(6.0,)]),
     ("WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT i FROM n", [(1,), (2,), (3,)]),
     (f"SELECT Id, RANK() OVER (ORDER BY Name) r {T} ORDER BY r, Id LIMIT 3", [("1", 1), ("4", 1), ("2", 3)]),
