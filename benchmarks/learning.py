@@ -48,8 +48,8 @@ class Seed:
 
     def run_all(self) -> None:
         """Measure every row that is not on disk yet."""
-        clean = self._start("clean", [*ALONE, "warm_start.error=0.0"], "warm start, clean demonstrations")
-        del clean
+        clean = [*ALONE, "warm_start.error=0.0", "warm_start.sft.steps=2000"]
+        self._start("clean", clean, "warm start, clean demonstrations")
         base = self._start("imperfect", ALONE, "warm start, imperfect demonstrations")
         self._tune("PPO", base, ALONE, iterations=70)
         self._tune("GRPO", base, [*ALONE, "samples=8", "tuner.algorithm=grpo"], iterations=30)
