@@ -178,12 +178,14 @@ def _delete(rng: random.Random, s: Sheet) -> Draft:
 
 
 def _insert(rng: random.Random, s: Sheet) -> Draft:
-    (new,) = s.arrange([s.spare])
+    """The new numbers have one digit, so that the row can be copied by a model that reads numbers digit by digit."""
+    row = (*s.spare[:2], rng.randint(1, 9), rng.randint(1, 9))
+    (new,) = s.arrange([row])
     listed = ", ".join(map(str, new))
     return Draft(
         (f"add the row {listed} to {s.table}", f"insert {listed} into {s.table}"),
         f"INSERT INTO {s.table} VALUES ({_literals(new)})",
-        rows=[*s.rows, s.spare],
+        rows=[*s.rows, row],
         slips=slips(f"INSERT INTO {s.table} VALUES ({_literals(new[:-1])}, NULL)"),
     )
 
