@@ -19,11 +19,14 @@ class RewardRule:
 
     Attributes:
         verdict: weight of a verdict's score against the task's own judgement of the proposal.
+        bad: how many times a verdict on a bad proposal counts. Where most proposals are good, approving everything pays
+            and a learning checker stops to look; the ratio of good to bad ones takes that pay away.
         team: the checker's share of what the task paid in the whole episode.
         user: the user's share of the same.
     """
 
     verdict: float = 1.0
+    bad: float = 1.0
     team: float = 0.7
     user: float = 1.0
 
@@ -37,13 +40,15 @@ class RewardRule:
         """What a verdict earns: a proper score, so that saying what one believes pays best.
 
         With p the probability that the checker gave to "the proposal is good" and y = 1 if it is, else 0, the score
-        is 1 - 2 (p - y)^2, in [-1, 1].
+        is 1 - 2 (p - y)^2, in [-1, 1]; for a text that is no verdict it is -1. (With `bad` other than 1, what pays best
+        is what one would believe if bad proposals were that many times as frequent.)
 
         Source: Brier 1950, "Verification of forecasts expressed in terms of probability".
         """
         probability = verdict.confidence if verdict.approve else 1.0 - verdict.confidence
-        error = probability - (1.0 if judgement.good else 0.0)
-        return self.verdict * (1.0 - 2.0 * error * error)
+        error = probability - (1.0 if judgement.good else 0.0) if verdict.parsed else 1.0
+        weight = self.verdict if judgement.good else self.verdict * self.bad
+        return weight * (1.0 - 2.0 * error * error)
 
     def at_end(self, task_return: float) -> tuple[tuple[str, float], ...]:
         """What the end of an episode pays to whom, beside the task's own rewards."""

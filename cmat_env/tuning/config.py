@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import tomllib
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from cmat_env.agents.memory import ShortTermMemory
+from cmat_env.agents.prompts import prompts_of
 from cmat_env.errors import ConfigError, did_you_mean
 from cmat_env.tuning.settings import SFTSettings, TunerSettings
 
@@ -42,6 +45,7 @@ class TeamSettings:
         max_revisions: how often a turn the checker may ask for another proposal.
         dry_run: does the checker see what the proposal would give?
         verdict: what a right verdict is worth to the checker.
+        bad: how many times a verdict on a bad proposal counts; see `cmat_env.ledger.RewardRule`.
         team: share of the team's result that the checker is paid.
         prompts: style of the system prompts; see `cmat_env.agents.prompts`.
         memory: short-term memory of each agent in tokens; 0 = no limit.
@@ -52,11 +56,15 @@ class TeamSettings:
     max_revisions: int = 1
     dry_run: bool = True
     verdict: float = 1.0
+    bad: float = 3.0
     team: float = 0.7
     prompts: str = "names"
     memory: int = 0
 
     def __post_init__(self) -> None:
+        _at_least(self, 0, "max_revisions", "memory")
+        ShortTermMemory(self.memory or None)
+        prompts_of(self.prompts)
         for role in self.learners:
             if role not in self.roles:
                 raise ConfigError(f"learner {role!r} is not on the team; {did_you_mean(role, self.roles)}")
@@ -91,6 +99,13 @@ class ModelSettings:
     max_new_tokens: int = 48
     temperature: float = 1.0
 
+    def __post_init__(self) -> None:
+        _at_least(
+            self, 1, "vocabulary", "width", "layers", "heads", "feed_forward", "context", "rank", "max_new_tokens"
+        )
+        if not self.temperature > 0:
+            raise ConfigError(f"temperature={self.temperature} must be above 0")
+
 
 @dataclass(frozen=True, slots=True)
 class WarmStartSettings:
@@ -109,6 +124,12 @@ class WarmStartSettings:
     revise: float = 0.5
     checker_share: float = 0.25
     sft: SFTSettings = field(default_factory=SFTSettings)
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "episodes")
+        for name in ("error", "revise", "checker_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name}={getattr(self, name)} must be in [0, 1]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +164,18 @@ class RunSettings:
     tuner: TunerSettings = field(default_factory=TunerSettings)
 
     def __post_init__(self) -> None:
-        for name in ("episodes", "samples", "evaluate_episodes", "final_episodes", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
+        _at_least(self, 0, "iterations", "evaluate_every", "threads")
+        _at_least(self, 1, "episodes", "samples", "evaluate_episodes", "final_episodes", "checkpoint_every")
         if self.episodes % self.samples:
             raise ConfigError(f"samples={self.samples} does not divide episodes={self.episodes}")
         if self.tuner.algorithm == "grpo" and self.samples < 2:
             raise ConfigError("grpo compares episodes of one task: set samples to 2 or more, such as 8")
+
+
+def _at_least(settings: object, least: int, *names: str) -> None:
+    for name in names:
+        if getattr(settings, name) < least:
+            raise ConfigError(f"{name}={getattr(settings, name)} must be at least {least}")
 
 
 def from_mapping(data: Mapping[str, Any], *, source: str) -> RunSettings:
@@ -169,14 +195,14 @@ def load(path: Path, overrides: Sequence[str] = ()) -> RunSettings:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     return from_mapping(override(data, overrides), source=str(path))
 
 
 def override(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """A copy of nested mappings with `key=value` settings laid over; values are TOML, or text where they are not."""
-    merged: dict[str, Any] = json.loads(json.dumps(data))
+    merged: dict[str, Any] = copy.deepcopy(dict(data))
     for item in overrides:
         key, mark, text = item.partition("=")
         if not mark or not key.strip():
@@ -199,13 +225,22 @@ def to_toml(settings: RunSettings) -> str:
         plain = {key: value for key, value in values.items() if not isinstance(value, Mapping)}
         if title and (plain or not values):
             lines.extend(["", f"[{title}]"])
-        lines.extend(f"{key} = {json.dumps(value)}" for key, value in plain.items() if value is not None)
+        lines.extend(f"{key} = {_toml(value)}" for key, value in plain.items() if value is not None)
         for key, value in values.items():
             if isinstance(value, Mapping):
                 section(f"{title}.{key}" if title else key, value)
 
-    section("", json.loads(json.dumps(dataclasses.asdict(settings))))
+    section("", dataclasses.asdict(settings))
     return "\n".join(lines).lstrip() + "\n"
+
+
+def _toml(value: object) -> str:
+    """A value as TOML, which differs from JSON in numbers that are infinite and in one control character."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _value(text: str) -> Any:

@@ -23,7 +23,7 @@ def make_env(settings: RunSettings, tasks: str, roles: Sequence[str] | None = No
         roles=present,
         max_revisions=team.max_revisions,
         dry_run=team.dry_run and "checker" in present,
-        rewards=RewardRule(verdict=team.verdict, team=team.team),
+        rewards=RewardRule(verdict=team.verdict, bad=team.bad, team=team.team),
         tasks=tasks,
         **settings.task.settings,
     )

@@ -86,3 +86,19 @@ def test_a_copy_is_equal_and_separate() -> None:
     twin.pay(Payment("assistant", 1.0, "task", 1))
     assert ledger != twin
     assert repr(ledger) == "Ledger(1 entries, 1 in all)"
+
+
+def test_a_verdict_on_a_bad_proposal_can_count_more() -> None:
+    """The weight falls on bad proposals alone, and approving everything earns nothing at that ratio of good to bad."""
+    rule, approve = RewardRule(bad=3.0), Verdict(approve=True)
+
+    good, bad = (rule.of_verdict(approve, Judgement(good=good)) for good in (True, False))
+
+    assert (1.0, -3.0, 0.0) == (good, bad, 3 * good + bad)
+
+
+def test_what_is_no_verdict_earns_the_worst_score() -> None:
+    """An unreadable text passes as an approval, but is not paid as one, whatever the proposal is."""
+    unread = Verdict(approve=True, parsed=False)
+
+    assert [-1.0, -1.0] == [RewardRule().of_verdict(unread, Judgement(good=good)) for good in (True, False)]
