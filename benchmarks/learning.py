@@ -51,7 +51,7 @@ class Seed:
         clean = [*ALONE, "warm_start.error=0.0", "warm_start.sft.steps=2000"]
         self._start("clean", clean, "warm start, clean demonstrations")
         base = self._start("imperfect", ALONE, "warm start, imperfect demonstrations")
-        self._tune("PPO", base, ALONE, iterations=70)
+        self._tune("PPO", base, ALONE, iterations=78)
         self._tune("GRPO", base, [*ALONE, "samples=8", "tuner.algorithm=grpo"], iterations=30)
         self._tune("filtered behaviour cloning", base, [*ALONE, "tuner.algorithm=filtered_bc"], iterations=30)
         lora = [*ALONE, "model.adapter=lora", "tuner.learning_rate=1e-3"]

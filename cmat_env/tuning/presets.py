@@ -20,7 +20,13 @@ _NANO_DB: Mapping[str, Any] = {
         "settings": {"level": 1, "max_rounds": 4, "max_observation": 48, "max_rows_shown": 4},
     },
     "warm_start": {"revise": 0.25, "sft": {"steps": 3000, "batch": 8, "line_width": 192}},
-    "tuner": {"line_width": 192},
+    "tuner": {
+        "learning_rate": 1.5e-4,
+        "normalise": "turn",
+        "kl_beta": 0.01,
+        "kl_target": 0.1,
+        "line_width": 192,
+    },
 }
 _QUICK: Mapping[str, Any] = {
     **_NANO_DB,
