@@ -33,9 +33,9 @@ def save(folder: Path, iteration: int, state: dict[str, Any]) -> Path:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # torch says RuntimeError of a disk that is full
         partial.unlink(missing_ok=True)
-        raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise CheckpointError(f"{path} cannot be written: {error}") from error
     for old in sorted(folder.glob("*.pt"))[:-KEEP]:
         old.unlink()
     return path
@@ -52,7 +52,7 @@ def latest(folder: Path) -> dict[str, Any] | None:
         return None
     path = paths[-1]
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
         raise CheckpointError(f"{path} is damaged ({error}); remove it to go on from the one before it") from error
     if state.get("schema") != SCHEMA:

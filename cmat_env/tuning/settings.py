@@ -102,3 +102,6 @@ class SFTSettings:
         for name in ("steps", "batch", "learning_rate", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}={getattr(self, name)} must be above 0")
+        for name in ("warmup", "weight_decay", "line_width"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name}={getattr(self, name)} must not be negative")
