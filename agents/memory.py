@@ -5,13 +5,15 @@ Source: the trajectory memory of CMAT (arXiv:2404.01663, framework figure); what
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cmat_env.errors import ConfigError
 from cmat_env.types import Dialogue, Message
 
-_NEW_SEED = 0x9E3779B97F4A7C15
+_NOTE = "[{} earlier messages are left out]"
+_NOTED = re.compile(r"\[(\d+) earlier messages are left out\]")
 
 
 def estimate_tokens(text: str) -> int:
@@ -41,25 +43,38 @@ class ShortTermMemory:
 
     def fit(self, dialogue: Dialogue) -> Dialogue:
         """The dialogue itself while it fits, else a shorter one that goes on from it."""
-        if self.budget is None or self._length(dialogue) <= self.budget:
+        length = self._length(dialogue)
+        if self.budget is None or length <= self.budget:
             return dialogue
-        head = [message for message in dialogue.messages if message.speaker == "system"]
-        rest = [message for message in dialogue.messages if message.speaker != "system"]
-        task, later = rest[:1], rest[1:]
-        room = self.budget // 2 - sum(self.count(message.content) for message in (*head, *task))
+        frame, left_out, later = _parts(dialogue.messages)
+        # The tokens that the dialogue has tell how far the count is off.
+        scale = max(1.0, length / max(1, sum(self.count(message.content) for message in dialogue.messages)))
+        room = self.budget / 2 - scale * sum(self.count(message.content) for message in frame)
         kept: list[Message] = []
         for message in reversed(later):
-            room -= self.count(message.content)
+            room -= scale * self.count(message.content)
             if room < 0 and kept:
                 break
             kept.insert(0, message)
-        gap = len(later) - len(kept)
-        if gap == 0:
+        if len(kept) == len(later):
             return dialogue
-        note = [Message("environment", f"[{gap} earlier messages are left out]")]
-        return Dialogue(dialogue.role, seed=dialogue.seed ^ _NEW_SEED, messages=[*head, *task, *note, *kept])
+        note = Message("environment", _NOTE.format(left_out + len(later) - len(kept)))
+        return Dialogue(dialogue.role, seed=_next_seed(dialogue.seed), messages=[*frame, note, *kept])
 
     def _length(self, dialogue: Dialogue) -> int:
         if dialogue.token_ids:
             return len(dialogue.token_ids) + sum(self.count(message.content) for message in dialogue.pending)
         return sum(self.count(message.content) for message in dialogue.messages)
+
+
+def _parts(messages: Sequence[Message]) -> tuple[list[Message], int, list[Message]]:
+    """System prompt and task; how many messages a note says are left out already; and what came later."""
+    system = [message for message in messages if message.speaker == "system"]
+    rest = [message for message in messages if message.speaker != "system"]
+    noted = _NOTED.fullmatch(rest[1].content) if len(rest) > 1 and rest[1].speaker == "environment" else None
+    return [*system, *rest[:1]], int(noted[1]) if noted else 0, rest[2:] if noted else rest[1:]
+
+
+def _next_seed(seed: int) -> int:
+    """Another stream of random numbers for each dialogue of an episode: a step of a 64-bit congruential generator."""
+    return (seed * 6364136223846793005 + 1442695040888963407) & 0xFFFFFFFFFFFFFFFF
