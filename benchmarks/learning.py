@@ -1,6 +1,6 @@
 """Does a team learn from the environment's reward? Rows, seeds, held-out tasks, intervals, controls.
 
-    make bench-learning          or    python benchmarks/learning.py --out runs/bench-learning --jobs 2
+    make bench-learning          or    python benchmarks/learning.py --out runs/bench-learning
 
 Settings were chosen on the tasks of `generated:dev`; the figures are of `generated:heldout`. Every seed has its own
 warm starts. CPU seconds are those of one thread in one process, without evaluations. The table is written to
@@ -56,7 +56,7 @@ class Seed:
         self._tune("filtered behaviour cloning", base, [*ALONE, "tuner.algorithm=filtered_bc"], iterations=30)
         lora = [*ALONE, "model.adapter=lora", "tuner.learning_rate=1e-3"]
         self._tune("PPO, LoRA rank 16", base, lora, iterations=30)
-        self._tune("control: PPO, shuffled rewards", base, ALONE, iterations=30, shuffle=True)
+        self._tune("control: PPO, shuffled rewards", base, ALONE, iterations=20, shuffle=True)
         self._tune("control: PPO, learning rate 0", base, [*ALONE, "tuner.learning_rate=0.0"], iterations=4)
         self._team()
 
@@ -103,7 +103,7 @@ class Seed:
         if "team: trained checker" in self.done:
             return
         base = self._start("team", [], None)
-        settings = self._settings([f"model.path={base}"], 40)
+        settings = self._settings([f"model.path={base}"], 30)
         folder = self.out / "team-tuned"
         folder.mkdir(exist_ok=True)
         run = Run(settings, folder)
@@ -213,7 +213,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", default="runs/bench-learning")
-    parser.add_argument("--jobs", type=int, default=2, help="seeds measured at once, one process and thread each")
+    parser.add_argument("--jobs", type=int, default=3, help="seeds measured at once, one process and thread each")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the steps and iterations; to try it out")
     parser.add_argument("--docs", default="docs/learning.md")
     arguments = parser.parse_args()
