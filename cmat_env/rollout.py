@@ -107,7 +107,7 @@ class Rollout:
         make_env: makes a fresh environment; called at most `width` times, and once more after each crash.
         policies: by role.
         prompts: system prompts by role; see `cmat_env.agents.prompts`.
-        memory: short-term memory by role; without one a dialogue is never shortened.
+        memory: short-term memory by role; without one, and for an oracle, a dialogue is never shortened.
         seed: of the run.
         width: how many episodes run side by side.
         limits: when an episode is cut off.
@@ -134,15 +134,15 @@ class Rollout:
         self._make_env = make_env
         self._width = width
         self._limits = limits or Limits()
-        self._idle: list[CollabEnv] = [make_env()]
-        missing = [role for role in self._idle[0].roles if role not in self.policies]
+        self._open: list[CollabEnv] = []
+        self._idle: list[CollabEnv] = []
+        roles = self._fresh_env().roles
+        missing = [role for role in roles if role not in self.policies]
         if missing:
-            raise ConfigError(
-                f"no policy for role {missing[0]!r}; give one for each of {', '.join(self._idle[0].roles)}"
-            )
+            self.close()
+            raise ConfigError(f"no policy for role {missing[0]!r}; give one for each of {', '.join(roles)}")
         self._agents = {
-            role: Agent(role, (prompts or {}).get(role, ""), (memory or {}).get(role) or ShortTermMemory())
-            for role in self._idle[0].roles
+            role: Agent(role, (prompts or {}).get(role, ""), self._memory_of(role, memory or {})) for role in roles
         }
 
     def run(
@@ -155,6 +155,7 @@ class Rollout:
             on_step: called with the episode's position and each Step as it is made.
             on_end: called with the episode's position and its Trajectory, in the order in which episodes end.
         """
+        self._idle = list(self._open)
         waiting = iter(enumerate(episodes))
         running: list[_Running] = []
         done: dict[int, Trajectory | None] = {}
@@ -164,6 +165,7 @@ class Rollout:
             done[run.index] = None
             dropped.append(Dropped(run.episode, f"{type(error).__name__}: {error}"))
             self._release(run)
+            self._open.remove(run.env)
             _close_quietly(run.env)
 
         while True:
@@ -191,9 +193,20 @@ class Rollout:
         return RolloutResult(tuple(done[index] for index in sorted(done)), tuple(dropped))
 
     def close(self) -> None:
-        """Close the environments; may be called twice."""
-        while self._idle:
-            self._idle.pop().close()
+        """Close the environments, also those of a run that an error ended; may be called twice."""
+        self._idle = []
+        while self._open:
+            self._open.pop().close()
+
+    def _fresh_env(self) -> CollabEnv:
+        env = self._make_env()
+        self._open.append(env)
+        return env
+
+    def _memory_of(self, role: str, memory: Mapping[str, ShortTermMemory]) -> ShortTermMemory:
+        """An oracle has met the task with its first dialogue, and no use for a shorter one."""
+        known = None if isinstance(self.policies[role], Oracle) else memory.get(role)
+        return known or ShortTermMemory()
 
     def _start(
         self, waiting: Iterator[tuple[int, Episode]], room: int, drop: Callable[[_Running, Exception], None]
@@ -204,7 +217,7 @@ class Rollout:
             index, episode = next(waiting, (-1, None))
             if episode is None:
                 break
-            env = self._idle.pop() if self._idle else self._make_env()
+            env = self._idle.pop() if self._idle else self._fresh_env()
             run = _Running(index, episode, env, {})
             try:
                 env.reset(seed=episode.seed, options=dict(episode.options) if episode.options else None)
