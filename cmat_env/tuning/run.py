@@ -105,11 +105,11 @@ class Run:
         try:
             while tuner.iteration < settings.iterations:
                 self._iterate(policy, tuner, rollout)
-                done = tuner.iteration
-                if self._stop() or done % settings.checkpoint_every == 0 or done == settings.iterations:
+                done, stop = tuner.iteration, self._stop()
+                if stop or done % settings.checkpoint_every == 0 or done == settings.iterations:
                     state = {"weights": policy.weights.state_dict(), "tuner": tuner.state_dict()}
                     checkpoint.save(self.folder / "checkpoints", done, state)
-                if self._stop():
+                if stop:
                     raise Interrupted
         finally:
             rollout.close()
