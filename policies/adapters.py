@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -146,10 +146,11 @@ class RoleModels:
     @staticmethod
     def weights_of(role: str, linear: nn.Module) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The effective weight and bias of a linear module, the role's LoRA merged in if it has one."""
-        inner = getattr(linear, "base_layer", linear)
-        weight = inner.weight
-        if role in getattr(linear, "lora_A", {}):
-            weight = weight + linear.get_delta_weight(role)
+        module: Any = linear  # of torch, or PEFT's wrapper around one
+        inner = getattr(module, "base_layer", module)
+        weight: torch.Tensor = inner.weight
+        if role in getattr(module, "lora_A", {}):
+            weight = weight + module.get_delta_weight(role)
         return weight, inner.bias
 
     def state_dict(self) -> dict[str, dict[str, torch.Tensor]]:
@@ -190,7 +191,8 @@ class RoleModels:
             if "lora_" not in name
         }
         with torch.device("meta"):  # a shape to save the tensors under: no memory, no random numbers
-            shape = type(self.base)(copy.deepcopy(self.base.config)).to(self.base.dtype)
+            shape = type(self.base)(copy.deepcopy(self.base.config))
+        nn.Module.to(shape, self.base.dtype)
         shape.save_pretrained(folder, state_dict=plain)
 
     def _check(self, role: str) -> None:

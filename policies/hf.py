@@ -18,7 +18,7 @@ from cmat_env.errors import ConfigError
 from cmat_env.policies import llama, modules
 from cmat_env.policies.adapters import AdapterSettings, RoleModels
 from cmat_env.policies.chat import ChatEncoder
-from cmat_env.policies.decode import Decoder, KVStore
+from cmat_env.policies.decode import Decoder, Forward, KVStore
 from cmat_env.policies.sampling import Sampling, log_distribution, stream
 from cmat_env.types import Dialogue, Evaluation, FinishReason, Generation, TokenBatch
 
@@ -203,7 +203,7 @@ class HFPolicy:
             )
             if llama.supports(model):
                 with torch.no_grad():
-                    forward = self._llama(model, role).cached
+                    forward: Forward = self._llama(model, role).cached
             else:
                 forward = modules.make_forward(lambda: self.weights.model(role))
             self._decoders[role] = Decoder(forward, lambda hidden: modules.logits(model, hidden), store)

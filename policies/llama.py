@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -113,7 +114,8 @@ def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tens
     return x * cos + torch.cat((-second, first), dim=-1) * sin
 
 
-def _read(layer: nn.Module, weights_of: Callable[[nn.Module], Weights]) -> _Layer:
+def _read(layer: Any, weights_of: Callable[[nn.Module], Weights]) -> _Layer:
+    """A decoder layer's weights; the layers of the families share their names, not a class."""
     attention, mlp = layer.self_attn, layer.mlp
     return _Layer(
         attention_norm=layer.input_layernorm.weight,

@@ -122,9 +122,9 @@ def make_model(tokenizer: PreTrainedTokenizerFast, config: TinyConfig, *, seed: 
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        attn_implementation="sdpa",
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(llama)
-    return model.eval()
+    model.eval()
+    return model

@@ -240,7 +240,7 @@ class Run:
                 title = f"{name}, {'greedy' if greedy else 'sampled'}"
                 writer = self._writer(when) if log and name == "team" and greedy else None
                 report = self.evaluate(
-                    policy, roles=present, episodes=episodes, greedy=greedy, on_end=writer and _to(writer)
+                    policy, roles=present, episodes=episodes, greedy=greedy, on_end=_to(writer) if writer else None
                 )
                 if writer:
                     writer.close()
