@@ -242,7 +242,7 @@ def test_after_an_error_all_environments_are_closed(guess_task: MakeTask) -> Non
 
 def test_the_turns_of_all_agents_are_limited(guess_task: MakeTask) -> None:
     """Five actions: assistant, checker, assistant, checker, assistant; cut off, not ended."""
-    policies = {"assistant": Wrong(), "checker": ApprovePolicy()}
+    policies: dict[str, Policy] = {"assistant": Wrong(), "checker": ApprovePolicy()}
     (found,) = play(guess_task, policies, [Episode(0)], limits=Limits(turns=5)).finished
 
     assert ["assistant", "checker"] * 2 + ["assistant"] == [step.role for step in found.steps]

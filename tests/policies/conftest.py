@@ -74,6 +74,7 @@ def model_of(tokenizer: PreTrainedTokenizerFast) -> ModelOf:
             for name, parameter in model.named_parameters():
                 if "bias" in name or "norm" in name:
                     torch.nn.init.normal_(parameter, mean=1.0 if "norm" in name else 0.0, std=0.2)
-        return model.eval()
+        model.eval()
+        return model
 
     return lambda family, dtype=torch.float32: copy.deepcopy(made(family)).to(dtype)

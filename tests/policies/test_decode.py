@@ -240,12 +240,19 @@ def test_a_model_with_logits_of_its_own_making_is_refused() -> None:
     """A scale that our head does not know would make wrong log-probabilities, silently."""
     from transformers import GraniteConfig, GraniteForCausalLM  # noqa: PLC0415 - for this test alone
 
-    size = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = GraniteForCausalLM(
-            GraniteConfig(vocab_size=10, num_key_value_heads=2, logits_scaling=8.0, initializer_range=1.0, **size)
+        config = GraniteConfig(
+            vocab_size=10,
+            hidden_size=8,
+            intermediate_size=8,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            logits_scaling=8.0,
+            initializer_range=1.0,
         )
+        model = GraniteForCausalLM(config)
 
     with pytest.raises(ConfigError, match="GraniteForCausalLM makes its logits"):
         modules.check_head(model)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from cmat_env.errors import ConfigError
 from cmat_env.policies.tiny import TinyConfig, make_model, train_tokenizer
@@ -16,7 +16,7 @@ SMALL = TinyConfig(vocabulary=300, width=16, layers=1, heads=2, feed_forward=32,
 PHRASES = ("Action: Operation\n```sql\n", "\n```", "Verdict: approve", "\nProposal:\n", "Proposal:\n")
 
 
-def ids(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
+def ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Token ids of plain text."""
     result: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return result

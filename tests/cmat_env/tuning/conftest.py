@@ -66,8 +66,10 @@ def make_policy(tokenizer: PreTrainedTokenizerFast) -> MakePolicy:
         top_k: int = 0,
         top_p: float = 1.0,
     ) -> HFPolicy:
+        model = copy.deepcopy(models[family])
+        torch.nn.Module.to(model, dtype)
         return HFPolicy(
-            copy.deepcopy(models[family]).to(dtype),
+            model,
             tokenizer,
             roles=ROLES,
             adapter=AdapterSettings(adapter, rank=2),  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ def clipped(ratio: float, advantage: float) -> tuple[float, float, float]:
     loss, fraction = clipped_policy_loss(
         logprob, torch.tensor([OLD], dtype=torch.float64), torch.tensor([advantage], dtype=torch.float64), clip=0.2
     )
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     assert logprob.grad is not None
     return loss.item(), fraction.item(), logprob.grad.item()
 

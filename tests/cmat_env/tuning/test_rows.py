@@ -205,7 +205,8 @@ def evaluated(policy: HFPolicy, batch: RoleBatch, *, width: int) -> list[torch.T
     """(E, A) log-probabilities, values and entropies, and (R,) last values, computed in lines of this width."""
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        torch.nn.init.normal_(policy.weights.value_heads["assistant"].outer.weight)  # type: ignore[arg-type]
+        for parameter in policy.weights.value_parameters("assistant"):
+            torch.nn.init.normal_(parameter, std=0.3)
         tokens, order = pack(batch.rows, width=width)
         evaluation = policy.evaluate(tokens, "assistant")
         arrays = []

@@ -226,7 +226,9 @@ def test_gradients_come_from_own_tokens_alone(make_policy: MakePolicy, play_team
     assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(ours, by_hand, strict=True))
 
 
-def test_no_gradient_reaches_the_logits_of_foreign_tokens(make_policy: MakePolicy, play_team: PlayTeam) -> None:
+def test_no_gradient_reaches_the_logits_of_foreign_tokens(
+    make_policy: MakePolicy, play_team: PlayTeam, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of all hidden states those before own tokens alone get a gradient: exactly 0 elsewhere, padding included."""
     policy = make_policy()
     batch = role_batch(play_team(policy, episodes=4), "assistant")
@@ -240,9 +242,9 @@ def test_no_gradient_reaches_the_logits_of_foreign_tokens(make_policy: MakePolic
         seen.append(hidden)
         return hidden
 
-    policy._hidden = hooked  # type: ignore[method-assign]
+    monkeypatch.setattr(policy, "_hidden", hooked)
     evaluation = policy.evaluate(tokens, "assistant")
-    (evaluation.logprobs.sum() + evaluation.values.sum() + evaluation.entropy.sum()).backward()  # type: ignore[no-untyped-call]
+    (evaluation.logprobs.sum() + evaluation.values.sum() + evaluation.entropy.sum()).backward()
     assert seen[0].grad is not None
     touched = seen[0].grad.abs().sum(-1) > 0
 
@@ -525,7 +527,7 @@ def test_the_learning_rate_is_warmed_up(make_policy: MakePolicy) -> None:
     assert [[0.1, 1e-3], [0.2, 1e-3], [0.3, 1e-3], [0.3, 1e-3]] == rates
 
 
-def test_minibatches_hold_every_row_once_an_epoch(make_policy: MakePolicy) -> None:
+def test_minibatches_hold_every_row_once_an_epoch(make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seven episodes by three: parts of at most four, each episode once in each epoch, in an order of the seed."""
     policy = make_policy()
     episodes = [said(policy, 40 + i, reward=float(i % 2), episode=i) for i in range(7)]
@@ -537,7 +539,7 @@ def test_minibatches_hold_every_row_once_an_epoch(make_policy: MakePolicy) -> No
             parts.append(sorted(batch.token_ids[batch.action_mask].tolist()))
         return evaluate(batch, role)
 
-    policy.evaluate = watched  # type: ignore[method-assign]
+    monkeypatch.setattr(policy, "evaluate", watched)
     Tuner(policy, ["assistant"], settings(epochs=2, minibatch=3)).update(episodes)
     whole = list(range(40, 47))
 
