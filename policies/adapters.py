@@ -111,7 +111,16 @@ class RoleModels:
 
     @contextmanager
     def reference(self) -> Iterator[PreTrainedModel]:
-        """The frozen base."""
+        """The frozen base.
+
+        Raises:
+            ConfigError: the weights are shared, so that no base stays as it was.
+        """
+        if self.settings.kind == "shared":
+            raise ConfigError(
+                "shared weights keep no frozen base to measure the KL from; make the policy with "
+                "AdapterSettings('full') or AdapterSettings('lora')"
+            )
         if self.settings.kind != "lora":
             yield self.base
             return

@@ -206,6 +206,7 @@ def test_a_full_context_gives_an_empty_reply(make: Callable[..., HFPolicy]) -> N
     assert Generation("", (), (), "length") == policy.generate([long], seed=0)[0]
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # PEFT asks for it
 @pytest.mark.parametrize("adapter", [FULL, LORA])
 def test_saved_roles_load_with_their_own_weights(
     make: Callable[..., HFPolicy], tmp_path: Path, adapter: AdapterSettings

@@ -557,6 +557,16 @@ def test_no_episodes_is_no_update(make_policy: MakePolicy) -> None:
     assert same(before, copied(policy, "assistant"))
 
 
+def test_shared_weights_are_not_tuned(make_policy: MakePolicy) -> None:
+    """Their reference would move with them, and the KL be 0 for ever."""
+    policy = make_policy(adapter="shared")
+    before = copied(policy, "assistant")
+    with pytest.raises(ConfigError, match="shared weights keep no frozen base"):
+        Tuner(policy, ["assistant"], PLAIN).update([said(policy, 40, reward=1.0, episode=0)])
+
+    assert same(before, copied(policy, "assistant"))
+
+
 def test_what_cannot_be_tuned_is_refused(make_policy: MakePolicy) -> None:
     """A scripted policy has no weights, and a role may have none."""
     with pytest.raises(ConfigError, match="EchoPolicy cannot be tuned"):
