@@ -48,7 +48,7 @@ class Seed:
 
     def run_all(self) -> None:
         """Measure every row that is not on disk yet."""
-        clean = [*ALONE, "warm_start.error=0.0", "warm_start.sft.steps=2000"]
+        clean = [*ALONE, "warm_start.settings.demonstrator_error=0.0", "warm_start.sft.steps=2000"]
         self._start("clean", clean, "warm start, clean demonstrations")
         base = self._start("imperfect", ALONE, "warm start, imperfect demonstrations")
         self._tune("PPO", base, ALONE, iterations=78)
@@ -94,9 +94,9 @@ class Seed:
         before = time.process_time()
         run.train(policy)
         seconds = time.process_time() - before
-        extra = {"base_unchanged": frozen == _digest(policy)}
         reports = self._both(run, policy, settings.team.roles)
-        self._write(row, seconds, settings.iterations * settings.episodes, *reports, **extra)
+        episodes = settings.iterations * settings.episodes
+        self._write(row, seconds, episodes, *reports, base_unchanged=frozen == _digest(policy))
 
     def _team(self) -> None:
         """The checker: trained together with the assistant, beside one that always approves and one that guesses."""

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch.nn import functional
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging as bars
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from cmat_env.errors import ConfigError
-from cmat_env.policies import llama, modules
+from cmat_env.policies import llama, modules, pretrained
 from cmat_env.policies.adapters import AdapterSettings, RoleModels
 from cmat_env.policies.chat import ChatEncoder
 from cmat_env.policies.decode import Decoder, Forward, KVStore
@@ -86,33 +83,14 @@ class HFPolicy:
         Raises:
             ConfigError: the folder is not there or holds no model.
         """
-        folder = Path(path)
-        if not folder.is_dir():
-            raise ConfigError(f"no model folder at {folder}; wanted a folder in the Hugging Face format")
-        part = folder / (adapter or roles[0])
-        if adapter and not part.is_dir():
-            known = sorted(p.name for p in folder.iterdir() if (p / "config.json").exists() or _is_lora(p))
-            raise ConfigError(f"{folder} has no adapter {adapter!r}; it has {', '.join(known) or 'none'}")
-        if not (folder / "config.json").exists():
-            raise ConfigError(f"{folder} holds no model: config.json is missing")
-        full = part.is_dir() and not _is_lora(part)
-        try:
-            model = AutoModelForCausalLM.from_pretrained(part if full else folder, local_files_only=True)
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"the model in {folder} cannot be loaded: {error}") from error
-        if _is_lora(part):
-            from peft import PeftModel  # noqa: PLC0415 - four seconds to import
-
-            with torch.random.fork_rng(devices=[]):  # the adapter is filled at random before it is read
-                model = PeftModel.from_pretrained(model, str(part)).merge_and_unload()
+        model, tokenizer = pretrained.read(Path(path), adapter=adapter, default=roles[0])
         return cls(model, tokenizer, roles=roles, adapter=AdapterSettings(kind="shared"), sampling=sampling)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write base, tokenizer and each role's weights in the Hugging Face format."""
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        with _without_bars():
+        with pretrained.without_bars():
             self.weights.save(target)
         self.chat.tokenizer.save_pretrained(target)
 
@@ -259,22 +237,6 @@ class HFPolicy:
     def tokenize(self, dialogue: Dialogue) -> Dialogue:
         """A copy of a dialogue whose replies came as text, now with token ids: for supervised training."""
         return self.chat.tokenize(dialogue)
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Progress bars of transformers are for large files; ours would write over the live view."""
-    shown = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            bars.enable_progress_bar()
-
-
-def _is_lora(folder: Path) -> bool:
-    return (folder / "adapter_config.json").exists()
 
 
 def _give_back(store: weakref.ref[KVStore], line: int) -> None:

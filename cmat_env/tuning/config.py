@@ -113,21 +113,22 @@ class WarmStartSettings:
 
     Attributes:
         episodes: how many are demonstrated.
-        error: how often the demonstrator makes its systematic errors where it can.
+        settings: further settings of the environment while demonstrations are played, such as how often the
+            demonstrator errs.
         revise: how often the demonstrated checker, who knows nothing, asks for a revision.
         checker_share: share of the episodes whose checker is imitated too (it has only a format to learn).
         sft: how they are imitated.
     """
 
     episodes: int = 6000
-    error: float = 0.75
+    settings: Mapping[str, Any] = field(default_factory=dict)
     revise: float = 0.5
     checker_share: float = 0.25
     sft: SFTSettings = field(default_factory=SFTSettings)
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "episodes")
-        for name in ("error", "revise", "checker_share"):
+        for name in ("revise", "checker_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be in [0, 1]")
 

@@ -19,7 +19,11 @@ _NANO_DB: Mapping[str, Any] = {
         "evaluate": "generated:heldout",
         "settings": {"level": 1, "max_rounds": 4, "max_observation": 48, "max_rows_shown": 4},
     },
-    "warm_start": {"revise": 0.25, "sft": {"steps": 3000, "batch": 8, "learning_rate": 3e-3, "line_width": 192}},
+    "warm_start": {
+        "settings": {"demonstrator_error": 0.75},
+        "revise": 0.25,
+        "sft": {"steps": 3000, "batch": 8, "learning_rate": 3e-3, "line_width": 192},
+    },
     "tuner": {
         "learning_rate": 1.5e-4,
         "normalise": "turn",

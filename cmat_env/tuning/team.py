@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cmat_env.agents.memory import ShortTermMemory
 from cmat_env.agents.prompts import prompts_of
@@ -15,8 +16,8 @@ from cmat_env.tuning.config import RunSettings
 from cmat_env.types import Policy
 
 
-def make_env(settings: RunSettings, tasks: str, roles: Sequence[str] | None = None) -> CollabEnv:
-    """The team's environment on tasks of this source."""
+def make_env(settings: RunSettings, tasks: str, roles: Sequence[str] | None = None, **others: Any) -> CollabEnv:
+    """The team's environment on tasks of this source; `others` are settings of the environment laid over the run's."""
     team, present = settings.team, tuple(roles or settings.team.roles)
     return make(
         settings.task.env,
@@ -25,7 +26,7 @@ def make_env(settings: RunSettings, tasks: str, roles: Sequence[str] | None = No
         dry_run=team.dry_run and "checker" in present,
         rewards=RewardRule(verdict=team.verdict, bad=team.bad, team=team.team),
         tasks=tasks,
-        **settings.task.settings,
+        **{**settings.task.settings, **others},
     )
 
 

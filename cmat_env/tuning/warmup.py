@@ -34,7 +34,7 @@ def demonstrate(settings: RunSettings, on_end: OnEnd | None = None) -> list[Dial
         "checker": CoinPolicy(settings.warm_start.revise),
     }
     rollout = Rollout(
-        lambda: make_env(settings, settings.task.train),
+        lambda: make_env(settings, settings.task.train, **settings.warm_start.settings),
         {role: policies[role] for role in roles},
         prompts=prompts(settings),
         seed=settings.seed,

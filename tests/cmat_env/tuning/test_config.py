@@ -30,7 +30,7 @@ UNUSUAL = RunSettings(
     task=TaskSettings(env="my/Env-v1", settings={"level": 2, "names": ["a", "b"], "known_bad": False}),
     team=TeamSettings(roles=("assistant", "checker"), learners=("checker",), verdict=0.5),
     model=ModelSettings(path='C:\\model "é" 🦊\t\x7f', adapter="lora"),
-    warm_start=WarmStartSettings(error=0.25, sft=SFTSettings(learning_rate=1e-5)),
+    warm_start=WarmStartSettings(settings={"demonstrator_error": 0.25}, sft=SFTSettings(learning_rate=1e-5)),
     tuner=TunerSettings(algorithm="grpo", max_grad_norm=float("inf"), kl_beta=1e-07),
 )
 
@@ -164,7 +164,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         (lambda: ModelSettings(width=0), "width"),
         (lambda: ModelSettings(rank=0), "rank"),
         (lambda: WarmStartSettings(episodes=0), "episodes"),
-        (lambda: WarmStartSettings(error=1.5), "error"),
+        (lambda: WarmStartSettings(revise=1.5), "revise"),
         (lambda: WarmStartSettings(checker_share=-0.1), "checker_share"),
     ],
 )

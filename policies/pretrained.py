@@ -1,0 +1,63 @@
+"""Read a model folder in the Hugging Face format, or the `final/` of a run with the weights of one of its roles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as bars
+
+from cmat_env.errors import ConfigError
+
+
+def read(folder: Path, *, adapter: str | None, default: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A model and its tokenizer, a LoRA merged in.
+
+    Args:
+        folder: of the model.
+        adapter: sub-folder to take the weights from.
+        default: sub-folder that is taken if `adapter` is None and it exists.
+
+    Raises:
+        ConfigError: the folder is not there or holds no such model.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"no model folder at {folder}; wanted a folder in the Hugging Face format")
+    part = folder / (adapter or default)
+    if adapter and not part.is_dir():
+        known = sorted(p.name for p in folder.iterdir() if (p / "config.json").exists() or _is_lora(p))
+        raise ConfigError(f"{folder} has no adapter {adapter!r}; it has {', '.join(known) or 'none'}")
+    if not (folder / "config.json").exists():
+        raise ConfigError(f"{folder} holds no model: config.json is missing")
+    full = part.is_dir() and not _is_lora(part)
+    with without_bars():
+        try:
+            model = AutoModelForCausalLM.from_pretrained(part if full else folder, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"the model in {folder} cannot be loaded: {error}") from error
+        if _is_lora(part):
+            from peft import PeftModel  # noqa: PLC0415 - four seconds to import
+
+            with torch.random.fork_rng(devices=[]):  # the adapter is filled at random before it is read
+                model = PeftModel.from_pretrained(model, str(part)).merge_and_unload()
+    return model, tokenizer
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Progress bars of transformers are for large files; they would write over a live view."""
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bars.enable_progress_bar()
+
+
+def _is_lora(folder: Path) -> bool:
+    return (folder / "adapter_config.json").exists()
