@@ -16,73 +16,14 @@ from cmat_env.agents.agent import Agent
 from cmat_env.agents.memory import ShortTermMemory
 from cmat_env.collab import CollabEnv
 from cmat_env.errors import CmatError, ConfigError
+from cmat_env.plan import Dropped, Episode, Limits, RolloutResult
 from cmat_env.types import Dialogue, Generation, Oracle, Policy, Step, Trajectory
+
+__all__ = ["Dropped", "Episode", "Limits", "OnEnd", "OnStep", "Rollout", "RolloutResult", "role_of"]
 
 OnStep = Callable[[int, Step], None]
 OnEnd = Callable[[int, Trajectory], None]
 _SAMPLES_APART = 0x9E3779B97F4A7C15
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When an episode is cut off; it then counts as truncated.
-
-    Attributes:
-        turns: most actions of all agents together.
-        tokens: most sampled tokens of all agents together; None = no limit.
-        seconds: longest wall time; None = no limit. A limit in seconds makes results depend on the machine.
-    """
-
-    turns: int = 100
-    tokens: int | None = None
-    seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("turns", "tokens", "seconds"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ConfigError(f"limit {name}={value} must be above 0, or None for no limit")
-
-
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """Which episode to play.
-
-    Attributes:
-        seed: given to the task's reset, and to everything that is sampled.
-        options: given to the task's reset, such as {"task": 3}.
-        sample: another number samples anew on the same task: the episodes of a group differ in it alone.
-    """
-
-    seed: int
-    options: Mapping[str, Any] | None = None
-    sample: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """An episode that could not be finished, and the error that ended it."""
-
-    episode: Episode
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class RolloutResult:
-    """What became of the episodes.
-
-    Attributes:
-        trajectories: one an episode, in order; None where it was dropped.
-        dropped: the episodes that a crash ended.
-    """
-
-    trajectories: tuple[Trajectory | None, ...]
-    dropped: tuple[Dropped, ...]
-
-    @property
-    def finished(self) -> list[Trajectory]:
-        """The trajectories of the episodes that were not dropped."""
-        return [trajectory for trajectory in self.trajectories if trajectory is not None]
 
 
 @dataclass(slots=True)

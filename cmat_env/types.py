@@ -3,7 +3,8 @@
     Message -> Dialogue -> Generation -> Step -> Trajectory
     Task, Policy, Oracle, TokenPolicy, TunablePolicy
 
-This module stands on the standard library alone; `torch` appears in annotations only.
+This module stands on the standard library alone; `torch` appears in annotations only. It is longer than others, so that
+the whole contract is read in one place.
 """
 
 from __future__ import annotations
