@@ -118,15 +118,17 @@ def test_a_role_without_weights_is_refused(make: Callable[..., HFPolicy]) -> Non
         make().generate(asked("a", role="cheker"), seed=0)
 
 
-def test_seeds_of_run_dialogue_and_turn_each_matter(make: Callable[..., HFPolicy]) -> None:
-    """The same text gets another reply under another run seed and under another dialogue seed."""
-    policy = make(most=12)
-    first, second = policy.generate(
-        [Dialogue("assistant", seed=s, messages=[Message("user", "a")]) for s in (0, 1)], seed=0
-    )
-    other = policy.generate(asked("a"), seed=1)[0]
+def test_seeds_of_run_dialogue_role_and_turn_each_matter(model_of: ModelOf, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Where every token is as likely as any other, replies show the random numbers: no two are alike."""
+    model = model_of("llama")
+    torch.nn.init.zeros_(model.get_output_embeddings().weight)
+    policy = HFPolicy(model, tokenizer, roles=ROLES, sampling=Sampling(max_new_tokens=6))
+    dialogues = [*asked("a", "a"), *asked("a", role="checker")]
+    first = replies(policy, dialogues)
+    other_run = [generation.token_ids for generation in policy.generate(dialogues, seed=1)]
+    two_turns(policy, dialogues)
 
-    assert 3 == len({first.token_ids, second.token_ids, other.token_ids})
+    assert 9 == len({*first, *other_run, *replies(policy, dialogues)})
 
 
 def test_generating_again_without_a_reply_gives_the_same(make: Callable[..., HFPolicy]) -> None:
