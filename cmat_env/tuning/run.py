@@ -78,9 +78,7 @@ class Run:
         """
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
-        make_env(
-            self.settings, self.settings.task.train
-        ).close()  # a mistake in its settings shows before a run is made
+        make_env(self.settings, self.settings.task.train).close()  # shows a mistake in its settings
         self._open(resume=resume)
         base = self.warm_start(resume=resume)
         policy = self.policy(base)
