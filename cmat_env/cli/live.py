@@ -105,7 +105,8 @@ class Live:
 
     def _on_finished(self, figures: Mapping[str, Any]) -> str:
         self._stage = (f"finished: {figures['episodes']} episodes", 1, 1)
-        return "\n" + _as_text(self._results(), self._console)
+        curve = f"success while training {sparkline(smooth(self._success))}\n" if self._success else ""
+        return f"\n{curve}\n{_as_text(self._results(), self._console)}"
 
     # -- the view ------------------------------------------------------------------------------------------------
 
