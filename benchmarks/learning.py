@@ -32,6 +32,7 @@ from cmat_env.tuning.run import Run
 from cmat_env.types import Payment, Trajectory
 
 ALONE = ['team.roles=["user", "assistant"]', 'team.learners=["assistant"]']
+LONG = ["tuner.epochs=3", "tuner.learning_rate=2e-4", "tuner.kl_target=0.15"]
 EPISODES = 400
 MARKS = ("<!-- bench-learning -->", "<!-- /bench-learning -->")
 
@@ -51,7 +52,7 @@ class Seed:
         clean = [*ALONE, "warm_start.settings.demonstrator_error=0.0", "warm_start.sft.steps=2000"]
         self._start("clean", clean, "warm start, clean demonstrations")
         base = self._start("imperfect", ALONE, "warm start, imperfect demonstrations")
-        self._tune("PPO", base, ALONE, iterations=78)
+        self._tune("PPO", base, [*ALONE, *LONG], iterations=78)
         self._tune("GRPO", base, [*ALONE, "samples=8", "tuner.algorithm=grpo"], iterations=30)
         self._tune("filtered behaviour cloning", base, [*ALONE, "tuner.algorithm=filtered_bc"], iterations=30)
         lora = [*ALONE, "model.adapter=lora", "tuner.learning_rate=1e-3"]
