@@ -104,7 +104,7 @@ class Seed:
         if "team: trained checker" in self.done:
             return
         base = self._start("team", [], None)
-        settings = self._settings([f"model.path={base}"], 30)
+        settings = self._settings([f"model.path={base}", "team.bad=3.0"], 30)
         folder = self.out / "team-tuned"
         folder.mkdir(exist_ok=True)
         run = Run(settings, folder)

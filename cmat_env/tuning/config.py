@@ -56,7 +56,7 @@ class TeamSettings:
     max_revisions: int = 1
     dry_run: bool = True
     verdict: float = 1.0
-    bad: float = 3.0
+    bad: float = 1.0
     team: float = 0.7
     prompts: str = "names"
     memory: int = 0
