@@ -64,6 +64,7 @@ class Seed:
     def _settings(self, overrides: Sequence[str], iterations: int = 1) -> RunSettings:
         rounds = max(1, round(iterations * self.scale))
         common = [f"seed={self.seed}", "threads=1", "evaluate_every=0", f"iterations={rounds}"]
+        common.append("warm_start.sft.steps=3000")
         settings = settings_of("tinyagent-nano-db", [*common, *overrides])
         if self.scale < 1:
             steps = max(20, round(settings.warm_start.sft.steps * self.scale))

@@ -10,8 +10,10 @@ from cmat_env.errors import UnknownNameError, did_you_mean
 from cmat_env.tuning.config import RunSettings, from_mapping, load, override
 
 _NANO_DB: Mapping[str, Any] = {
-    "threads": 2,
-    "iterations": 30,
+    "threads": 1,
+    "iterations": 24,
+    "evaluate_every": 0,
+    "final_episodes": 300,
     "episodes": 128,
     "task": {
         "env": "cmat/DB-v0",
@@ -22,7 +24,7 @@ _NANO_DB: Mapping[str, Any] = {
     "warm_start": {
         "settings": {"demonstrator_error": 0.75},
         "revise": 0.25,
-        "sft": {"steps": 3000, "batch": 8, "learning_rate": 3e-3, "line_width": 192},
+        "sft": {"steps": 2500, "batch": 8, "learning_rate": 3e-3, "line_width": 192},
     },
     "tuner": {
         "learning_rate": 1.5e-4,
