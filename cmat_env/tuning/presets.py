@@ -45,7 +45,7 @@ _QUICK: Mapping[str, Any] = {
         "settings": {**_NANO_DB["task"]["settings"], "families": ["count_all", "max", "min", "sum"]},
     },
     "model": {"layers": 2, "max_new_tokens": 32},
-    "warm_start": {"episodes": 1200, "revise": 0.25, "sft": {"steps": 400, "batch": 16, "line_width": 192}},
+    "warm_start": {"episodes": 1200, "revise": 0.25, "sft": {"steps": 320, "batch": 16, "line_width": 192}},
     "tuner": {"line_width": 192, "learning_rate": 2e-4, "value_warmup": 1, "warmup": 2},
 }
 PRESETS: Mapping[str, Mapping[str, Any]] = {"tinyagent-nano-db": _NANO_DB, "tinyagent-nano-db-quick": _QUICK}
