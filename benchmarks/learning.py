@@ -49,10 +49,10 @@ class Seed:
 
     def run_all(self) -> None:
         """Measure every row that is not on disk yet."""
-        clean = [*ALONE, "warm_start.settings.demonstrator_error=0.0", "warm_start.sft.steps=2000"]
+        clean = [*ALONE, "warm_start.settings.demonstrator_error=0.0", "warm_start.sft.steps=1500"]
         self._start("clean", clean, "warm start, clean demonstrations")
         base = self._start("imperfect", ALONE, "warm start, imperfect demonstrations")
-        self._tune("PPO", base, [*ALONE, *LONG], iterations=78)
+        self._tune("PPO", base, [*ALONE, *LONG], iterations=74)
         self._tune("GRPO", base, [*ALONE, "samples=8", "tuner.algorithm=grpo"], iterations=30)
         self._tune("filtered behaviour cloning", base, [*ALONE, "tuner.algorithm=filtered_bc"], iterations=30)
         lora = [*ALONE, "model.adapter=lora", "tuner.learning_rate=1e-3"]
@@ -64,7 +64,7 @@ class Seed:
     def _settings(self, overrides: Sequence[str], iterations: int = 1) -> RunSettings:
         rounds = max(1, round(iterations * self.scale))
         common = [f"seed={self.seed}", "threads=1", "evaluate_every=0", f"iterations={rounds}"]
-        common.append("warm_start.sft.steps=3000")
+        common += ["warm_start.sft.steps=3000", "tuner.decay=0"]
         settings = settings_of("tinyagent-nano-db", [*common, *overrides])
         if self.scale < 1:
             steps = max(20, round(settings.warm_start.sft.steps * self.scale))
@@ -104,8 +104,8 @@ class Seed:
         """The checker: trained together with the assistant, beside one that always approves and one that guesses."""
         if "team: trained checker" in self.done:
             return
-        base = self._start("team", [], None)
-        settings = self._settings([f"model.path={base}", "team.bad=3.0"], 30)
+        base = self._start("team", ["warm_start.sft.steps=2200"], None)
+        settings = self._settings([f"model.path={base}", "tuner.decay=30"], 30)
         folder = self.out / "team-tuned"
         folder.mkdir(exist_ok=True)
         run = Run(settings, folder)

@@ -6,11 +6,13 @@ tokens. Everything is saved in the Hugging Face format, so that `AutoModelForCau
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from cmat_env.errors import ConfigError
@@ -21,6 +23,8 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
 _LEAST = 261
+_SPACE = "Ġ"
+"""How byte-level BPE writes a space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,13 @@ def _without(text: str, phrases: Sequence[str]) -> str:
 
 
 def make_model(tokenizer: PreTrainedTokenizerFast, config: TinyConfig, *, seed: int) -> LlamaForCausalLM:
-    """A randomly initialised Llama; the global random state of torch is left as it was."""
+    """A Llama at random, but ready to copy; the global random state of torch is left as it was.
+
+    Most of what an agent writes it copies: names from the task, values from observations. Learning that from random
+    weights takes most of a warm start, so two things are there from the beginning. Attention passes on what it reads
+    (values times outputs are half the identity; after Trockman and Kolter 2023, arXiv:2305.09828), and a word with a
+    space before it has the embedding of the word without, moved by one vector that is the same for all words.
+    """
     llama = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=config.width,
@@ -126,5 +136,26 @@ def make_model(tokenizer: PreTrainedTokenizerFast, config: TinyConfig, *, seed: 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(llama)
+        with torch.no_grad():
+            _pass_on(model)
+            _pair_words(model, tokenizer)
     model.eval()
     return model
+
+
+def _pass_on(model: LlamaForCausalLM) -> None:
+    """Let the values and outputs of every attention layer multiply to half the identity."""
+    for layer in model.model.layers:
+        values, outputs = layer.self_attn.v_proj.weight, layer.self_attn.o_proj.weight
+        nn.init.orthogonal_(values, gain=math.sqrt(0.5))
+        outputs.copy_(values.T)
+
+
+def _pair_words(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Give " word" the embedding of "word", moved by a vector that is the same for all words."""
+    embeddings = model.get_input_embeddings().weight
+    space = torch.randn(embeddings.shape[1]) * model.config.initializer_range
+    ids = tokenizer.get_vocab()
+    for word, index in sorted(ids.items(), key=lambda item: item[1]):
+        if word.startswith(_SPACE) and word[1:] in ids:
+            embeddings[index] = embeddings[ids[word[1:]]] + space

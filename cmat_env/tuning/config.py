@@ -47,6 +47,7 @@ class TeamSettings:
         verdict: what a right verdict is worth to the checker.
         bad: how many times a verdict on a bad proposal counts; see `cmat_env.ledger.RewardRule`.
         team: share of the team's result that the checker is paid.
+        balance: verdicts on good and on bad proposals weigh the same in an update; see `cmat_env.tuning.balance`.
         prompts: style of the system prompts; see `cmat_env.agents.prompts`.
         memory: short-term memory of each agent in tokens; 0 = no limit.
     """
@@ -58,6 +59,7 @@ class TeamSettings:
     verdict: float = 1.0
     bad: float = 1.0
     team: float = 0.7
+    balance: bool = True
     prompts: str = "names"
     memory: int = 0
 

@@ -24,14 +24,16 @@ _NANO_DB: Mapping[str, Any] = {
     "warm_start": {
         "settings": {"demonstrator_error": 0.75},
         "revise": 0.25,
-        "sft": {"steps": 2500, "batch": 8, "learning_rate": 3e-3, "line_width": 192},
+        "sft": {"steps": 2000, "batch": 8, "learning_rate": 3e-3, "line_width": 192},
     },
     "tuner": {
         "learning_rate": 1.5e-4,
+        "decay": 24,
         "normalise": "turn",
         "kl_beta": 0.01,
         "kl_target": 0.1,
         "line_width": 192,
+        "roles": {"checker": {"learning_rate": 5e-4, "entropy_bonus": 0.01, "kl_beta": 0.002, "kl_target": 0.6}},
     },
 }
 _QUICK: Mapping[str, Any] = {

@@ -25,6 +25,7 @@ from cmat_env.policies.sampling import Sampling
 from cmat_env.report import EvalReport
 from cmat_env.rollout import Episode, Rollout
 from cmat_env.tuning import checkpoint, sft
+from cmat_env.tuning.balance import balanced
 from cmat_env.tuning.config import RunSettings, to_toml
 from cmat_env.tuning.curve import draw_png
 from cmat_env.tuning.team import make_env, memory, play, prompts
@@ -144,7 +145,8 @@ class Run:
         started, wall = time.process_time(), time.perf_counter()
         result = rollout.run(self._episodes(tuner.iteration))
         played = time.process_time()
-        statistics = tuner.update(self._shown(result.finished))
+        shown = self._shown(result.finished)
+        statistics = tuner.update(balanced(shown) if settings.team.balance else shown)
         success = [trajectory.success for trajectory in result.finished]
         line: dict[str, Any] = {
             "iteration": tuner.iteration,

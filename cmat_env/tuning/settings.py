@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from cmat_env.errors import ConfigError, did_you_mean
 
@@ -19,6 +21,7 @@ class TunerSettings:
         learning_rate: of the policy's weights.
         value_learning_rate: of the value head.
         warmup: updates are scaled up linearly over this many iterations.
+        decay: then they shrink linearly, to a tenth at this iteration; 0 = they stay.
         value_warmup: PPO trains only the value head for this many iterations.
         epochs: passes over a batch of trajectories.
         minibatch: episodes an optimiser step; 0 = all.
@@ -34,12 +37,14 @@ class TunerSettings:
         value_weight: weight of the value loss.
         max_grad_norm: gradients are clipped to this norm.
         line_width: tokens of a packed line; 0 = one row a line.
+        roles: by role, settings that are other for it, such as {"checker": {"learning_rate": 5e-4}}.
     """
 
     algorithm: Literal["ppo", "grpo", "filtered_bc"] = "ppo"
     learning_rate: float = 1e-4
     value_learning_rate: float = 1e-3
     warmup: int = 5
+    decay: int = 0
     value_warmup: int = 3
     epochs: int = 2
     minibatch: int = 64
@@ -55,6 +60,7 @@ class TunerSettings:
     value_weight: float = 0.5
     max_grad_norm: float = 1.0
     line_width: int = 0
+    roles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.algorithm not in ALGORITHMS:
@@ -67,13 +73,31 @@ class TunerSettings:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}={getattr(self, name)} must be above 0")
         for name in (
-            "learning_rate", "value_learning_rate", "warmup", "value_warmup", "minibatch", "kl_beta", "line_width",
+            "learning_rate", "value_learning_rate", "warmup", "decay", "value_warmup", "minibatch", "kl_beta",
+            "line_width",
         ):  # fmt: skip
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name}={getattr(self, name)} must not be negative")
         for name in ("gamma", "lam"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be in [0, 1]")
+        for role in self.roles:
+            self.of(role)
+
+    def of(self, role: str) -> TunerSettings:
+        """The settings that one role is updated by.
+
+        Raises:
+            ConfigError: one of its own settings is unknown, or cannot differ between roles.
+        """
+        own = self.roles.get(role, {})
+        if not isinstance(own, Mapping):
+            raise ConfigError(f"tuner.roles.{role}={own!r}; wanted a section of settings, such as learning_rate = 5e-4")
+        known = [item.name for item in dataclasses.fields(self) if item.name not in {"algorithm", "roles"}]
+        for name in own:
+            if name not in known:
+                raise ConfigError(f"tuner.roles.{role}: unknown setting {name!r}; {did_you_mean(name, known)}")
+        return dataclasses.replace(self, roles={}, **own)
 
 
 @dataclass(frozen=True, slots=True)

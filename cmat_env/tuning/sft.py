@@ -45,7 +45,7 @@ def fit(
     role = policy.weights.roles[0]
     parameters = policy.weights.policy_parameters(role)
     optimizer = torch.optim.AdamW(
-        parameters, lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
+        parameters, lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay, fused=True
     )
     rng = np.random.default_rng(seed)
     queue: list[int] = []

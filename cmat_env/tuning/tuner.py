@@ -64,12 +64,12 @@ class Tuner:
                 f"{type(policy).__name__} cannot be tuned; see cmat_env.types.TunablePolicy for what it lacks"
             )
         self.policy = policy
-        self.settings = settings
+        self.settings = {role: settings.of(role) for role in roles}
         self.roles = tuple(roles)
         self.seed = seed
         self.iteration = 0
-        self.kl = {role: AdaptiveKL(settings.kl_beta, settings.kl_target, settings.kl_gain) for role in roles}
-        self.optimizers = {role: _optimizer(policy, role, settings) for role in roles}
+        self.kl = {role: AdaptiveKL(own.kl_beta, own.kl_target, own.kl_gain) for role, own in self.settings.items()}
+        self.optimizers = {role: _optimizer(policy, role, own) for role, own in self.settings.items()}
 
     def update(self, trajectories: Sequence[Trajectory]) -> dict[str, dict[str, float]]:
         """One iteration: every role learns from the same episodes.
@@ -87,12 +87,13 @@ class Tuner:
         if not batch.rows:
             return {"tokens": 0.0}
         credit, measured = self._credit(batch, role)
-        rows = self._worth_learning(batch, credit)
+        rows = self._worth_learning(batch, credit, role)
         order = np.random.default_rng((self.seed, self.iteration, zlib.crc32(role.encode())))
         sums: dict[str, float] = {}
         steps = 0
-        for _ in range(self.settings.epochs):
-            for part in _minibatches(rows, self.settings.minibatch, order):
+        settings = self.settings[role]
+        for _ in range(settings.epochs):
+            for part in _minibatches(rows, settings.minibatch, order):
                 for name, value in self._step(batch, part, credit, role).items():
                     sums[name] = sums.get(name, 0.0) + value
                 steps += 1
@@ -121,7 +122,7 @@ class Tuner:
 
     def _estimate(self, batch: RoleBatch, role: str, reference: torch.Tensor) -> Credit:
         """Advantages by the chosen algorithm."""
-        settings, mask = self.settings, batch.mask
+        settings, mask = self.settings[role], batch.mask
         nothing = torch.zeros_like(batch.rewards)
         if settings.algorithm == "filtered_bc":
             return Credit(batch.success.unsqueeze(-1) * mask, nothing, torch.zeros_like(mask), reference)
@@ -144,9 +145,9 @@ class Tuner:
         groups = batch.turns if settings.normalise == "turn" else None
         return Credit(standardise(advantages, mask, groups=groups), returns, value_mask, reference)
 
-    def _worth_learning(self, batch: RoleBatch, credit: Credit) -> list[Row]:
+    def _worth_learning(self, batch: RoleBatch, credit: Credit, role: str) -> list[Row]:
         """GRPO drops the episodes of groups that are all alike: their advantage is 0."""
-        if self.settings.algorithm != "grpo":
+        if self.settings[role].algorithm != "grpo":
             return list(batch.rows)
         alive = credit.advantages.ne(0).any(-1)
         return [row for row in batch.rows if alive[row.episode]]
@@ -155,7 +156,7 @@ class Tuner:
         """(E, A) values before each token, and (E,) after the last one."""
         values, last = torch.zeros_like(batch.rewards), batch.rewards.new_zeros(len(batch.mask))
         with torch.no_grad():
-            for tokens, order in self._passes(batch):
+            for tokens, order in self._passes(batch, role):
                 evaluation = self.policy.evaluate(tokens, role)
                 scatter(evaluation.values.cpu(), values, batch.rows, order)
                 # In the order of rows: what counts is the value behind the last dialogue of an episode.
@@ -165,22 +166,22 @@ class Tuner:
 
     def _reference(self, batch: RoleBatch, role: str) -> torch.Tensor:
         reference = torch.zeros_like(batch.logprobs)
-        for tokens, order in self._passes(batch):
+        for tokens, order in self._passes(batch, role):
             scatter(self.policy.reference_logprobs(tokens, role).cpu(), reference, batch.rows, order)
         return reference
 
-    def _passes(self, batch: RoleBatch) -> Iterator[tuple[TokenBatch, list[int]]]:
+    def _passes(self, batch: RoleBatch, role: str) -> Iterator[tuple[TokenBatch, list[int]]]:
         """The whole batch in packed pieces of bounded size, an episode's rows in order."""
         for piece in _pieces(batch.rows, EVALUATION_TOKENS):
             rows, device = [batch.rows[i] for i in piece], self.policy.weights.device
-            tokens, order = pack(rows, width=self.settings.line_width, device=device)
+            tokens, order = pack(rows, width=self.settings[role].line_width, device=device)
             yield tokens, [piece[i] for i in order]
 
     # -- steps ---------------------------------------------------------------------------------------------------
 
     def _step(self, batch: RoleBatch, rows: Sequence[Row], credit: Credit, role: str) -> dict[str, float]:
         """One optimiser step on some rows."""
-        settings = self.settings
+        settings = self.settings[role]
         tokens, order = pack(rows, width=settings.line_width, device=self.policy.weights.device)
         evaluation = self.policy.evaluate(tokens, role)
         old = gather(batch.logprobs, rows, order).to(evaluation.logprobs)
@@ -209,13 +210,13 @@ class Tuner:
         return statistics
 
     def _apply(self, loss: torch.Tensor, role: str) -> float:
-        optimizer = self.optimizers[role]
+        optimizer, settings = self.optimizers[role], self.settings[role]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         policy, value = optimizer.param_groups
-        policy["lr"] = self.settings.learning_rate * min(1.0, (self.iteration + 1) / max(1, self.settings.warmup))
-        norm = nn.utils.clip_grad_norm_(policy["params"], self.settings.max_grad_norm)
-        nn.utils.clip_grad_norm_(value["params"], self.settings.max_grad_norm)
+        policy["lr"] = settings.learning_rate * schedule(self.iteration, settings)
+        norm = nn.utils.clip_grad_norm_(policy["params"], settings.max_grad_norm)
+        nn.utils.clip_grad_norm_(value["params"], settings.max_grad_norm)
         optimizer.step()
         return float(norm)
 
@@ -246,7 +247,17 @@ def _optimizer(policy: TunablePolicy, role: str, settings: TunerSettings) -> tor
         ],
         betas=(0.9, 0.99),
         weight_decay=0.0,
+        fused=True,
     )
+
+
+def schedule(iteration: int, settings: TunerSettings) -> float:
+    """The share of the learning rate in an iteration: linear warm-up, then linear decay to a tenth."""
+    share = min(1.0, (iteration + 1) / max(1, settings.warmup))
+    if settings.decay > settings.warmup:
+        passed = (iteration - settings.warmup) / (settings.decay - settings.warmup)
+        share *= 1.0 - 0.9 * min(1.0, max(0.0, passed))
+    return share
 
 
 def _minibatches(rows: Sequence[Row], size: int, rng: np.random.Generator) -> Iterator[list[Row]]:

@@ -60,6 +60,25 @@ def test_the_default_size_is_about_six_hundred_thousand() -> None:
     assert 590_720 == sum(parameter.numel() for parameter in model.parameters())
 
 
+def test_attention_passes_on_half_of_what_it_reads() -> None:
+    """Values times outputs are half the identity, in every layer."""
+    tokenizer = train_tokenizer(["a"], vocabulary=300)
+    model = make_model(tokenizer, TinyConfig(vocabulary=300, width=16, layers=2, heads=2), seed=0)
+    for layer in model.model.layers:
+        product = layer.self_attn.o_proj.weight @ layer.self_attn.v_proj.weight
+        assert torch.allclose(0.5 * torch.eye(16), product, atol=1e-6)
+
+
+def test_words_with_and_without_a_space_are_one_vector_apart() -> None:
+    """ " cat" is "cat" plus a vector that is the same for " dog", so that a copied word may stand after anything."""
+    tokenizer = train_tokenizer(["cat dog cat dog", "cat", "dog"] * 9, vocabulary=300)
+    embeddings = make_model(tokenizer, SMALL, seed=0).get_input_embeddings().weight
+    (cat,), (_cat,), (dog,), (_dog,) = (ids(tokenizer, text) for text in ("cat", " cat", "dog", " dog"))
+
+    assert torch.allclose(embeddings[_cat] - embeddings[cat], embeddings[_dog] - embeddings[dog], atol=1e-6)
+    assert not torch.allclose(embeddings[_cat], embeddings[cat])
+
+
 def test_a_phrase_is_one_token() -> None:
     """Wherever it stands, the longest one first; and it is still text when it is decoded."""
     tokenizer = train_tokenizer(["select 1"], vocabulary=300, phrases=PHRASES)

@@ -31,7 +31,9 @@ UNUSUAL = RunSettings(
     team=TeamSettings(roles=("assistant", "checker"), learners=("checker",), verdict=0.5),
     model=ModelSettings(path='C:\\model "é" 🦊\t\x7f', adapter="lora"),
     warm_start=WarmStartSettings(settings={"demonstrator_error": 0.25}, sft=SFTSettings(learning_rate=1e-5)),
-    tuner=TunerSettings(algorithm="grpo", max_grad_norm=float("inf"), kl_beta=1e-07),
+    tuner=TunerSettings(
+        algorithm="grpo", max_grad_norm=float("inf"), kl_beta=1e-07, roles={"checker": {"learning_rate": 5e-4}}
+    ),
 )
 
 
@@ -172,3 +174,30 @@ def test_impossible_settings_are_refused_before_the_run(make: Any, word: str) ->
     """Not two minutes into it: every part checks itself when it is made."""
     with pytest.raises(ConfigError, match=word):
         make()
+
+
+def test_a_role_has_settings_of_its_own() -> None:
+    """What is said for a role holds for it alone; everything else is shared."""
+    settings = TunerSettings(clip=0.1, roles={"checker": {"learning_rate": 5e-4, "entropy_bonus": 0.01}})
+
+    assert (5e-4, 0.01, 0.1) == tuple(
+        getattr(settings.of("checker"), name) for name in ("learning_rate", "entropy_bonus", "clip")
+    )
+    assert (1e-4, 0.0, 0.1) == tuple(
+        getattr(settings.of("assistant"), name) for name in ("learning_rate", "entropy_bonus", "clip")
+    )
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted"),
+    [
+        ({"learning_rat": 1.0}, "tuner.roles.checker: unknown setting 'learning_rat'; did you mean 'learning_rate'"),
+        ({"algorithm": "grpo"}, "tuner.roles.checker: unknown setting 'algorithm'"),
+        ({"epochs": 0}, "epochs=0 must be above 0"),
+        (3, "tuner.roles.checker=3; wanted a section"),
+    ],
+)
+def test_a_mistake_in_a_roles_settings_is_named(own: Any, wanted: str) -> None:
+    """When the settings are made, not in the tenth iteration."""
+    with pytest.raises(ConfigError, match=wanted):
+        TunerSettings(roles={"checker": own})

@@ -17,7 +17,7 @@ from cmat_env.rollout import Episode
 from cmat_env.tuning import losses
 from cmat_env.tuning.rows import gather, pack, role_batch, scatter
 from cmat_env.tuning.settings import TunerSettings
-from cmat_env.tuning.tuner import Tuner
+from cmat_env.tuning.tuner import Tuner, schedule
 from cmat_env.types import Dialogue, Generation, Message, Payment, Step, TokenBatch, Trajectory
 
 MakePolicy = Callable[..., HFPolicy]
@@ -525,6 +525,26 @@ def test_the_learning_rate_is_warmed_up(make_policy: MakePolicy) -> None:
         rates.append([round(group["lr"], 9) for group in tuner.optimizers["assistant"].param_groups])
 
     assert [[0.1, 1e-3], [0.2, 1e-3], [0.3, 1e-3], [0.3, 1e-3]] == rates
+
+
+@pytest.mark.parametrize(
+    ("iteration", "share"), [(0, 0.5), (1, 1.0), (2, 1.0), (6, 0.55), (10, 0.1), (50, 0.1)], ids=str
+)
+def test_the_learning_rate_decays_to_a_tenth(iteration: int, share: float) -> None:
+    """Warm-up over 2 iterations, decay until the 10th: in the 6th half of 0.9 is gone, and later a tenth stays."""
+    assert share == pytest.approx(schedule(iteration, settings(warmup=2, decay=10)))
+    assert min(1.0, (iteration + 1) / 2) == schedule(iteration, settings(warmup=2))
+
+
+def test_a_role_is_updated_by_its_own_settings(make_policy: MakePolicy, play_team: PlayTeam) -> None:
+    """A learning rate of 0 for the checker alone: it stays as it is, and the assistant learns as ever."""
+    policy = make_policy()
+    tuner = Tuner(policy, ("assistant", "checker"), settings(roles={"checker": {"learning_rate": 0.0}}))
+    before = {role: copied(policy, role) for role in tuner.roles}
+    tuner.update(paid(play_team(policy, episodes=4), [1, 0, 1, 0]))
+
+    assert same(before["checker"], copied(policy, "checker"))
+    assert not same(before["assistant"], copied(policy, "assistant"))
 
 
 def test_minibatches_hold_every_row_once_an_epoch(make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
