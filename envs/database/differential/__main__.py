@@ -3,7 +3,7 @@
 python -m cmat_env.envs.database.differential [--server mariadb|URL] [--record FILE | --against FILE] [--show N]
 
 Without --against, the statements run on a server: a private MariaDB, or the one of a URL. Exit status 1: the agreement
-is under 99 %.
+is under 99 %, cases apart in which MariaDB is not MySQL 8.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cmat_env.envs.database.differential.cases import TEMPLATES, cases
 from cmat_env.envs.database.differential.compare import Outcome, difference, play, read, save
+from cmat_env.envs.database.differential.known import NOT_MYSQL
 from cmat_env.envs.database.server.backend import ServerBackend
 from cmat_env.envs.database.sqlite import SQLiteBackend
 
@@ -60,9 +61,13 @@ def main() -> int:
     by_template = Counter(id.rpartition("-")[0] for id in found)
     statements = sum(len(outcome.statements) for outcome in truth.values())
     share = 1 - len(found) / len(truth)
+    misses = [id for id in found if id not in NOT_MYSQL]
+    comparable = len(truth) - len(NOT_MYSQL)
     print(f"{len(by_template)} of {len(TEMPLATES)} templates disagree: {dict(by_template.most_common())}")
     print(f"{len(truth)} cases, {statements} statements: {share:.2%} agree, {len(found)} do not")
-    return 0 if share >= WANTED else 1
+    agreement = 1 - len(misses) / comparable
+    print(f"without the {len(NOT_MYSQL)} in which MariaDB is not MySQL 8: {agreement:.2%}, {len(misses)} misses: {misses}")
+    return 0 if agreement >= WANTED else 1
 
 
 if __name__ == "__main__":

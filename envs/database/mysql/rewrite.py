@@ -24,6 +24,7 @@ from cmat_env.envs.database.mysql.functions.strings import TEXTUAL
 from cmat_env.envs.database.mysql.kinds import unify
 from cmat_env.envs.database.mysql.nodes import call, collated, exists_in, is_binary, numeric, single_column, text
 from cmat_env.envs.database.mysql.queries import rewrite_query, rewrite_set_operation, rewrite_table
+from cmat_env.envs.database.mysql.rollup import has_rollup, unrolled
 from cmat_env.envs.database.mysql.scales import scale, text_places
 from cmat_env.envs.database.mysql.words import CLOCK
 
@@ -44,7 +45,7 @@ _OPPOSITES = {"eq": "ne", "ne": "eq", "lt": "ge", "le": "gt", "gt": "le", "ge": 
 def rewrite(node: exp.Expr) -> exp.Expr:
     """The node in SQLite's terms; the tree that is given is used up."""
     if isinstance(node, exp.Select):
-        return rewrite_query(node, rewrite)
+        return rewrite_query(unrolled(node) if has_rollup(node) else node, rewrite)
     if isinstance(node, (exp.Anonymous, exp.Case, exp.If)):
         unify(node)
     if isinstance(node, exp.Anonymous):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from cmat_env.envs.database.backend import Limits, Result, Row, Table
 from cmat_env.envs.database.images import quote
-from cmat_env.envs.database.replayable import NOW
+from cmat_env.envs.database.replayable import NOW, Numbers
 from cmat_env.envs.database.server.dump import dump, named, pack, script_of, unpack
 from cmat_env.envs.database.server.host import PRIVATE, Host, Lease, shared
 from cmat_env.envs.database.server.link import ServerLost, is_lost, pymysql, reset, told
@@ -43,6 +43,8 @@ class ServerBackend:
     server again, or starts another private one.
     """
 
+    dialect: Literal["mysql"] = "mysql"
+
     def __init__(self, place: str = PRIVATE, *, limits: Limits | None = None) -> None:
         self.place = place
         self.limits = limits or Limits()
@@ -63,6 +65,7 @@ class ServerBackend:
             ServerLost: the server went away.
         """
         self._check_open()
+        pymysql()
         had_lease = self._lease is not None
         try:
             self._load(tables)
@@ -104,7 +107,7 @@ class ServerBackend:
     def _run(self, sql: str, lease: Lease) -> Result:
         if "rand" in sql.lower():
             self._drawn += 1
-            self._say(lease, f"SET rand_seed1 = {self._drawn * 7919}, rand_seed2 = {self._drawn * 104_729 + 1}")
+            self._say(lease, f"SET rand_seed1 = {_seed(2 * self._drawn)}, rand_seed2 = {_seed(2 * self._drawn + 1)}")
         changes = writes(sql)
         if changes:
             self._stored = None
@@ -132,7 +135,7 @@ class ServerBackend:
             if is_lost(error):
                 raise
             code, message = error.args[0], str(error.args[1])
-            return Result(error=told(code, message), error_code=code)
+            return Result(error=told(code, message, getattr(error, "sqlstate", None)), error_code=code)
         finally:
             _drain(cursor)
 
@@ -165,6 +168,7 @@ class ServerBackend:
 
         def take(lease: Lease) -> bytes:
             if self._stored is None:
+                lease.connection.select_db(lease.database)
                 with lease.connection.cursor() as cursor:
                     self._stored = dump(cursor, lease.connection, lease.database)
             return pack(self._stored, self._drawn)
@@ -282,6 +286,13 @@ class ServerBackend:
         self._closed = state["closed"]
         if state["content"] is not None:
             self.restore(state["content"])
+
+
+def _seed(number: int) -> int:
+    """A seed of RAND(), the same in every replay."""
+    numbers = Numbers()
+    numbers.drawn = number
+    return numbers.bits() & 0x3FFF_FFFF
 
 
 def _free(place: str, host: Host, lease: Lease) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pymysql.cursors import Cursor
 
 _ROWS_AT_ONCE = 500
+_DEFINER = re.compile(r" DEFINER=`[^`]*`@`[^`]*` ")
 
 
 def script_of(tables: Sequence[Table], connection: Connection[Any]) -> list[str]:
@@ -56,7 +58,7 @@ def dump(cursor: Cursor, connection: Connection[Any], database: str) -> list[str
     for name, kind in sorted(found, key=lambda item: item[1] == "VIEW"):
         place = f"{quote(database)}.{quote(name)}"
         cursor.execute(f"SHOW CREATE {'VIEW' if kind == 'VIEW' else 'TABLE'} {place}")
-        script.append(str(cursor.fetchall()[0][1]))
+        script.append(_DEFINER.sub(" ", str(cursor.fetchall()[0][1]), count=1))
         if kind != "VIEW":
             cursor.execute(f"SELECT * FROM {place}")
             script.extend(_inserts(name, cursor.fetchall(), connection))

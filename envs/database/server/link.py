@@ -6,68 +6,17 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from cmat_env.envs.database.server.address import Address
-from cmat_env.errors import MissingExtraError
+from cmat_env.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
     from pymysql.connections import Connection
 
 _RESET_CONNECTION = 0x1F
 _CONNECT_SECONDS = 10
+_LOGIN_REFUSED = (1044, 1045, 1698)
 
-_STATES = {
-    1040: "08004",
-    1044: "42000",
-    1045: "28000",
-    1046: "3D000",
-    1048: "23000",
-    1049: "42000",
-    1050: "42S01",
-    1051: "42S02",
-    1052: "23000",
-    1054: "42S22",
-    1055: "42000",
-    1056: "42000",
-    1059: "42000",
-    1060: "42S21",
-    1061: "42000",
-    1062: "23000",
-    1064: "42000",
-    1065: "42000",
-    1066: "42000",
-    1068: "42000",
-    1072: "42000",
-    1091: "42000",
-    1101: "42000",
-    1110: "42000",
-    1111: "HY000",
-    1115: "42000",
-    1136: "21S01",
-    1140: "42000",
-    1142: "42000",
-    1143: "42000",
-    1146: "42S02",
-    1166: "42000",
-    1170: "42000",
-    1222: "21000",
-    1227: "42000",
-    1241: "21000",
-    1242: "21000",
-    1247: "42S22",
-    1248: "42000",
-    1264: "22003",
-    1292: "22007",
-    1305: "42000",
-    1317: "70100",
-    1318: "42000",
-    1365: "22012",
-    1406: "22001",
-    1451: "23000",
-    1452: "23000",
-    1582: "42000",
-    1583: "42000",
-    1969: "70100",
-}
-"""The SQLSTATE that belongs to an error number; PyMySQL reads past it."""
+_STATES = {1114: "HY000", 1153: "08S01", 1227: "42000", 1317: "70100"}
+"""The SQLSTATE of the errors that are ours."""
 
 
 class ServerLost(ConnectionError):
@@ -96,12 +45,15 @@ def connect(address: Address, *, database: str | None = None, read_seconds: floa
         read_seconds: how long to wait for an answer; None = for ever.
 
     Raises:
-        ServerLost: nobody answers, or the login is refused.
+        ConfigError: the login is refused.
+        ServerLost: nobody answers.
     """
     library = pymysql()
     place: dict[str, Any] = {"host": address.host, "port": address.port}
     if address.unix_socket is not None:
-        place = {"unix_socket": address.unix_socket}
+        place = {"unix_socket": address.unix_socket, "ssl_disabled": True}
+    elif address.ssl_ca is not None:
+        place["ssl_ca"] = address.ssl_ca
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -115,9 +67,10 @@ def connect(address: Address, *, database: str | None = None, read_seconds: floa
                 connect_timeout=_CONNECT_SECONDS,
                 read_timeout=read_seconds,
                 local_infile=False,
-                ssl_ca=address.ssl_ca,
             )
     except (library.MySQLError, OSError) as error:
+        if error.args and error.args[0] in _LOGIN_REFUSED:
+            raise ConfigError(f"the database server {address} refuses the login: {error.args[-1]}") from None
         raise ServerLost(f"no connection to the database server {address}: {error}") from error
     return opened
 
@@ -138,6 +91,6 @@ def is_lost(error: Exception) -> bool:
     return isinstance(error, library.MySQLError) and (code in lost_codes or not isinstance(code, int))
 
 
-def told(code: int, message: str) -> str:
+def told(code: int, message: str, state: str | None = None) -> str:
     """An error as MySQL's own client library words it."""
-    return f"{code} ({_STATES.get(code, 'HY000')}): {message}"
+    return f"{code} ({state or _STATES.get(code, 'HY000')}): {message}"
