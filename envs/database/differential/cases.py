@@ -22,7 +22,7 @@ from cmat_env.envs.database.differential.sheets import ROLES, Sheet, sheet
 from cmat_env.envs.database.differential.writes import WRITES
 
 TEMPLATES = {**READS, **ORDERED, **WRITES}
-PER_TEMPLATE = 14
+PER_TEMPLATE = 18
 
 _CHOICE = re.compile("«([^«»]*)»")
 _PLACE = re.compile(r"\{(\w+)\}")

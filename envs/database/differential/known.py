@@ -8,12 +8,16 @@ from __future__ import annotations
 from cmat_env.envs.database.differential.cases import PER_TEMPLATE
 
 _SAME_TABLE = "MySQL: error 1093, the changed table may not be read in a subquery; MariaDB allows it since 10.3"
+_COLLATION = "the collation's name: utf8mb4_0900_ai_ci is MySQL's"
+_MEDIAN = "MEDIAN is a function of MariaDB alone"
 
 NOT_MYSQL: dict[str, str] = {
     **{f"update_self-{number}": _SAME_TABLE for number in range(PER_TEMPLATE)},
     **{f"delete_self-{number}": _SAME_TABLE for number in range(PER_TEMPLATE)},
-    "describe-10": "the collation's name: utf8mb4_0900_ai_ci is MySQL's",
-    "no_function-2": "MEDIAN is a function of MariaDB alone",
+    "describe-10": _COLLATION,
+    "describe-17": _COLLATION,
+    "no_function-2": _MEDIAN,
+    "no_function-14": _MEDIAN,
     "no_function-9": "NVL2 is a function of MariaDB alone",
 }
 """By case, why."""
