@@ -66,7 +66,9 @@ def main() -> int:
     print(f"{len(by_template)} of {len(TEMPLATES)} templates disagree: {dict(by_template.most_common())}")
     print(f"{len(truth)} cases, {statements} statements: {share:.2%} agree, {len(found)} do not")
     agreement = 1 - len(misses) / comparable
-    print(f"without the {len(NOT_MYSQL)} in which MariaDB is not MySQL 8: {agreement:.2%}, {len(misses)} misses: {misses}")
+    print(
+        f"without the {len(NOT_MYSQL)} in which MariaDB is not MySQL 8: {agreement:.2%}, {len(misses)} misses: {misses}"
+    )
     return 0 if agreement >= WANTED else 1
 
 

@@ -1,6 +1,6 @@
 """Cases in which MariaDB 10.11, which was recorded, is documented to do something else than MySQL 8.
 
-The emulation follows MySQL 8 here, so that these are not counted as misses; the test makes sure that each still differs.
+The emulation follows MySQL 8 here, so that these are no misses; the test makes sure that each still differs.
 """
 
 from __future__ import annotations

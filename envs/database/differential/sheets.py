@@ -113,7 +113,7 @@ _LAST = (
     "Müller",
     "D'Angelo",
     "Kovač",
-    "Hall–West",
+    "Hall\u2013West",
     "St. John",
     "Núñez",
     "brown",
@@ -139,6 +139,7 @@ _NOTES = (
     "Won",
     "n/a",
 )
+_DASHES = "-\u2013"
 _MONTHS = ("January", "March", "May", "June", "August", "October", "December")
 
 
@@ -188,7 +189,7 @@ def _row(rng: random.Random, number: int, name: str, words: list[str]) -> Row:
         f"{rng.randint(50, 2500) / 100:.2f}",
         f"{rng.randint(1990, 2022)}-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}",
         f"{rng.choice(_MONTHS)} {rng.randint(1, 28)}, {rng.randint(1990, 2022)}",
-        f"{rng.randint(0, 5)}{rng.choice('-–')}{rng.randint(0, 5)}",
+        f"{rng.randint(0, 5)}{rng.choice(_DASHES)}{rng.randint(0, 5)}",
         f"{rng.randint(0, 1000) / 10}%",
         None if rng.random() < 0.1 else rng.choice(_NOTES),
     )

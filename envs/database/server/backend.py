@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import weakref
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from cmat_env.envs.database.images import quote
 from cmat_env.envs.database.replayable import NOW, Numbers
 from cmat_env.envs.database.server.dump import dump, named, pack, script_of, unpack
 from cmat_env.envs.database.server.host import PRIVATE, Host, Lease, shared
-from cmat_env.envs.database.server.link import ServerLost, is_lost, pymysql, reset, told
+from cmat_env.envs.database.server.link import ServerLostError, is_lost, pymysql, reset, told
 from cmat_env.envs.database.server.refuse import first_word, refusal, writes
 from cmat_env.errors import CmatError, ConfigError
 
@@ -39,8 +40,8 @@ class ServerBackend:
     Each backend has a database and an account of its own, with rights on that database only. It can be pickled and
     deep-copied; the copy has its own database on the same server, or on a private one of its own process.
 
-    A server that dies raises `ServerLost` (a `ConnectionError`) from whatever was going on; the next `load` finds the
-    server again, or starts another private one.
+    A server that dies raises `ServerLostError` (a `ConnectionError`) from whatever was going on; the next `load` finds
+    the server again, or starts another private one.
     """
 
     dialect: Literal["mysql"] = "mysql"
@@ -62,14 +63,14 @@ class ServerBackend:
         Raises:
             ConfigError: the tables cannot stand in one database, or there is no server to put them on.
             MissingExtraError: PyMySQL is not installed.
-            ServerLost: the server went away.
+            ServerLostError: the server went away.
         """
         self._check_open()
         pymysql()
         had_lease = self._lease is not None
         try:
             self._load(tables)
-        except ServerLost:
+        except ServerLostError:
             if not had_lease:
                 raise
             self._load(tables)  # it was lost since the last episode; this one is not harmed yet
@@ -87,7 +88,7 @@ class ServerBackend:
         """Run one statement of an agent; errors, limits and the deadline are part of the result.
 
         Raises:
-            ServerLost: the server went away.
+            ServerLostError: the server went away.
         """
         self._check_open()
         if not sql.isascii():
@@ -254,19 +255,19 @@ class ServerBackend:
             self._freeing = None
 
     def _guarded(self, work: Callable[[Lease], T]) -> T:
-        """Do something with the database; a failure of the connection becomes `ServerLost`."""
+        """Do something with the database; a failure of the connection becomes `ServerLostError`."""
         if self._lease is None or self._host is None:
             raise CmatError("this database backend holds no tables yet; call load() first")
         host, lease = self._host, self._lease
         try:
             return work(lease)
         except (pymysql().MySQLError, OSError) as error:
-            if isinstance(error, ServerLost) or not is_lost(error):
+            if isinstance(error, ServerLostError) or not is_lost(error):
                 raise
             lease.connection._force_close()  # type: ignore[no-untyped-call]
             host.check()
             self._drop_lease()
-            raise ServerLost(f"the connection to the database server {host.address} failed: {error}") from error
+            raise ServerLostError(f"the connection to the database server {host.address} failed: {error}") from error
 
     def _check_open(self) -> None:
         if self._closed:
@@ -299,10 +300,8 @@ def _free(place: str, host: Host, lease: Lease) -> None:
     """Give a lease back, of a backend that was closed or forgotten."""
     if host.pid != os.getpid():
         return
-    try:
+    with contextlib.suppress(ServerLostError):
         host.give_back(lease, broken=not lease.connection.open)
-    except ServerLost:
-        pass
     shared.release(place, host)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from cmat_env.envs.database.server.address import Address
 from cmat_env.envs.database.server.deadline import Watch
-from cmat_env.envs.database.server.link import ServerLost, connect, is_lost, pymysql
+from cmat_env.envs.database.server.link import ServerLostError, connect, is_lost, pymysql
 from cmat_env.envs.database.server.process import COLLATION, PrivateServer
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Host:
     Raises:
         ConfigError: the URL is none, or a private server cannot be started.
         MissingExtraError: PyMySQL is not installed.
-        ServerLost: the server does not answer.
+        ServerLostError: the server does not answer.
     """
 
     def __init__(self, place: str) -> None:
@@ -109,7 +109,7 @@ class Host:
         """Run statements as the administrator; the rows of the last one.
 
         Raises:
-            ServerLost: the connection failed.
+            ServerLostError: the connection failed.
         """
         with self._lock:
             try:
@@ -120,7 +120,7 @@ class Host:
             except Exception as error:
                 if is_lost(error):
                     self.lost = True
-                    raise ServerLost(f"the database server {self.address} went away: {error}") from error
+                    raise ServerLostError(f"the database server {self.address} went away: {error}") from error
                 raise
 
     def check(self) -> None:
@@ -212,7 +212,7 @@ class Host:
         try:
             for lease in self._made:
                 self.ask(*_farewell(lease, self._origin))
-        except ServerLost:
+        except ServerLostError:
             return
 
 

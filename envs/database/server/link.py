@@ -19,7 +19,7 @@ _STATES = {1114: "HY000", 1153: "08S01", 1227: "42000", 1317: "70100"}
 """The SQLSTATE of the errors that are ours."""
 
 
-class ServerLost(ConnectionError):
+class ServerLostError(ConnectionError):
     """The database server went away: no mistake of a user or a model, so that the episode is dropped and counted."""
 
 
@@ -46,7 +46,7 @@ def connect(address: Address, *, database: str | None = None, read_seconds: floa
 
     Raises:
         ConfigError: the login is refused.
-        ServerLost: nobody answers.
+        ServerLostError: nobody answers.
     """
     library = pymysql()
     place: dict[str, Any] = {"host": address.host, "port": address.port}
@@ -71,7 +71,7 @@ def connect(address: Address, *, database: str | None = None, read_seconds: floa
     except (library.MySQLError, OSError) as error:
         if error.args and error.args[0] in _LOGIN_REFUSED:
             raise ConfigError(f"the database server {address} refuses the login: {error.args[-1]}") from None
-        raise ServerLost(f"no connection to the database server {address}: {error}") from error
+        raise ServerLostError(f"no connection to the database server {address}: {error}") from error
     return opened
 
 

@@ -22,7 +22,7 @@ from cmat_env.envs.database.backend import Backend, Table
 from cmat_env.envs.database.server.address import Address
 from cmat_env.envs.database.server.backend import ServerBackend
 from cmat_env.envs.database.server.host import Host, Lease, shared
-from cmat_env.envs.database.server.link import ServerLost, connect
+from cmat_env.envs.database.server.link import ServerLostError, connect
 from cmat_env.envs.database.tasks import load_tasks
 from cmat_env.errors import CmatError, ConfigError, MissingExtraError, UnknownNameError
 from cmat_env.policies.scripted import GoldPolicy
@@ -76,7 +76,9 @@ def test_errors_are_data_in_mysql_s_words(server: Make) -> None:
     ]
 
 
-@pytest.mark.parametrize("sql", ["\x00", "SELECT '\ud800'", "SELECT ?, %s", "SELECT '\x00'", "'" * 999, "💥", "(" * 500])
+@pytest.mark.parametrize(
+    "sql", ["\x00", "SELECT '\ud800'", "SELECT ?, %s", "SELECT '\x00'", "'" * 999, "💥", "(" * 500]
+)
 def test_junk_never_raises(server: Make, sql: str) -> None:
     """Null characters, halves of surrogate pairs, placeholders: data, and the next statement works."""
     backend = server()
@@ -187,7 +189,10 @@ def test_copies_hold_the_data_and_part_ways(server: Make, duplicate: Callable[[S
     other = duplicate(backend)
     other.execute("DELETE FROM towns")
 
-    assert ([("Oslo",), ("Bern",)], []) == (backend.table_rows("towns", ("town",)), other.table_rows("towns", ("town",)))
+    assert ([("Oslo",), ("Bern",)], []) == (
+        backend.table_rows("towns", ("town",)),
+        other.table_rows("towns", ("town",)),
+    )
     other.close()
 
 
@@ -320,7 +325,7 @@ def test_a_server_that_dies_drops_the_episode_and_the_next_one_works() -> None:
 
     assert 1 == len(kills)
     assert [1] == [dropped.episode.seed for dropped in result.dropped]
-    assert result.dropped[0].error.startswith("ServerLost: ")
+    assert result.dropped[0].error.startswith("ServerLostError: ")
     assert [True, None, True, True] == [each and each.success for each in result.trajectories]
 
 
@@ -330,7 +335,7 @@ def test_a_lost_connection_is_made_anew_by_the_next_load(server: Make) -> None:
     backend.load([TOWNS])
     host, lease = lease_of(backend)
     host.ask(f"KILL {lease.number}")
-    with pytest.raises(ServerLost, match="failed"):
+    with pytest.raises(ServerLostError, match="failed"):
         backend.execute("SELECT 1")
     backend.load([TOWNS])
 
@@ -357,11 +362,10 @@ def test_nothing_is_left_when_we_go(mariadb: ServerBackend, how: str) -> None:
         "from cmat_env.envs.database.server.backend import ServerBackend\n"
         "backend = ServerBackend(); backend.load([])\n"
         "print(backend._host.server_pid, backend._host._private.folder, flush=True)\n"
-        "sys.stdin.readline()\n" + ("backend.close(); print('closed', flush=True); time.sleep(60)" if how == "close" else "")
+        "sys.stdin.readline()\n"
+        + ("backend.close(); print('closed', flush=True); time.sleep(60)" if how == "close" else "")
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None
     assert process.stdout is not None
     pid, folder = process.stdout.readline().split()

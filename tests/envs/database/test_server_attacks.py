@@ -80,7 +80,7 @@ def test_it_is_refused(server: Make, sql: str) -> None:
     "sql",
     [
         "SELECT 'SET x = 1; LOAD_FILE(1)'",
-        "SELECT \"/*! not code */\"",
+        'SELECT "/*! not code */"',
         "INSERT INTO t VALUES ('into outfile')",
         "(SELECT 1)",
         "CREATE OR REPLACE VIEW v AS SELECT x FROM t",
@@ -143,8 +143,8 @@ def test_neighbours_are_out_of_sight_and_reach(server: Make) -> None:
     [
         "SELECT SLEEP(30)",
         "SELECT BENCHMARK(10000000000, SHA2('a', 512))",
-        "SELECT COUNT(*) FROM t a, t b, t c, t d, t e, t f, t g, t h, t i, t j, t k, t l, t m, t n, t o, t p, t q, t r, "
-        "t s, t u, t v, t w, t y, t z, t aa, t bb, t cc, t dd, t ee, t ff, t gg WHERE CONCAT(a.x, gg.x) = 'zz'",
+        "SELECT COUNT(*) FROM t a, t b, t c, t d, t e, t f, t g, t h, t i, t j, t k, t l, t m, t n, t o, t p, t q, "
+        "t r, t s, t u, t v, t w, t y, t z, t aa, t bb, t cc, t dd, t ee, t ff, t gg WHERE CONCAT(a.x, gg.x) = 'zz'",
         "SELECT 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa' REGEXP '^(a+)+$b' OR SLEEP(30)",
     ],
 )
