@@ -7,6 +7,7 @@ pool when its backend is closed, since connecting and making accounts cost more 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import secrets
 import threading
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pymysql.connections import Connection
 
 PRIVATE = "mariadb"
+_LOCK_SECONDS = 5
 _RIGHTS = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, CREATE VIEW, SHOW VIEW, EXECUTE"
 
 
@@ -74,6 +76,7 @@ class Host:
         self._token = secrets.token_hex(4)
         try:
             self._admin = connect(self.address)
+            self.ask(f"SET lock_wait_timeout = {_LOCK_SECONDS}")
             self._killer = connect(self.address)
         except BaseException:
             if self._private:
@@ -152,7 +155,9 @@ class Host:
                 return
             self._made.remove(lease)
             _close(lease.connection)
-            self.ask(*_farewell(lease, self._origin))
+            for sql in (f"KILL {lease.number}", *_farewell(lease, self._origin)):
+                with contextlib.suppress(pymysql().MySQLError):  # it may be gone, or hold its tables a while longer
+                    self.ask(sql)
 
     @property
     def _origin(self) -> str:

@@ -95,7 +95,7 @@ class PrivateServer:
 
     def _prepare(self, install: str, password: str) -> None:
         """Make the system tables, and a file that sets the administrator's password at the start."""
-        # A public folder below, so that no account can read or write files elsewhere, whatever its rights.
+        # For temporary files, and the only place where a statement could reach files, whatever the account's rights.
         (self.folder / "files").mkdir()
         start = self.folder / "start.sql"
         start.write_text(f"ALTER USER root@localhost IDENTIFIED BY '{password}';\n", encoding="ascii")
@@ -141,6 +141,8 @@ class PrivateServer:
         self._keeper = subprocess.Popen(
             ["/bin/sh", "-c", _KEEPER, "cmat-mariadb", str(self.folder), *command],
             stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,  # whoever reads our output need not wait for it
+            stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for us; the server ends after us
         )
         end = time.monotonic() + _START_SECONDS
