@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from cmat_env.envs.database.backend import Limits
 from cmat_env.envs.database.differential.cases import TEMPLATES, cases
 from cmat_env.envs.database.differential.compare import Outcome, difference, play, read, save
 from cmat_env.envs.database.differential.known import NOT_MYSQL
@@ -21,11 +22,12 @@ from cmat_env.envs.database.server.backend import ServerBackend
 from cmat_env.envs.database.sqlite import SQLiteBackend
 
 WANTED = 0.99
+_UNHURRIED = Limits(seconds=60.0)
 
 
 def recorded(place: str) -> dict[str, Outcome]:
     """What a server gives for every case."""
-    backend = ServerBackend(place)
+    backend = ServerBackend(place, limits=_UNHURRIED)
     try:
         return {case.id: play(case, backend) for case in cases()}
     finally:
@@ -34,7 +36,7 @@ def recorded(place: str) -> dict[str, Outcome]:
 
 def disagreements(truth: Mapping[str, Outcome]) -> dict[str, str]:
     """The cases in which the emulation differs, with what differs first."""
-    backend = SQLiteBackend("mysql")
+    backend = SQLiteBackend("mysql", limits=_UNHURRIED)
     found: dict[str, str] = {}
     for case in cases():
         wrong = difference(play(case, backend), truth[case.id], ordered=case.ordered)

@@ -115,7 +115,7 @@ class ServerBackend:
         number = lease.number
         with self._leased_host().watch.over(number, self.limits.seconds) as ticket:
             result = self._fetch(sql, lease)
-        if ticket.fired:
+        if ticket.fired and not result.truncated:  # else it fell while the rest was thrown away
             return Result(error=told(1317, "Query execution was interrupted"), error_code=1317, timed_out=True)
         if changes and result.error is None:
             self._full = self._leased_host().size_of(lease) > self.limits.database_bytes

