@@ -105,5 +105,6 @@ def _shown(query: exp.Select, name: str) -> exp.Expr | None:
     """What a query shows under a name."""
     for each in query.expressions:
         if each.alias_or_name.lower() == name.lower():
-            return each
+            found: exp.Expr = each
+            return found
     return None

@@ -37,7 +37,8 @@ def _meant(key: exp.Expr, select: exp.Select) -> exp.Expr:
     for each in select.expressions:
         if isinstance(key, exp.Column) and isinstance(each, exp.Alias) and each.alias.lower() == key.name.lower():
             own = {column.name.lower() for column in each.find_all(exp.Column)}
-            return key if key.name.lower() in own else each.this  # a column of that name goes first
+            meant: exp.Expr = key if key.name.lower() in own else each.this  # a column of that name goes first
+            return meant
     return key
 
 

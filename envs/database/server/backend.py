@@ -227,7 +227,8 @@ class ServerBackend:
         """Run a statement of ours."""
         with lease.connection.cursor() as cursor:
             cursor.execute(sql)
-            return cursor.fetchall()
+            rows: Sequence[Row] = cursor.fetchall()
+            return rows
 
     def _leased_host(self) -> Host:
         assert self._host is not None
@@ -264,7 +265,7 @@ class ServerBackend:
         except (pymysql().MySQLError, OSError) as error:
             if isinstance(error, ServerLostError) or not is_lost(error):
                 raise
-            lease.connection._force_close()  # type: ignore[no-untyped-call]
+            lease.connection._force_close()
             host.check()
             self._drop_lease()
             raise ServerLostError(f"the connection to the database server {host.address} failed: {error}") from error

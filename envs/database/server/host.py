@@ -46,7 +46,7 @@ class Lease:
     @property
     def number(self) -> int:
         """Of the connection, at the server."""
-        return int(self.connection.thread_id())  # type: ignore[no-untyped-call]
+        return int(self.connection.thread_id())
 
 
 class Host:
@@ -119,7 +119,8 @@ class Host:
                 with self._admin.cursor() as cursor:
                     for sql in statements:
                         cursor.execute(sql)
-                    return cursor.fetchall()
+                    rows: Sequence[tuple[Any, ...]] = cursor.fetchall()
+                    return rows
             except Exception as error:
                 if is_lost(error):
                     self.lost = True
@@ -227,7 +228,7 @@ def _farewell(lease: Lease, origin: str) -> tuple[str, str]:
 
 def _close(connection: Connection[Any]) -> None:
     """Without a word to the server: it may be gone."""
-    connection._force_close()  # type: ignore[no-untyped-call]
+    connection._force_close()
 
 
 class _Shared:
