@@ -33,7 +33,8 @@ def unrolled(select: exp.Select) -> exp.Select:
 def _meant(key: exp.Expr, select: exp.Select) -> exp.Expr:
     """What a key stands for: an expression, an alias of one, or its position."""
     if isinstance(key, exp.Literal) and key.name.isdigit():
-        return select.expressions[int(key.name) - 1].unalias()
+        shown: exp.Expr = select.expressions[int(key.name) - 1].unalias()
+        return shown
     for each in select.expressions:
         if isinstance(key, exp.Column) and isinstance(each, exp.Alias) and each.alias.lower() == key.name.lower():
             own = {column.name.lower() for column in each.find_all(exp.Column)}
