@@ -6,10 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test check types format bench bench-learning docs dist links install clean
+.PHONY: help demo test check types format bench bench-db bench-learning docs dist links install clean
 
 help:
-	@echo "make demo | test | check | types | format | bench | bench-learning | docs | dist | links | install | clean"
+	@echo "make demo | test | check | types | format | bench | bench-db | bench-learning | docs | dist | links | install | clean"
 
 install:
 	@.ci/install $(VENV)
@@ -33,7 +33,10 @@ format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-learning
+bench: bench-db bench-learning
+
+bench-db: install
+	$(BIN)/python benchmarks/db.py
 
 bench-learning: install
 	$(BIN)/python benchmarks/learning.py

@@ -16,13 +16,14 @@ import gymnasium
 from gymnasium.error import ResetNeeded
 
 from cmat_env.envs.database.backend import Backend, Row
+from cmat_env.envs.database.choice import open_backend
 from cmat_env.envs.database.codec import CODECS, MAX_CALLS, Answer, Codec, FormatName, Malformed, Move, Query
 from cmat_env.envs.database.demonstrate import DONE, Uniform, next_action
 from cmat_env.envs.database.episode import DBSettings, Episode, Snapshot, WriteGrading
 from cmat_env.envs.database.grade import GRADERS, GraderName, grade_table, table_md5
 from cmat_env.envs.database.judge import judge_result
 from cmat_env.envs.database.source import Generated, open_source
-from cmat_env.envs.database.sqlite import DialectName, SQLiteBackend
+from cmat_env.envs.database.sqlite import DialectName
 from cmat_env.envs.database.tasks import DBTask
 from cmat_env.errors import ConfigError
 from cmat_env.spaces import AnyText
@@ -43,7 +44,8 @@ class DBEnv(gymnasium.Env[str, str]):
         families: of generated tasks; by default all of the level.
         dialect: "mysql" or "sqlite"; None = "sqlite" for generated tasks, else "mysql". Under "mysql" every column is
             text as in AgentBench, so that MAX and ORDER BY of a generated task compare text.
-        backend: the database to use, instead of an embedded one of that dialect.
+        backend: "sqlite" = an embedded one of that dialect, "mariadb" = a private server of this process, a URL such as
+            "mysql://root:secret@HOST/" = that server, or a `Backend`.
         action_format, grader, grade_writes, max_rounds, max_observation, max_rows_shown, demonstrator_error: see
             `DBSettings`.
 
@@ -64,7 +66,7 @@ class DBEnv(gymnasium.Env[str, str]):
         level: int = 1,
         families: Sequence[str] = (),
         dialect: DialectName | None = None,
-        backend: Backend | None = None,
+        backend: Backend | str | None = None,
         action_format: FormatName = "v0.2",
         grader: GraderName = "fc",
         grade_writes: WriteGrading = "commit",
@@ -77,12 +79,14 @@ class DBEnv(gymnasium.Env[str, str]):
             action_format, grader, grade_writes, max_rounds, max_observation, max_rows_shown, demonstrator_error
         )
         self.source = open_source(tasks, level=level, only=families)
-        self.dialect: DialectName = dialect or ("sqlite" if isinstance(self.source, Generated) else "mysql")
-        self.backend: Backend = backend if backend is not None else SQLiteBackend(self.dialect)
+        usual: DialectName = "sqlite" if isinstance(self.source, Generated) else "mysql"
+        self.backend: Backend = open_backend(backend, dialect, usual=usual)
+        self.dialect: DialectName = getattr(self.backend, "dialect", dialect or usual)
         self.observation_space = AnyText(max(100_000, MAX_CALLS * (max_observation + 100)))
         self.action_space = AnyText(1_000_000)
         self._episode: Episode | None = None
         self._gold: dict[str, tuple[Row, ...]] = {}
+        self._wrong_labels: dict[str, bool] = {}
 
     @property
     def codec(self) -> Codec:
@@ -133,10 +137,17 @@ class DBEnv(gymnasium.Env[str, str]):
         self.backend.load(task.tables)
         self._episode = Episode(task, gold)
         info: dict[str, Any] = {"task_id": task.id, "task_type": task.family}
-        wrong_label = task.answer_md5 is not None and task.answer_md5 != table_md5(gold)
-        if task.known_bad or wrong_label:
+        if task.known_bad or self._label_is_wrong(task, gold):
             info["known_bad"] = task.known_bad or _WRONG_LABEL
         return self.codec.state(task.description, task.add_description, task.evidence), info
+
+    def _label_is_wrong(self, task: DBTask, gold: tuple[Row, ...]) -> bool:
+        """Does the file state another hash than its own statement gives?"""
+        if task.answer_md5 is None:
+            return False
+        if task.id not in self._wrong_labels:
+            self._wrong_labels[task.id] = task.answer_md5 != table_md5(gold)
+        return self._wrong_labels[task.id]
 
     def _gold_rows(self, task: DBTask) -> tuple[Row, ...]:
         """The right final rows of a write, worked out by its reference where they are not given."""

@@ -19,6 +19,9 @@ _MARSHAL_VERSION = 2  # later versions encode equal values differently, dependin
 _LOCK = threading.Lock()
 _VERSION_AT = 40  # of the file format's header, "schema cookie"
 _VERSIONS = itertools.count(1 << 16, 1 << 16)  # an agent's own CREATE and DROP count up from there
+_MOST_SEEN = 1024
+_SEEN: dict[int, tuple[Sequence[Table], str | None, bytes]] = {}
+"""Images by the identity of the tables, as long as these cannot change: a shortcut to the cache by content."""
 _CELL_TYPES = {str, int, float, type(None)}
 _INTEGERS = range(-(2**63), 2**63)
 
@@ -39,6 +42,22 @@ def image(tables: Sequence[Table], *, collation: str | None = None) -> bytes:
     Raises:
         ConfigError: the tables cannot stand in one database.
     """
+    known = _SEEN.get(id(tables))
+    if known is not None and known[0] is tables and known[1] == collation:
+        return known[2]
+    made = _image(tables, collation)
+    if isinstance(tables, tuple) and all(map(_is_frozen, tables)):
+        if len(_SEEN) >= _MOST_SEEN:
+            _SEEN.clear()
+        _SEEN[id(tables)] = (tables, collation, made)
+    return made
+
+
+def _is_frozen(table: Table) -> bool:
+    return type(table.rows) is tuple and all(type(row) is tuple for row in table.rows)
+
+
+def _image(tables: Sequence[Table], collation: str | None) -> bytes:
     content = [(table.name, table.columns, table.rows) for table in tables]
     if not {type(cell) for table in tables for row in table.rows for cell in row} <= _CELL_TYPES:
         content = [

@@ -112,12 +112,22 @@ class SQLiteBackend:
         if self._connection.in_transaction:  # would survive what follows
             self._connection.rollback()
         self._connection.deserialize(renewed(content))
+        self._limited = False
+        self._guard.trusted = False
+
+    def _limit(self) -> None:
+        """Cap the database's size, which took longer than all else of a reset; a SELECT cannot make it grow."""
+        self._guard.trusted = True
         limit_pages(self._connection, self.limits)
         self._guard.trusted = False
+        self._limited = True
 
     def _run(self, sql: str) -> Result:
         self._guard.deadline = time.monotonic() + self.limits.seconds
-        self._guard.altering = leading_word(sql) == "ALTER"
+        word = leading_word(sql)
+        self._guard.altering = word == "ALTER"
+        if not self._limited and word != "SELECT":
+            self._limit()
         try:
             cursor = self._connection.execute(sql)
             try:

@@ -27,7 +27,11 @@ _WINDOW = frozenset(
         "ROW_NUMBER",
     }
 )
-_UNITS_FIRST = frozenset({"TIMESTAMPADD", "TIMESTAMPDIFF"})
+_GRAMMAR_COUNTS = """
+    ADDDATE ASCII DATE DATE_ADD DATE_SUB DAY HOUR IF INSERT LEFT MINUTE MOD MONTH REPEAT REPLACE RIGHT SECOND SUBDATE
+    TIMESTAMPADD TIMESTAMPDIFF TRUNCATE YEAR
+"""
+_IN_GRAMMAR = frozenset(_GRAMMAR_COUNTS.split())
 _SESSION = {
     "autocommit": exp.Literal.number(1),
     "character_set_server": text("utf8mb4"),
@@ -43,7 +47,9 @@ _SESSION = {
 
 
 def wrong_count(name: str) -> MySQLError:
-    """1582."""
+    """1582, or 1064 where the number of arguments is a matter of MySQL's grammar."""
+    if name.upper() in _IN_GRAMMAR:
+        return malformed(")")
     return MySQLError(1582, f"Incorrect parameter count in the call to native function '{name}'")
 
 

@@ -6,8 +6,7 @@ from sqlglot import exp
 
 from cmat_env.envs.database.mysql.errors import MySQLError, syntax_error
 from cmat_env.envs.database.mysql.functions.aggregates import NAMES as AGGREGATES
-from cmat_env.envs.database.mysql.rewrite import _CLOCK
-from cmat_env.envs.database.mysql.words import RESERVED
+from cmat_env.envs.database.mysql.words import CLOCK, RESERVED
 
 _FOREIGN = (exp.ILike, exp.Qualify, exp.Glob, exp.SimilarTo, exp.TableSample, exp.Fetch, exp.RegexpILike, exp.Lateral)
 
@@ -25,6 +24,8 @@ def check(tree: exp.Expr, sql: str) -> None:
             _check_count(node, sql)
         elif isinstance(node, exp.Select) and not node.expressions:
             raise _near(sql, "from")
+        elif isinstance(node, exp.Distinct) and node.args.get("on") is not None:
+            raise _near(sql, "on")
         elif isinstance(node, exp.Where):
             _check_condition(node)
         elif isinstance(node, exp.In):
@@ -47,7 +48,7 @@ def _check_identifier(node: exp.Identifier, sql: str) -> None:
     word = node.name.upper()
     if isinstance(parent, exp.Column):
         qualified = parent.args.get("table") is not None and parent.this is node
-        if qualified or word in _CLOCK or word == "DEFAULT" or _is_unit(parent):
+        if qualified or word in CLOCK or word == "DEFAULT" or _is_unit(parent):
             return
     if isinstance(parent, exp.Table) and word == "DUAL":
         return

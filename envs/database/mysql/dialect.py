@@ -46,6 +46,7 @@ _AFTER_NAMES = frozenset({1055, 1093, 1140, 3065})
 """Errors that MySQL finds only after every name has been found."""
 _FILES = re.compile(r"\bINTO\s+(?:OUTFILE|DUMPFILE)\b|\ALOAD\s+DATA\b", re.IGNORECASE)
 _RENAME = re.compile(r"\s*RENAME\s+TABLE\s+(\S+|`[^`]+`)\s+TO\s+([^\s;]+|`[^`]+`)\s*;?\s*", re.IGNORECASE)
+_INDEX = re.compile(r"\s*CREATE\s+(?:UNIQUE\s+)?INDEX\b", re.IGNORECASE)
 _NO_TABLE = re.compile(r"no such table: (.+)", re.DOTALL)
 _NO_COLUMN = re.compile(r"no such column: (.+)", re.DOTALL)
 
@@ -158,6 +159,8 @@ class MySQL:
     def _error(self, result: Result, sql: str) -> MySQLError:
         message = result.error or ""
         if match := _NO_COLUMN.fullmatch(message):
+            if _INDEX.match(sql):
+                return MySQLError(1072, f"Key column '{match.group(1)}' doesn't exist in table")
             return missing_column(sql, match.group(1))
         if (match := _NO_TABLE.fullmatch(message)) and leading_word(sql) == "DROP":
             return MySQLError(1051, f"Unknown table '{DATABASE}.{match.group(1)}'")

@@ -90,7 +90,7 @@ def rewrite_order(node: exp.Expr) -> None:
     if order is None:
         return
     for each in order.expressions:
-        each.set("nulls_first", None)
+        each.set("nulls_first", not each.args.get("desc"))  # NULL is the smallest; without this the writer puts it last
         each.set("this", collated(each.this.copy()))
 
 

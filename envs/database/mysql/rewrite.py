@@ -21,9 +21,12 @@ from cmat_env.envs.database.mysql.collation import NAME as COLLATION
 from cmat_env.envs.database.mysql.errors import MySQLError
 from cmat_env.envs.database.mysql.functions.patterns import is_pattern
 from cmat_env.envs.database.mysql.functions.strings import TEXTUAL
+from cmat_env.envs.database.mysql.kinds import unify
 from cmat_env.envs.database.mysql.nodes import call, collated, exists_in, is_binary, numeric, single_column, text
 from cmat_env.envs.database.mysql.queries import rewrite_query, rewrite_set_operation, rewrite_table
+from cmat_env.envs.database.mysql.rollup import has_rollup, unrolled
 from cmat_env.envs.database.mysql.scales import scale, text_places
+from cmat_env.envs.database.mysql.words import CLOCK
 
 Rule = Callable[[Any], exp.Expr]
 
@@ -42,7 +45,9 @@ _OPPOSITES = {"eq": "ne", "ne": "eq", "lt": "ge", "le": "gt", "gt": "le", "ge": 
 def rewrite(node: exp.Expr) -> exp.Expr:
     """The node in SQLite's terms; the tree that is given is used up."""
     if isinstance(node, exp.Select):
-        return rewrite_query(node, rewrite)
+        return rewrite_query(unrolled(node) if has_rollup(node) else node, rewrite)
+    if isinstance(node, (exp.Anonymous, exp.Case, exp.If)):
+        unify(node)
     if isinstance(node, exp.Anonymous):
         return _call(node)
     rewrite_children(node)
@@ -68,6 +73,8 @@ def _call(node: exp.Anonymous) -> exp.Expr:
     rewrite_children(node)
     if name == "ROUND" and places and places[0] is not None and places[0] >= 0:
         return call("round_decimal", *node.expressions)
+    if name == "FORMAT" and len(places) > 1 and places[0] is not None and places[0] >= 0:
+        node.expressions[0].replace(call("round_decimal", node.expressions[0].copy(), node.expressions[1].copy()))
     arguments = zip(node.expressions, texts, strict=True)
     node.set("expressions", [_written(each, digits) for each, digits in arguments])
     return rewrite_call(node)
@@ -236,26 +243,12 @@ def _has_tuple(node: exp.Expr | None) -> bool:
 def _column(node: exp.Column) -> exp.Expr:
     name = node.this
     bare = isinstance(name, exp.Identifier) and not name.quoted and not node.table
-    if bare and node.name.upper() in _CLOCK:
+    if bare and node.name.upper() in CLOCK:
         return call(node.name.lower())
     if node.args.get("db") is not None:  # db.table.column
         return exp.Column(this=node.this, table=node.args["table"])
     return node
 
-
-_CLOCK = frozenset(
-    {
-        "CURRENT_DATE",
-        "CURRENT_TIME",
-        "CURRENT_TIMESTAMP",
-        "CURRENT_USER",
-        "LOCALTIME",
-        "LOCALTIMESTAMP",
-        "UTC_DATE",
-        "UTC_TIME",
-        "UTC_TIMESTAMP",
-    }
-)
 
 RULES: dict[type[exp.Expr], Rule] = {
     **dict.fromkeys(_COMPARISONS, _comparison),

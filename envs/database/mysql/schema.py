@@ -43,9 +43,17 @@ def rewrite_create(node: exp.Create) -> list[str]:
         return [f"CREATE VIEW {_name(node.this)} AS {query}"]
     if kind == "INDEX":
         index = node.this
-        columns = ", ".join(quote(each.find(exp.Identifier).name) for each in index.args["params"].args["columns"])
+        columns = ", ".join(quote(_key_part(each)) for each in index.args["params"].args["columns"])
         return [f"CREATE INDEX {quote(index.name)} ON {_name(index.args['table'])} ({columns})"]
     raise denied(f"database '{DATABASE}'")
+
+
+def _key_part(node: exp.Expr) -> str:
+    """The column of a key; `name(20)`, of the first characters only, is read as a call."""
+    part = node.find(exp.Anonymous, exp.Identifier)
+    if part is None:
+        raise malformed(node.sql("mysql"))
+    return str(part.name)
 
 
 def _name(node: exp.Expr) -> str:

@@ -139,6 +139,8 @@ def _from_days(value: Value) -> str:
 
 
 def _str_to_date(value: Value, pattern: Value) -> str | None:
+    if not text(value).strip() and re.search("%[YymcMbdeDj]", text(pattern)):  # nothing read: no day of no month
+        return "0000-00-00 00:00:00" if re.search("%[HkhIlisSfprT]", text(pattern)) else "0000-00-00"
     read = parse_moment(text(value)[:200], text(pattern)[:200])
     if read is None:
         return None

@@ -18,6 +18,7 @@ from cmat_env.envs.database.mysql.values import (
     text,
 )
 
+_WITHOUT_FRACTION = 2.0**53
 _ANY = 100
 
 
@@ -131,12 +132,12 @@ def _elt(position: Value, *members: Value) -> Value:
 
 
 def _format(value: Value, places: Value, _locale: Value = None) -> str:
+    """FORMAT: a double is rounded as C rounds it, halves to the even neighbour; a DECIMAL comes rounded already."""
     digits = max(0, min(integer(places), 30))
     amount = number(value)
-    exact = round_decimal(Decimal(repr(amount)), digits)
-    if isinstance(value, str) and amount * 10**digits % 1 == 0.5:  # texts are doubles: halves go to the even neighbour
-        exact = Decimal(repr(round(amount * 10**digits))).scaleb(-digits)
-    return f"{exact:,.{digits}f}"
+    if isinstance(amount, float) and abs(amount) < _WITHOUT_FRACTION:
+        amount = round(amount * 10.0**digits) / 10.0**digits
+    return f"{round_decimal(Decimal(repr(amount)), digits):,.{digits}f}"
 
 
 def _char(*codes: Value) -> str:

@@ -1,0 +1,1 @@
+"""The differential test: agent-like statements, run on two backends and compared."""
