@@ -4,6 +4,7 @@ FOLDER/config.toml      every setting, the defaults too
 FOLDER/warm_start/      the model before tuning            FOLDER/final/    and after, each role's weights beside
 FOLDER/checkpoints/     to resume from                     FOLDER/episodes.jsonl   evaluation episodes
 FOLDER/metrics.jsonl    one line an iteration              FOLDER/report.json, curve.png
+FOLDER/training.jsonl   some training episodes, with the credit of their tokens
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from cmat_env.rollout import Episode, Rollout
 from cmat_env.tuning import checkpoint, sft
 from cmat_env.tuning.config import RunSettings, to_toml
 from cmat_env.tuning.curve import draw_png
-from cmat_env.tuning.team import make_env, memory, play, prompts
+from cmat_env.tuning.recording import record, trim
+from cmat_env.tuning.team import made_with, make_env, memory, play, prompts
 from cmat_env.tuning.tuner import Tuner
 from cmat_env.tuning.warmup import demonstrate, tiny_agent
 from cmat_env.types import Policy, Trajectory
@@ -99,6 +101,7 @@ class Run:
             tuner.load_state_dict(state["tuner"])
             policy.weights_changed()
         self._trim_metrics(tuner.iteration)
+        trim(self.folder, tuner.iteration)
         rollout = self._rollout(policy)
         try:
             while tuner.iteration < settings.iterations:
@@ -144,7 +147,9 @@ class Run:
         started, wall = time.process_time(), time.perf_counter()
         result = rollout.run(self._episodes(tuner.iteration))
         played = time.process_time()
-        statistics = tuner.update(self._shown(result.finished))
+        shown = self._shown(result.finished)
+        statistics = tuner.update(shown)
+        record(self.folder, tuner, shown, settings)
         success = [trajectory.success for trajectory in result.finished]
         line: dict[str, Any] = {
             "iteration": tuner.iteration,
@@ -254,7 +259,8 @@ class Run:
         return EpisodeWriter(
             self.folder / EPISODES,
             policies={role: "echo" if role == "user" else model for role in self.settings.team.roles},
-            settings={"tasks": self.settings.task.evaluate, **self.settings.task.settings, "phase": phase},
+            settings=made_with(self.settings, self.settings.task.evaluate),
+            notes={"phase": phase, "seed": self.settings.seed, "greedy": True},
         )
 
     # -- on disk -------------------------------------------------------------------------------------------------
