@@ -17,7 +17,7 @@ from pathlib import Path
 from cmat_env.errors import LogError
 from cmat_env.log_lines import EpisodeRecord
 from cmat_env.replay_tokens import LEGEND, Token, figures, strongest, summary, visible
-from cmat_env.replay_view import DRY_RUN, rows_of
+from cmat_env.replay_view import DRY_RUN, HIDDEN, rows_of
 from cmat_env.terminal import printable
 from cmat_env.types import Payment, Step
 
@@ -84,7 +84,7 @@ def _episode(record: EpisodeRecord, number: int, tokens: TokensOf | None, *, ope
     episode = record.trajectory
     mark = "solved" if episode.success else "unsolved"
     team = " · ".join(f"{role} {record.policies.get(role, '')}".strip() for role in episode.dialogues)
-    notes = " · ".join(f"{name} {value}" for name, value in record.notes.items())
+    notes = " · ".join(f"{name} {value}" for name, value in record.notes.items() if name not in HIDDEN)
     facts = f"{episode.env_id} · task {episode.task_id} · {episode.task_type} · seed {episode.seed}"
     sign = "✔" if episode.success else "✘"
     yield (
@@ -148,9 +148,7 @@ def _tokens(tokens: Sequence[Token]) -> Iterator[str]:
     top = strongest(tokens)
     yield "<div class=tokens>"
     for token in tokens:
-        yield f'<span class="{_classes(token, top)}" title="{_title(token)}">{_text(visible(token.text))}</span>'
-        if "\n" in token.text:
-            yield "<br>"
+        yield f'<span class="{_classes(token, top)}" title="{_title(token)}">{_flowing(token)}</span>'
     yield f"</div><details class=figures><summary>{_text(summary(tokens))}</summary><table>"
     yield "<tr><th>#<th>id<th>token<th>log p<th>ratio<th>advantage<th>trained</tr>"
     for token in tokens:
@@ -160,6 +158,11 @@ def _tokens(tokens: Sequence[Token]) -> Iterator[str]:
             shade = f'<td><span class="{_classes(token, top)}">{_text(visible(token.text))}</span>'
             yield f"<tr><td>{place}<td>{token.token_id}{shade}{cells}<td>{mark}</tr>"
     yield "</table></details>"
+
+
+def _flowing(token: Token) -> str:
+    """A token's text with its line ends as signs and as line ends."""
+    return _text(visible(token.text)).replace("⏎", "⏎<br>")
 
 
 def _classes(token: Token, top: float) -> str:

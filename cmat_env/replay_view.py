@@ -27,6 +27,8 @@ _SQL = re.compile(
     r"\s*(select|insert|update|delete|replace|with|create|drop|alter|show|describe|explain)\b", re.IGNORECASE
 )
 _FENCE = re.compile(r"```(\w*)\n(.*?)\n?```", re.DOTALL)
+HIDDEN = ("seed", "greedy")
+"""Notes for `--fork`, which a reader need not see."""
 DRY_RUN = "\nDry run: "
 _LONGEST_TABLE = 20_000
 _MOST_ROWS = 12
@@ -44,7 +46,7 @@ def header(record: EpisodeRecord, *, number: int, count: int | None = None) -> R
     title = Text(f"episode {number}" + (f" of {count}" if count else ""), style="bold")
     facts = Text(f"{episode.env_id}  task {episode.task_id}  {episode.task_type}  seed {episode.seed}", style="bold")
     for name, value in record.notes.items():
-        if name not in ("seed", "greedy"):
+        if name not in HIDDEN:
             facts.append(f"  {name} {value}", style="dim")
     team = Text()
     for role in episode.dialogues:

@@ -73,7 +73,8 @@ def replay_command(
     elif verify:
         _verify(paths[0], episode, console)
     elif fork:
-        _fork(paths[0], episode, fork, {role: spec for role, spec in team.items() if spec}, record, console)
+        named = {role: spec for role, spec in team.items() if spec}
+        _fork(paths[0], episode, fork, team=named, to=record, console=console)
     elif diff:
         _diff(paths[0], paths[1], episode, console)
     else:
@@ -133,7 +134,9 @@ def _told(number: int, record: EpisodeRecord, found: Divergence) -> str:
     )
 
 
-def _fork(path: Path, episode: int | None, step: int, team: dict[str, str], to: Path | None, console: Console) -> None:
+def _fork(
+    path: Path, episode: int | None, step: int, *, team: dict[str, str], to: Path | None, console: Console
+) -> None:
     from cmat_env.forking import fork  # noqa: PLC0415
     from cmat_env.log import LOG_NAME, EpisodeWriter, read_episodes  # noqa: PLC0415
     from cmat_env.log_lines import EpisodeRecord  # noqa: PLC0415
