@@ -15,8 +15,8 @@ from cmat_env.errors import ConfigError, ContractError, MissingExtraError
 from cmat_env.log_fields import json_safe
 from cmat_env.plan import Limits
 from cmat_env.policies.scripted import ApprovePolicy, RandomPolicy
-from cmat_env.registry import make, make_task
 from cmat_env.reexecution import facts
+from cmat_env.registry import make, make_task
 from cmat_env.rollout import Episode, Rollout
 from cmat_env.testing import check_collab, check_task
 from cmat_env.types import Policy, Trajectory
