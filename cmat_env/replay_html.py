@@ -6,6 +6,7 @@ A content security policy allows the page's own style sheet, by its hash, and no
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import math
 import os
@@ -53,11 +54,10 @@ def write_html(
             page.write("</main></body></html>\n")
         os.replace(partial, to)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise LogError(f"{to}: cannot be written: {error.strerror or error}") from error
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
     return count
 
 

@@ -271,10 +271,13 @@ class Run:
             raise ConfigError(f"{self.folder} holds a run already; resume it with --resume or choose another --out")
         if resume and not config.exists():
             raise ConfigError(f"{self.folder} holds no run to resume: {CONFIG} is missing")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if not resume:
-            config.write_text(to_toml(self.settings), encoding="utf-8")
-        (self.folder / EPISODES).unlink(missing_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not resume:
+                config.write_text(to_toml(self.settings), encoding="utf-8")
+            (self.folder / EPISODES).unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{self.folder} cannot be written to: {error.strerror}; choose another --out") from error
 
     def _trim_metrics(self, iteration: int) -> None:
         """Drop the metrics of iterations that will be done again."""
