@@ -207,16 +207,15 @@ def _model(policy: HFPolicy, episodes: Sequence[Trajectory]) -> Iterator[Finding
         if not batch.rows:
             yield Finding(f"ratio, {role}", None, "no token was sampled", "play more episodes: --episodes")
             continue
+        faults = model_checks.mask_faults(episodes, role)
+        sampled = sum(row.actions for row in batch.rows)
+        yield Finding(f"mask, {role}", not faults, faults[0] if faults else f"{sampled} sampled tokens, all masked")
+        if faults:
+            continue
         off = model_checks.log_ratios(policy, batch, role, policy.weights.device).abs()
-        value = (
-            f"log ratio at most {float(off.max()):.1e}, mean {float(off.mean()):.1e}, {len(off)} tokens ({precision})"
-        )
+        value = f"log ratio at most {float(off.max()):.1e}, mean {float(off.mean()):.1e} ({precision})"
         advice = f"wanted at most {near:g}: sampling and training do not see the same model"
         yield Finding(f"ratio, {role}", bool(off.max() <= near), value, advice)
-        faults = model_checks.mask_faults(episodes, role)
-        yield Finding(
-            f"mask, {role}", not faults, faults[0] if faults else f"{len(off)} sampled tokens, all masked", ""
-        )
         lost = model_checks.unpaid(episodes, role)
         value = f"{lost:g} of its pay did not reach a token"
         yield Finding(f"credit, {role}", abs(lost) < 1e-9, value, "a payment must name the turn that earned it")
