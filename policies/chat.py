@@ -35,7 +35,7 @@ class ChatEncoder:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
         self.template = ChatTemplate(tokenizer)
-        self.end_id = int(tokenizer.convert_tokens_to_ids(self.template.end))
+        self.end_id = tokenizer.get_vocab()[self.template.end]
         eos = tokenizer.eos_token_id
         self.stop_ids = frozenset({self.end_id, self.end_id if eos is None else int(eos)})
 

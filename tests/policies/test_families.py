@@ -171,8 +171,9 @@ def policy_of(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(2)
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    torch.nn.Module.to(model, dtype)
     return HFPolicy(
-        model.to(dtype),
+        model,
         tokenizer,
         roles=ROLES,
         adapter=AdapterSettings(adapter, rank=2),  # type: ignore[arg-type]

@@ -14,19 +14,23 @@ import pytest
 import torch
 from rich.console import Console
 
+from cmat_env import registry
 from cmat_env.credit import TokenCredit
 from cmat_env.errors import LogError
+from cmat_env.forking import fork
 from cmat_env.log import EpisodeWriter, read_episodes
 from cmat_env.log_lines import EpisodeRecord
 from cmat_env.policies.hf import HFPolicy
+from cmat_env.policies.spec import parse_spec
 from cmat_env.replay_html import write_html
 from cmat_env.replay_tokens import finder, lens, summary, tokens_of
 from cmat_env.replay_view import whole
+from cmat_env.rollout import Episode, Rollout
 from cmat_env.tuning.config import RunSettings
 from cmat_env.tuning.recording import EPISODES, TRAINING, credit_of, record, trim
 from cmat_env.tuning.settings import TunerSettings
 from cmat_env.tuning.tuner import Tuner
-from cmat_env.types import Message, Trajectory
+from cmat_env.types import Message, Task, Trajectory
 
 ROLES = ("assistant", "checker")
 MakePolicy = Callable[..., HFPolicy]
@@ -275,3 +279,28 @@ def test_a_browser_shows_the_shades(logged: Path, chromium: str) -> None:
     red, green, blue = pixels.unbind(-1)
     assert int(((green - red > 0.2) & (green - blue > 0.1)).sum()) > 200
     assert int(((red - green > 0.2) & (red - blue > 0.2)).sum()) > 200
+
+
+def test_a_fork_with_the_same_model_goes_on_from_its_own_tokens(
+    make_policy: MakePolicy, guess_task: type[Task], tmp_path: Path
+) -> None:
+    """The same greedy model gives the same episode, token for token; another policy is given the words alone."""
+    make_policy(adapter="shared").save(tmp_path / "model")
+    registry.register("test/Guess-v0", guess_task)
+    team = {"assistant": f"hf:{tmp_path / 'model'}", "checker": "coin:0.5"}
+    settings = {"roles": tuple(team), "max_rounds": 3}
+    try:
+        players = {role: parse_spec(spec, role=role) for role, spec in team.items()}
+        rollout = Rollout(lambda: registry.make("test/Guess-v0", **settings), players, width=1)
+        with EpisodeWriter(tmp_path / "log.jsonl", policies=team, settings=settings) as log:
+            log.write(rollout.run([Episode(1)]).finished[0])
+        [played] = read_episodes(tmp_path / "log.jsonl")
+        same, _ = fork(played, 4, {})
+        other, _ = fork(played, 4, {"assistant": "random"})
+    finally:
+        registry._registry.pop("test/Guess-v0")
+
+    assert len(played.trajectory.steps) > 4
+    assert [s.generation for s in played.trajectory.steps] == [s.generation for s in same.steps]
+    assert played.trajectory.dialogues["assistant"][0].token_ids == same.dialogues["assistant"][0].token_ids
+    assert [] == other.dialogues["assistant"][0].token_ids
