@@ -102,7 +102,8 @@ def _replies(
     if not same or len(dialogues) != 1 or any(generation.token_ids is None for generation in said):
         return [((), replace(generation, token_ids=None, logprobs=None)) for generation in said]
     [dialogue] = dialogues
-    found, end = [], 0
+    found: list[tuple[Sequence[int], Generation]] = []
+    end = 0
     for generation, (start, stop) in zip(said, dialogue.turns, strict=False):
         found.append((dialogue.token_ids[end:start], generation))
         end = stop
