@@ -1,12 +1,13 @@
 """Episode logs: JSON lines that can be appended to after a crash, and read one episode at a time.
 
-An episode is in the log once its footer is: each is written whole, with one write and one flush. What a crash left
-after the last footer is torn; reading drops it and says so, appending cuts it away.
+An episode is in the log once its footer is: each is written whole, or not at all where the disk is full. What a crash
+left after the last footer is torn; reading drops it and says so, appending cuts it away.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from cmat_env.credit import TokenCredit
 from cmat_env.errors import LogError
 from cmat_env.log_fields import LineError, take
 from cmat_env.log_lines import SCHEMA, EpisodeRecord, from_lines, to_lines
@@ -32,6 +34,7 @@ class EpisodeWriter:
         path: the log; it and its folder are made where they are missing.
         policies: by role, who plays, as the user named it.
         settings: what the environment was made with.
+        notes: what else a reader of each episode should know.
 
     Attributes:
         torn_bytes: what a crash had left after the last whole episode, cut away when the log was opened.
@@ -41,25 +44,51 @@ class EpisodeWriter:
     """
 
     def __init__(
-        self, path: Path | str, *, policies: Mapping[str, str] | None = None, settings: Mapping[str, Any] | None = None
+        self,
+        path: Path | str,
+        *,
+        policies: Mapping[str, str] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        notes: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = Path(path)
         self._policies = dict(policies or {})
         self._settings = dict(settings or {})
+        self._notes = dict(notes or {})
         self._versions = versions()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.torn_bytes = _cut_torn(self.path) if self.path.exists() else 0
-            self._file = self.path.open("ab")
+            self._file = self.path.open("ab", buffering=0)
         except OSError as error:
             raise LogError(f"{self.path}: cannot be written: {error.strerror or error}") from error
 
-    def write(self, episode: Trajectory) -> None:
-        """Append one finished episode."""
-        record = EpisodeRecord(episode, self._policies, self._versions, self._settings)
+    def write(self, episode: Trajectory, *, credit: Mapping[int, TokenCredit] | None = None) -> None:
+        """Append one finished episode.
+
+        Args:
+            episode: what happened.
+            credit: by step index, what an update made of the reply's tokens.
+
+        Raises:
+            LogError: it cannot be written, such as to a full disk; the episodes before it are whole.
+        """
+        record = EpisodeRecord(episode, self._policies, self._versions, self._settings, self._notes, credit or {})
         lines = (json.dumps(line, separators=(",", ":"), allow_nan=False) for line in to_lines(record))
-        self._file.write("".join(f"{line}\n" for line in lines).encode())
-        self._file.flush()
+        self._append("".join(f"{line}\n" for line in lines).encode())
+
+    def _append(self, data: bytes) -> None:
+        """All of it or nothing."""
+        start, rest = self._file.seek(0, os.SEEK_END), memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) or 0 :]
+        except OSError as error:
+            self._file.truncate(start)
+            raise LogError(
+                f"{self.path}: an episode cannot be written: {error.strerror or error}; those before it are whole. "
+                "Make room, or record elsewhere"
+            ) from error
 
     def close(self) -> None:
         """Close the file; twice is fine."""

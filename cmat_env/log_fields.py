@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -14,7 +15,10 @@ class LineError(ValueError):
 
 
 def json_safe(value: object) -> Any:
-    """The value in JSON's types: numpy scalars and arrays become numbers and lists, what is unknown its repr."""
+    """The value in JSON's types.
+
+    Numpy scalars and arrays become numbers and lists, a dataclass its fields, what is unknown its repr.
+    """
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -25,6 +29,8 @@ def json_safe(value: object) -> Any:
         return [json_safe(item) for item in value]
     if isinstance(value, set | frozenset):
         return [json_safe(item) for item in sorted(value, key=repr)]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return json_safe({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
     tolist = getattr(value, "tolist", None)
     return json_safe(tolist()) if callable(tolist) else repr(value)
 

@@ -1,7 +1,8 @@
 """An episode as lines of a log, and back: header, steps, footer (schema 1).
 
-    header  env_id, task_id, task_type, seed, versions, policies, settings
-    step    one a Step: what the role heard since it last spoke (with its token ids), what it said, payments, info
+    header  env_id, task_id, task_type, seed, options, sample, versions, policies, settings, notes
+    step    one a Step: what the role heard since it last spoke (with its token ids), what it said, payments, info, and
+            where an update used it, what that made of its tokens (credit)
     footer  success, score, outcome, returns, seconds, and what was heard after the last word
 
 A line is a JSON object. Numbers that JSON lacks (nan, inf) are written as strings.
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
+from cmat_env.credit import TokenCredit
 from cmat_env.log_fields import LineError, json_safe, number, take
 from cmat_env.types import Dialogue, FinishReason, Generation, Judgement, Message, Payment, Step, Trajectory, Verdict
 
@@ -28,12 +30,16 @@ class EpisodeRecord:
         policies: by role, who played, as the user named it.
         versions: by distribution, what it was recorded with.
         settings: what the environment was made with.
+        notes: what else the recorder wanted to say, such as the iteration.
+        credit: by step index, what an update made of the reply's tokens.
     """
 
     trajectory: Trajectory
     policies: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    credit: Mapping[int, TokenCredit] = field(default_factory=dict)
 
 
 def to_lines(record: EpisodeRecord) -> Iterator[dict[str, Any]]:
@@ -46,13 +52,18 @@ def to_lines(record: EpisodeRecord) -> Iterator[dict[str, Any]]:
         "task_id": episode.task_id,
         "task_type": episode.task_type,
         "seed": episode.seed,
+        "options": json_safe(episode.options),
+        "sample": episode.sample,
         "policies": dict(record.policies),
         "versions": dict(record.versions),
         "settings": json_safe(record.settings),
+        "notes": json_safe(record.notes),
     }
     heard = _Heard(episode)
     for step in episode.steps:
-        yield _step_line(step, *heard.before(step))
+        line = _step_line(step, *heard.before(step))
+        credit = record.credit.get(step.index)
+        yield line | {"credit": credit.line()} if credit else line
     yield _footer_line(episode, heard)
 
 
@@ -93,9 +104,12 @@ def from_lines(
         terminated=take(footer, "terminated", bool),
         truncated=take(footer, "truncated", bool),
         seconds=number(footer, "seconds"),
+        options=header.get("options"),
+        sample=take(header, "sample", int) if "sample" in header else 0,
     )
     kept = {name: take(header, name, dict) for name in ("policies", "versions", "settings")}
-    return EpisodeRecord(trajectory, **kept)
+    credit = {steps[i].index: TokenCredit.read(line["credit"]) for i, line in enumerate(lines) if "credit" in line}
+    return EpisodeRecord(trajectory, **kept, notes=header.get("notes") or {}, credit=credit)
 
 
 def read_step(line: Mapping[str, Any]) -> Step:

@@ -13,12 +13,13 @@ from rich.text import Text
 
 from cmat_env.errors import LogError
 from cmat_env.keys import read_key
-from cmat_env.log import read_episodes
+from cmat_env.log import log_path, read_episodes
 from cmat_env.log_lines import EpisodeRecord
-from cmat_env.replay_view import footer, header, turn, whole
+from cmat_env.replay_tokens import LEGEND, lens
+from cmat_env.replay_view import Lens, footer, header, turn, whole
 from cmat_env.terminal import printable
 
-HELP = "→ ← step  g jump  Home End  n p episode  a all  q quit"
+HELP = "→ ← step  g jump  Home End  n p episode  a all  t tokens  q quit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Place:
         step: from 0; the number of steps means the episode's end.
         typed: digits of a jump so far; None when no jump is being typed.
         everything: show the whole episode instead of one step.
+        tokens: show the tokens of a step.
         over: the reader has quit.
     """
 
@@ -37,6 +39,7 @@ class Place:
     step: int = 0
     typed: str | None = None
     everything: bool = False
+    tokens: bool = False
     over: bool = False
 
 
@@ -74,52 +77,65 @@ def move(place: Place, key: str, shelf: Shelf) -> Place:
         case "end" | "$":
             return replace(place, step=last, everything=False)
         case "n":
-            return Place(place.episode + 1) if shelf.get(place.episode + 1) else place
+            return Place(place.episode + 1, tokens=place.tokens) if shelf.get(place.episode + 1) else place
         case "p":
-            return Place(max(place.episode - 1, 0))
+            return Place(max(place.episode - 1, 0), tokens=place.tokens)
         case "g":
             return replace(place, typed="")
         case "a":
             return replace(place, everything=not place.everything)
+        case "t":
+            return replace(place, tokens=not place.tokens)
         case "q" | "escape":
             return replace(place, over=True)
     return place
 
 
-def browse(shelf: Shelf, console: Console, *, start: int = 0, read: Callable[[], str] = read_key) -> None:
+def browse(
+    shelf: Shelf,
+    console: Console,
+    *,
+    start: Place | None = None,
+    lens: Lens | None = None,
+    read: Callable[[], str] = read_key,
+) -> None:
     """Show one step at a time and follow the keys until the reader quits.
 
     Args:
         shelf: the episodes.
         console: a terminal.
-        start: the first episode to show, from 0.
+        start: where to begin; the first step by default.
+        lens: what shows tokens, once they are asked for.
         read: gives the next key.
     """
-    place = Place(start)
+    place = start or Place()
     while not place.over:
-        _draw(place, shelf, console)
+        _draw(place, shelf, console, lens)
         try:
             place = move(place, read(), shelf)
         except EOFError:
             return
 
 
-def print_all(records: Iterator[EpisodeRecord], console: Console, *, first: int = 1) -> int:
+def print_all(records: Iterator[EpisodeRecord], console: Console, *, first: int = 1, lens: Lens | None = None) -> int:
     """Print episodes from first to last, and say how many there were.
 
     Args:
         records: the episodes.
         console: where to.
         first: the number of the first one.
+        lens: what shows their tokens.
     """
     count = 0
     for count, record in enumerate(records, start=1):
-        for part in whole(record, number=first + count - 1):
+        for part in whole(record, number=first + count - 1, lens=lens):
             console.print(part)
     return count
 
 
-def replay(path: Path | str, console: Console, *, episode: int | None = None, interactive: bool = False) -> None:
+def replay(
+    path: Path | str, console: Console, *, episode: int | None = None, interactive: bool = False, tokens: bool = False
+) -> None:
     """Show the episodes of a log.
 
     Args:
@@ -127,26 +143,33 @@ def replay(path: Path | str, console: Console, *, episode: int | None = None, in
         console: where to.
         episode: which one, from 1; by default all, or the first one to begin with.
         interactive: follow keys.
+        tokens: show the tokens of each step.
 
     Raises:
         LogError: the log cannot be read, is empty, or has no such episode.
     """
 
-    def torn(note: str) -> None:
-        Console(stderr=True).print(Text(note, style="yellow"))
-
-    records = read_episodes(path, on_torn=torn)
+    records, look = read_episodes(path, on_torn=warn), lens(log_path(path))
     if interactive:
-        shelf = Shelf(records)
-        _require(path, episode, shelf.get((episode or 1) - 1))
-        browse(shelf, console, start=(episode or 1) - 1)
+        shelf, start = Shelf(records), Place((episode or 1) - 1, tokens=tokens)
+        require(path, episode, shelf.get(start.episode))
+        browse(shelf, console, start=start, lens=look)
         return
+    if tokens:
+        console.print(Text(LEGEND, style="dim"))
     chosen = records if episode is None else islice(records, episode - 1, episode)
-    if not print_all(chosen, console, first=episode or 1):
-        _require(path, episode, None)
+    if not print_all(chosen, console, first=episode or 1, lens=look if tokens else None):
+        require(path, episode, None)
 
 
-def draw_svg(path: Path | str, to: Path | str, *, episode: int | None = None, width: int = 100) -> None:
+def warn(note: str) -> None:
+    """Say on standard error what was left out of a log."""
+    Console(stderr=True).print(Text(note, style="yellow"))
+
+
+def draw_svg(
+    path: Path | str, to: Path | str, *, episode: int | None = None, width: int = 100, tokens: bool = False
+) -> None:
     """Draw one episode as an SVG picture.
 
     Args:
@@ -154,16 +177,17 @@ def draw_svg(path: Path | str, to: Path | str, *, episode: int | None = None, wi
         to: the picture's file.
         episode: which one, from 1; the first by default.
         width: of the picture, in characters.
+        tokens: show the tokens of each step.
 
     Raises:
         LogError: the log cannot be read or has no such episode, or the picture cannot be written.
     """
     number = episode or 1
     record = next(islice(read_episodes(path), number - 1, number), None)
-    _require(path, episode, record)
+    require(path, episode, record)
     assert record is not None
     console = Console(record=True, width=width, file=StringIO(), force_terminal=True, color_system="truecolor")
-    for part in whole(record, number=number):
+    for part in whole(record, number=number, lens=lens(log_path(path)) if tokens else None):
         console.print(part)
     try:
         Path(to).parent.mkdir(parents=True, exist_ok=True)
@@ -172,7 +196,12 @@ def draw_svg(path: Path | str, to: Path | str, *, episode: int | None = None, wi
         raise LogError(f"{to}: cannot be written: {error.strerror or error}") from error
 
 
-def _require(path: Path | str, episode: int | None, record: EpisodeRecord | None) -> None:
+def require(path: Path | str, episode: int | None, record: EpisodeRecord | None) -> None:
+    """Raise unless there is such an episode.
+
+    Raises:
+        LogError: there is not.
+    """
     if record is None:
         raise LogError(f"{path}: no episode {episode}" if episode else f"{path}: no episode in this log")
 
@@ -189,17 +218,22 @@ def _typing(place: Place, key: str, shelf: Shelf) -> Place:
     return replace(place, typed=None)
 
 
-def _draw(place: Place, shelf: Shelf, console: Console) -> None:
+def _draw(place: Place, shelf: Shelf, console: Console, lens: Lens | None) -> None:
     record = shelf.get(place.episode)
     if record is None:
         return
     episode, steps = record.trajectory, record.trajectory.steps
     console.clear()
+    look = lens if place.tokens else None
     if place.everything:
-        for part in whole(record, number=place.episode + 1):
+        for part in whole(record, number=place.episode + 1, lens=look):
             console.print(part)
     else:
         console.print(header(record, number=place.episode + 1))
-        console.print(footer(episode) if place.step == len(steps) else turn(steps, place.step, count=len(steps)))
+        if place.step == len(steps):
+            console.print(footer(episode))
+        else:
+            tokens = look(record, place.step) if look else None
+            console.print(turn(steps, place.step, count=len(steps), tokens=tokens))
     jumping = f"jump to step: {place.typed}_" if place.typed is not None else HELP
     console.print(Text(jumping, style="dim"))

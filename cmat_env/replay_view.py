@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.box import ROUNDED
 from rich.console import Group, RenderableType
@@ -19,12 +19,17 @@ from cmat_env.log_lines import EpisodeRecord
 from cmat_env.terminal import printable
 from cmat_env.types import Payment, Step, Trajectory
 
+Lens = Callable[[EpisodeRecord, int], RenderableType | None]
+"""An episode and a step's position -> a view of the step's tokens, None if it shows none."""
+
 _COLOURS = {"user": "cyan", "assistant": "green", "checker": "magenta", "environment": "yellow", "system": "blue"}
 _SQL = re.compile(
     r"\s*(select|insert|update|delete|replace|with|create|drop|alter|show|describe|explain)\b", re.IGNORECASE
 )
 _FENCE = re.compile(r"```(\w*)\n(.*?)\n?```", re.DOTALL)
-_DRY_RUN = "\nDry run: "
+HIDDEN = ("seed", "greedy")
+"""Notes for `--fork`, which a reader need not see."""
+DRY_RUN = "\nDry run: "
 _LONGEST_TABLE = 20_000
 _MOST_ROWS = 12
 
@@ -40,6 +45,9 @@ def header(record: EpisodeRecord, *, number: int, count: int | None = None) -> R
     episode = record.trajectory
     title = Text(f"episode {number}" + (f" of {count}" if count else ""), style="bold")
     facts = Text(f"{episode.env_id}  task {episode.task_id}  {episode.task_type}  seed {episode.seed}", style="bold")
+    for name, value in record.notes.items():
+        if name not in HIDDEN:
+            facts.append(f"  {name} {value}", style="dim")
     team = Text()
     for role in episode.dialogues:
         played_by = record.policies.get(role)
@@ -47,19 +55,24 @@ def header(record: EpisodeRecord, *, number: int, count: int | None = None) -> R
     return Group(Rule(title, align="left"), _safe(facts), _safe(team))
 
 
-def turn(steps: Sequence[Step], index: int, *, count: int | None = None) -> RenderableType:
+def turn(
+    steps: Sequence[Step], index: int, *, count: int | None = None, tokens: RenderableType | None = None
+) -> RenderableType:
     """One step: what the role heard, what it said, the verdict, and what was paid for it.
 
     Args:
         steps: of an episode, as far as they are known.
         index: the step's position, from 0.
         count: how many steps the episode has, if that is known.
+        tokens: a view of the step's tokens, shown below what was said.
     """
     step = steps[index]
     parts: list[RenderableType] = [Text(), _title(step, count)]
     parts += [Padding(part, (0, 0, 0, 2)) for part in (*_heard(steps, index), *_said(step))]
     if step.verdict is not None:
         parts.append(Padding(_verdict(step), (0, 0, 0, 2)))
+    if tokens is not None:
+        parts.append(Padding(tokens, (0, 0, 0, 2)))
     if step.payments:
         paid = [payment for earlier in steps[: index + 1] for payment in earlier.payments]
         parts.append(Padding(_ledger(step.payments, paid), (0, 0, 0, 2)))
@@ -78,11 +91,14 @@ def footer(episode: Trajectory) -> RenderableType:
     return Group(Text(), Rule(style="dim"), _safe(line), _safe(returns), Text())
 
 
-def whole(record: EpisodeRecord, *, number: int, count: int | None = None) -> Iterator[RenderableType]:
-    """An episode from first to last."""
+def whole(
+    record: EpisodeRecord, *, number: int, count: int | None = None, lens: Lens | None = None
+) -> Iterator[RenderableType]:
+    """An episode from first to last, its tokens under a lens if one is given."""
+    steps = record.trajectory.steps
     yield header(record, number=number, count=count)
-    for index in range(len(record.trajectory.steps)):
-        yield turn(record.trajectory.steps, index, count=len(record.trajectory.steps))
+    for index in range(len(steps)):
+        yield turn(steps, index, count=len(steps), tokens=lens(record, index) if lens else None)
     yield footer(record.trajectory)
 
 
@@ -130,7 +146,7 @@ def _heard(steps: Sequence[Step], index: int) -> Iterator[RenderableType]:
     step = steps[index]
     message, speaker = step.observation["message"], step.observation["speaker"]
     if step.role == "checker":
-        _, mark, dry_run = message.rpartition(_DRY_RUN)
+        _, mark, dry_run = message.rpartition(DRY_RUN)
         message, speaker = (dry_run, "dry run") if mark else ("", "")
     if not message or (index and message == steps[index - 1].generation.text):
         return

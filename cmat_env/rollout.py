@@ -250,6 +250,8 @@ class Rollout:
             terminated=bool(facts["terminated"]),
             truncated=bool(facts["truncated"]),
             seconds=time.perf_counter() - run.started,
+            options=run.episode.options,
+            sample=run.episode.sample,
         )
 
     def _cut(self, run: _Running) -> str | None:

@@ -217,6 +217,8 @@ class Trajectory:
         terminated: the task was answered or failed for good.
         truncated: a limit ended it.
         seconds: wall time.
+        options: given to the task's reset.
+        sample: which of the episodes that differ in nothing but what is sampled.
     """
 
     env_id: str
@@ -232,6 +234,8 @@ class Trajectory:
     terminated: bool
     truncated: bool
     seconds: float = 0.0
+    options: Mapping[str, Any] | None = None
+    sample: int = 0
 
     def returns(self) -> dict[str, float]:
         """What each role was paid in all."""

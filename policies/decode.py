@@ -12,7 +12,7 @@ Shapes: B rows of a call, T tokens of the longest chunk, L slots in use, H heads
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,7 +118,7 @@ class Decoder:
         keys: Sequence[int],
         *,
         sampling: Sampling,
-        end_id: int,
+        end_ids: Collection[int],
         context: int,
     ) -> list[Reply]:
         """Feed each row's new tokens and sample its reply.
@@ -129,7 +129,7 @@ class Decoder:
             cached: how many of the row's tokens are in the store.
             keys: the row's random stream.
             sampling: the distribution.
-            end_id: the end-of-turn token.
+            end_ids: tokens that end a reply.
             context: longest dialogue of the model; a reply that reaches it is cut.
 
         Returns:
@@ -158,7 +158,7 @@ class Decoder:
                 who = owner[row]
                 ids[who].append(token_id)
                 logprobs[who].append(logprob)
-                ended[who] = token_id == end_id
+                ended[who] = token_id in end_ids
                 alive[row] = not ended[who] and len(ids[who]) < limit[who]
             if not alive.any():
                 break

@@ -60,6 +60,7 @@ class HFPolicy:
         self.weights = RoleModels(model.eval(), roles, adapter or AdapterSettings(), seed=seed)
         self.sampling = sampling or Sampling()
         self.chat = ChatEncoder(tokenizer)
+        self._end_ids = self.chat.stop_ids | _declared_ends(model, tokenizer)
         self.context = int(getattr(model.config.get_text_config(), "max_position_embeddings", 2048))
         self._forget()
 
@@ -131,7 +132,7 @@ class HFPolicy:
                 cached,
                 [stream(seed, dialogue.seed, role, dialogue.replies) for dialogue in fitting],
                 sampling=self.sampling,
-                end_id=self.chat.end_id,
+                end_ids=self._end_ids,
                 context=self.context,
             )
             texts = self.chat.decode([reply.token_ids for reply in replies])
@@ -237,6 +238,13 @@ class HFPolicy:
     def tokenize(self, dialogue: Dialogue) -> Dialogue:
         """A copy of a dialogue whose replies came as text, now with token ids: for supervised training."""
         return self.chat.tokenize(dialogue)
+
+
+def _declared_ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """The tokens that the model's generation settings end a reply with, if the tokenizer knows them as special."""
+    ends = getattr(model.generation_config, "eos_token_id", None)
+    listed = ends if isinstance(ends, list | tuple) else [ends]
+    return frozenset(each for each, token in tokenizer.added_tokens_decoder.items() if token.special and each in listed)
 
 
 def _give_back(store: weakref.ref[KVStore], line: int) -> None:

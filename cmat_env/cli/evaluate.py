@@ -89,7 +89,7 @@ def eval_command(
     make_env = functools.partial(make, env, **made_with)
     _check_writable(json_file, record)
     plan = plan_of(make_env, episodes, seed=seed)
-    with progress("eval", len(plan)) as advance, _recorder(record, team, made_with) as keep:
+    with progress("eval", len(plan)) as advance, _recorder(record, team, made_with, seed=seed, greedy=greedy) as keep:
         report = evaluate(
             make_env,
             team,
@@ -121,14 +121,16 @@ def _telling(advance: Advance, keep: Keep) -> Callable[[int, Trajectory], None]:
 
 
 @contextmanager
-def _recorder(folder: Path | None, team: Mapping[str, str], settings: Mapping[str, Any]) -> Iterator[Keep]:
-    """What keeps episodes in a folder; without one it forgets them."""
+def _recorder(
+    folder: Path | None, team: Mapping[str, str], settings: Mapping[str, Any], **notes: Any
+) -> Iterator[Keep]:
+    """What keeps episodes in a folder, with notes; without one it forgets them."""
     if folder is None:
         yield lambda episode: None
         return
     from cmat_env.log import LOG_NAME, EpisodeWriter  # noqa: PLC0415
 
-    with EpisodeWriter(folder / LOG_NAME, policies=team, settings=settings) as log:
+    with EpisodeWriter(folder / LOG_NAME, policies=team, settings=settings, notes=notes) as log:
         yield log.write
 
 

@@ -9,6 +9,8 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -31,8 +33,27 @@ def list_command() -> None:
         print(f"  {name}")
 
 
-def doctor_command() -> None:
-    """Say what is installed, what is missing, and how to install it."""
+def doctor_command(
+    env: Annotated[
+        str | None, typer.Argument(metavar="[ENV]", help="Check the invariants of training on this environment too.")
+    ] = None,
+    *,
+    model: Annotated[Path | None, typer.Option(metavar="FOLDER", help="And of this model on it.")] = None,
+    adapter: Annotated[str, typer.Option(help="What each role owns of the model: lora or full.")] = "lora",
+    episodes: Annotated[int, typer.Option(min=2, help="How many are played.")] = 6,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the task; may be repeated.")
+    ] = None,
+) -> None:
+    """Say what is installed, what is missing, and how to install it; with ENV, check a task and a model.
+
+    Exit status 1: something that cmat-env needs is missing, or an invariant does not hold.
+    """
+    if env is not None or model is not None:
+        from cmat_env.cli.invariants import check  # noqa: PLC0415
+
+        check(env or "cmat/DB-v0", model=model, adapter=adapter, episodes=episodes, settings=settings or ())
+        return
     healthy = True
     for label, value, advice in _findings():
         healthy = healthy and not (advice or "").startswith("!")

@@ -151,7 +151,7 @@ def show_change(folder: Path) -> None:
     """Print an episode that failed before tuning and succeeds after it, both times."""
     episodes: dict[str, dict[int, EpisodeRecord]] = {"before": {}, "after": {}}
     for record in read_episodes(folder):
-        episodes[str(record.settings["phase"])][record.trajectory.seed] = record
+        episodes[str(record.notes["phase"])][record.trajectory.seed] = record
     console = Console()
     pairs = [
         (record, episodes["after"][seed])

@@ -70,7 +70,7 @@ def play_command(
     [episode] = result.finished
     console.print(footer(episode))
     if record is not None:
-        with EpisodeWriter(record / LOG_NAME, policies=team, settings=made_with) as log:
+        with EpisodeWriter(record / LOG_NAME, policies=team, settings=made_with, notes={"seed": seed}) as log:
             log.write(episode)
 
 

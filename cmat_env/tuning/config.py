@@ -148,6 +148,7 @@ class RunSettings:
         evaluate_episodes: of these evaluations.
         final_episodes: of the evaluations before and after.
         checkpoint_every: iterations between checkpoints.
+        record_every: iterations between recordings of training episodes with the credit of their tokens; 0 = never.
         threads: of the tensor library; 0 = its own default.
     """
 
@@ -159,6 +160,7 @@ class RunSettings:
     evaluate_episodes: int = 200
     final_episodes: int = 400
     checkpoint_every: int = 10
+    record_every: int = 10
     threads: int = 1
     task: TaskSettings = field(default_factory=TaskSettings)
     team: TeamSettings = field(default_factory=TeamSettings)
@@ -167,7 +169,7 @@ class RunSettings:
     tuner: TunerSettings = field(default_factory=TunerSettings)
 
     def __post_init__(self) -> None:
-        _at_least(self, 0, "iterations", "evaluate_every", "threads")
+        _at_least(self, 0, "iterations", "evaluate_every", "record_every", "threads")
         _at_least(self, 1, "episodes", "samples", "evaluate_episodes", "final_episodes", "checkpoint_every")
         if self.episodes % self.samples:
             raise ConfigError(f"samples={self.samples} does not divide episodes={self.episodes}")

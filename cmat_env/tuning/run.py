@@ -4,6 +4,7 @@ FOLDER/config.toml      every setting, the defaults too
 FOLDER/warm_start/      the model before tuning            FOLDER/final/    and after, each role's weights beside
 FOLDER/checkpoints/     to resume from                     FOLDER/episodes.jsonl   evaluation episodes
 FOLDER/metrics.jsonl    one line an iteration              FOLDER/report.json, curve.png
+FOLDER/training.jsonl   some training episodes, with the credit of their tokens
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from cmat_env.tuning import checkpoint, sft
 from cmat_env.tuning.balance import balanced
 from cmat_env.tuning.config import RunSettings, to_toml
 from cmat_env.tuning.curve import draw_png
-from cmat_env.tuning.team import make_env, memory, play, prompts
+from cmat_env.tuning.recording import record, trim
+from cmat_env.tuning.team import made_with, make_env, memory, play, prompts
 from cmat_env.tuning.tuner import Tuner
 from cmat_env.tuning.warmup import demonstrate, tiny_agent
 from cmat_env.types import Policy, Trajectory
@@ -100,6 +102,7 @@ class Run:
             tuner.load_state_dict(state["tuner"])
             policy.weights_changed()
         self._trim_metrics(tuner.iteration)
+        trim(self.folder, tuner.iteration)
         rollout = self._rollout(policy)
         try:
             while tuner.iteration < settings.iterations:
@@ -147,6 +150,7 @@ class Run:
         played = time.process_time()
         shown = self._shown(result.finished)
         statistics = tuner.update(balanced(shown) if settings.team.balance else shown)
+        record(self.folder, tuner, shown, settings)
         success = [trajectory.success for trajectory in result.finished]
         line: dict[str, Any] = {
             "iteration": tuner.iteration,
@@ -256,7 +260,8 @@ class Run:
         return EpisodeWriter(
             self.folder / EPISODES,
             policies={role: "echo" if role == "user" else model for role in self.settings.team.roles},
-            settings={"tasks": self.settings.task.evaluate, **self.settings.task.settings, "phase": phase},
+            settings=made_with(self.settings, self.settings.task.evaluate),
+            notes={"phase": phase, "seed": self.settings.seed, "greedy": True},
         )
 
     # -- on disk -------------------------------------------------------------------------------------------------
@@ -267,10 +272,13 @@ class Run:
             raise ConfigError(f"{self.folder} holds a run already; resume it with --resume or choose another --out")
         if resume and not config.exists():
             raise ConfigError(f"{self.folder} holds no run to resume: {CONFIG} is missing")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if not resume:
-            config.write_text(to_toml(self.settings), encoding="utf-8")
-        (self.folder / EPISODES).unlink(missing_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not resume:
+                config.write_text(to_toml(self.settings), encoding="utf-8")
+            (self.folder / EPISODES).unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{self.folder} cannot be written to: {error.strerror}; choose another --out") from error
 
     def _trim_metrics(self, iteration: int) -> None:
         """Drop the metrics of iterations that will be done again."""

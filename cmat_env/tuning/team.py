@@ -18,16 +18,20 @@ from cmat_env.types import Policy
 
 def make_env(settings: RunSettings, tasks: str, roles: Sequence[str] | None = None, **others: Any) -> CollabEnv:
     """The team's environment on tasks of this source; `others` are settings of the environment laid over the run's."""
+    return make(settings.task.env, **{**made_with(settings, tasks, roles), **others})
+
+
+def made_with(settings: RunSettings, tasks: str, roles: Sequence[str] | None = None) -> dict[str, Any]:
+    """What `make` is given for the team's environment; an episode log keeps it, so that `replay` can make it again."""
     team, present = settings.team, tuple(roles or settings.team.roles)
-    return make(
-        settings.task.env,
-        roles=present,
-        max_revisions=team.max_revisions,
-        dry_run=team.dry_run and "checker" in present,
-        rewards=RewardRule(verdict=team.verdict, bad=team.bad, team=team.team),
-        tasks=tasks,
-        **{**settings.task.settings, **others},
-    )
+    return {
+        "roles": present,
+        "max_revisions": team.max_revisions,
+        "dry_run": team.dry_run and "checker" in present,
+        "rewards": RewardRule(verdict=team.verdict, bad=team.bad, team=team.team),
+        "tasks": tasks,
+        **settings.task.settings,
+    }
 
 
 def prompts(settings: RunSettings) -> Mapping[str, str]:

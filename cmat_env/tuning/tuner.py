@@ -70,6 +70,7 @@ class Tuner:
         self.iteration = 0
         self.kl = {role: AdaptiveKL(own.kl_beta, own.kl_target, own.kl_gain) for role, own in self.settings.items()}
         self.optimizers = {role: _optimizer(policy, role, own) for role, own in self.settings.items()}
+        self.latest: dict[str, tuple[RoleBatch, Credit, list[Row]]] = {}
 
     def update(self, trajectories: Sequence[Trajectory]) -> dict[str, dict[str, float]]:
         """One iteration: every role learns from the same episodes.
@@ -77,6 +78,7 @@ class Tuner:
         Returns:
             by role, the statistics of the update; see docs/tuning.md.
         """
+        self.latest.clear()
         statistics = {role: self._update_role(trajectories, role) for role in self.roles}
         self.iteration += 1
         self.policy.weights_changed()
@@ -88,6 +90,7 @@ class Tuner:
             return {"tokens": 0.0}
         credit, measured = self._credit(batch, role)
         rows = self._worth_learning(batch, credit, role)
+        self.latest[role] = batch, credit, rows
         order = np.random.default_rng((self.seed, self.iteration, zlib.crc32(role.encode())))
         sums: dict[str, float] = {}
         steps = 0

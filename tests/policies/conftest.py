@@ -12,6 +12,7 @@ import torch
 from transformers import (
     AutoModelForCausalLM,
     Gemma2Config,
+    Gemma3TextConfig,
     GPT2Config,
     LlamaConfig,
     MistralConfig,
@@ -40,6 +41,13 @@ _FAMILIES: dict[str, Callable[[int], PreTrainedConfig]] = {
     "qwen2": lambda size: Qwen2Config(vocab_size=size, **_SIZE),
     "qwen3": lambda size: Qwen3Config(vocab_size=size, **_SIZE),
     "gemma2": lambda size: Gemma2Config(vocab_size=size, query_pre_attn_scalar=4, sliding_window=9, **_SIZE),
+    "gemma3_text": lambda size: Gemma3TextConfig(  # one layer of each kind
+        vocab_size=size,
+        query_pre_attn_scalar=4,
+        sliding_window=9,
+        layer_types=["sliding_attention", "full_attention"],
+        **_SIZE,
+    ),
     "mistral": lambda size: MistralConfig(vocab_size=size, sliding_window=9, **_SIZE),
     "gpt2": lambda size: GPT2Config(
         vocab_size=size, n_embd=16, n_layer=2, n_head=4, n_positions=CONTEXT, initializer_range=0.3

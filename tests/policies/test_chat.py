@@ -158,11 +158,9 @@ def test_half_a_surrogate_pair_is_a_question_mark(tokenizer: PreTrainedTokenizer
 
 
 def test_a_template_that_rewrites_earlier_turns_is_refused(tokenizer: PreTrainedTokenizerFast) -> None:
-    """What was sampled could not be kept; the error says which kind of template to use."""
-    chat = ChatEncoder(with_template(tokenizer, FORGETFUL + PROMPT))
-
+    """At once, not after hours: what was sampled could not be kept; the error says which kind of template to use."""
     with pytest.raises(ConfigError, match="rewrites earlier turns"):
-        played(chat)
+        ChatEncoder(with_template(tokenizer, FORGETFUL + PROMPT))
 
 
 def test_a_template_must_end_a_reply_with_the_end_of_turn_token(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -171,20 +169,37 @@ def test_a_template_must_end_a_reply_with_the_end_of_turn_token(tokenizer: PreTr
         ChatEncoder(with_template(tokenizer, OPEN_ENDED + PROMPT))
 
 
-def test_a_role_that_the_template_refuses_is_a_clear_error(tokenizer: PreTrainedTokenizerFast) -> None:
-    """The words of the template, and which messages it was given."""
-    with pytest.raises(ConfigError, match="refuses messages of system, user: no system role"):
-        played(ChatEncoder(with_template(tokenizer, STRICT + PROMPT)))
+def test_a_system_message_that_the_template_refuses_is_said_by_the_user(tokenizer: PreTrainedTokenizerFast) -> None:
+    """The prompt reaches the model in front of the first message, and stays there."""
+    dialogue = played(
+        ChatEncoder(with_template(tokenizer, STRICT + "{% if add_generation_prompt %}<|assistant|>{% endif %}"))
+    )
+
+    assert tokenizer.decode(dialogue.token_ids) == (
+        "<|user|>Guess.\n\n1 to 16<|end|><|assistant|>8<|end|>"
+        "<|user|>higher<|end|><|assistant|>12<|end|><|user|>lower<|end|><|assistant|>"
+    )
+
+
+def test_messages_that_a_template_refuses_are_named(tokenizer: PreTrainedTokenizerFast) -> None:
+    """The words of the template, and whose messages it was given."""
+    moody = "{% if messages|length > 6 %}{{ raise_exception('too long') }}{% endif %}" + CHATML
+
+    with pytest.raises(ConfigError, match=r"refuses messages of user, assistant, user, assistant.*: too long"):
+        ChatEncoder(with_template(tokenizer, moody)).template.render(
+            [{"role": role, "content": "a"} for role in ("user", "assistant") * 4], prompt=True
+        )
 
 
 def test_a_tokenizer_needs_a_template_and_an_end(tokenizer: PreTrainedTokenizerFast) -> None:
-    """Each is named when it is missing."""
-    with pytest.raises(ConfigError, match="no chat template"):
+    """Without a template the error says where to put one; an end-of-turn token in it needs no eos_token."""
+    with pytest.raises(ConfigError, match=r"no chat template; put .* into chat_template\.jinja"):
         ChatEncoder(with_template(tokenizer, None))
     endless = copy.deepcopy(tokenizer)
     endless.eos_token = None
-    with pytest.raises(ConfigError, match="no eos_token"):
-        ChatEncoder(endless)
+    assert tokenizer.eos_token_id == ChatEncoder(endless).end_id
+    with pytest.raises(ConfigError, match=r"set tokenizer\.eos_token"):
+        ChatEncoder(with_template(endless, OPEN_ENDED))
 
 
 def test_as_chat_joins_what_others_say() -> None:

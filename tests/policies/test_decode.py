@@ -150,7 +150,7 @@ def answer(
         cached or [0] * len(chunks),
         list(range(len(chunks))),
         sampling=Sampling(max_new_tokens=most),
-        end_id=END,
+        end_ids={END},
         context=context,
     )
 

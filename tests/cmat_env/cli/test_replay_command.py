@@ -50,3 +50,63 @@ def test_a_picture_is_drawn(run: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert 0 == main(["replay", str(run), "--svg", str(run / "x.svg")])
     assert f"{run / 'x.svg'}\n" == capsys.readouterr().out
     assert (run / "x.svg").read_text().startswith("<svg")
+
+
+def test_a_log_is_verified(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 0 where all comes again; where a word was changed, status 1 with episode, step, field and both values."""
+    assert 0 == main(["replay", str(run), "--verify"])
+    assert "3 of 3 episodes came again exactly\n" == capsys.readouterr().out
+    log = run / "episodes.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    place = next(i for i, line in enumerate(lines) if '"index":1' in line)
+    lines[place] = lines[place].replace('"message":"', '"message":"!', 1)
+    log.write_text("".join(lines))
+
+    assert 1 == main(["replay", str(run), "--verify"])
+    shown = capsys.readouterr().out
+    assert "the first divergence is at step 2 (assistant_0), in observation.message" in shown
+    assert "recorded: '!" in shown
+    assert "2 of 3 episodes came again exactly" in shown
+
+
+def test_an_episode_is_forked_and_compared(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The continued episode is shown and kept; the comparison shows where it parts and who solved it."""
+    fork = ["replay", str(run), "--episode", "2", "--fork", "1", "--assistant", "random", "--record", str(run / "b")]
+    assert 0 == main(fork)
+    assert "from step 1" in capsys.readouterr().out
+    assert 0 == main(["replay", "--diff", str(run), str(run / "b")])
+    shown = capsys.readouterr().out
+
+    assert "1 episodes in both: 0 the same, 1 part" in shown
+    assert "only in A: 2, only in B: 0" in shown
+    assert "only A: 1" in shown
+    assert 0 == main(["replay", "--diff", str(run), str(run / "b"), "--episode", "2"])
+    assert 2 == main(["replay", "--diff", str(run), str(run / "b"), "--episode", "1"])
+    assert 0 == main(["replay", str(run / "b"), "--verify"])
+
+
+def test_a_page_is_written(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One file, whose name, episodes and size are said."""
+    assert 0 == main(["replay", str(run), "--html", str(run / "page.html"), "--tokens"])
+    assert capsys.readouterr().out.startswith(f"{run / 'page.html'}: 3 episodes, ")
+    assert 2 == main(["replay", str(run), "--html", str(run / "other.html"), "--episode", "9"])
+    assert "no episode 9" in capsys.readouterr().err
+    assert not (run / "other.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--verify", "--svg", "x.svg"], "--svg and --verify cannot both be done"),
+        (["--assistant", "gold"], "belong to --fork; add --fork STEP"),
+        (["--diff"], "1 logs are given; wanted two logs to compare"),
+        (["."], "2 logs are given; wanted one log; to compare two add --diff"),
+        (["--fork", "99", "--assistant", "gold"], "no step 99: the episode has steps 1 to"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    run: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    """Status 2, with what to do."""
+    assert 2 == main(["replay", str(run), *arguments])
+    assert message in capsys.readouterr().err

@@ -68,10 +68,11 @@ def test_a_run_leaves_everything_on_disk(finished: Path) -> None:
         "metrics.jsonl",
         "curve.png",
         "report.json",
+        "training.jsonl",
     } == {path.name for path in finished.iterdir()}
     assert SMALL == from_mapping(tomllib.loads((finished / "config.toml").read_text()), source="config.toml")
     assert [1, 2, 3, 4] == [line["iteration"] for line in metrics(finished)]
-    assert {"before", "after"} == {record.settings["phase"] for record in read_episodes(finished)}
+    assert {"before", "after"} == {record.notes["phase"] for record in read_episodes(finished)}
 
 
 def test_models_of_a_run_load_with_transformers(finished: Path) -> None:

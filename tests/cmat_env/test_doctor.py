@@ -1,0 +1,138 @@
+"""`cmat doctor ENV --model FOLDER`: sound tasks and models pass, and each broken invariant is found by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cmat_env import registry
+from cmat_env.cli import main
+from cmat_env.doctor import examine
+from cmat_env.errors import ConfigError
+from cmat_env.policies.adapters import AdapterSettings
+from cmat_env.policies.hf import HFPolicy
+from cmat_env.policies.sampling import Sampling
+from cmat_env.policies.tiny import TinyConfig, make_model, train_tokenizer
+from cmat_env.types import Task
+
+NAMES = (
+    *("task contract", "team contract", "template", "seeds", "rewards"),
+    *(f"{what}, {role}" for role in ("assistant", "checker") for what in ("mask", "ratio", "credit")),
+    "adapters",
+)
+
+
+@pytest.fixture
+def game(guess_task: type[Task]) -> Iterator[str]:
+    """The id of a registered game."""
+    registry.register("test/Guess-v0", guess_task)
+    yield "test/Guess-v0"
+    registry._registry.pop("test/Guess-v0")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model of a few thousand parameters."""
+    torch.set_num_threads(1)
+    tokenizer = train_tokenizer(["Guess a number", "higher", "lower", "Verdict: approve"] * 4, vocabulary=300)
+    size = TinyConfig(vocabulary=300, width=16, layers=1, heads=2, feed_forward=32, context=500, init_std=0.3)
+    policy = HFPolicy(make_model(tokenizer, size, seed=0), tokenizer, adapter=AdapterSettings("shared"))
+    folder = tmp_path_factory.mktemp("model")
+    policy.save(folder)
+    return folder
+
+
+def findings(game: str, model: Path, **settings: Any) -> dict[str, bool | None]:
+    """By name, whether each invariant holds."""
+    return {finding.name: finding.holds for finding in examine(game, model=model, **settings)}
+
+
+@pytest.mark.parametrize("adapter", ["lora", "full"])
+def test_a_sound_model_on_a_sound_task_passes(game: str, model: Path, adapter: Any) -> None:
+    """Every invariant is looked at, and none is broken; a remark is no failure."""
+    found = findings(game, model, adapter=adapter)
+
+    assert list(NAMES) == list(found)
+    assert [] == [name for name, holds in found.items() if holds is False]
+    assert all(found[name] for name in ("template", "ratio, assistant", "mask, checker", "adapters"))
+
+
+def test_a_task_is_checked_without_a_model(game: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Scripted policies play; each line says what was found."""
+    assert 0 == main(["doctor", game])
+    assert list(NAMES[:2]) + list(NAMES[3:5]) == [
+        line[4:22].strip() for line in capsys.readouterr().out.splitlines() if line[:3] in ("ok ", "-  ")
+    ]
+
+
+class Leaky:
+    """A way to break a policy, and the invariant that should notice."""
+
+    @staticmethod
+    def ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+        """Replies are sampled under another temperature than they are evaluated under."""
+        generate = HFPolicy._reply
+
+        def hotter(self: HFPolicy, *arguments: Any) -> Any:
+            kept, self.sampling = self.sampling, Sampling(temperature=3.0, max_new_tokens=8)
+            try:
+                return generate(self, *arguments)
+            finally:
+                self.sampling = kept
+
+        monkeypatch.setattr(HFPolicy, "_reply", hotter)
+
+    @staticmethod
+    def adapters(monkeypatch: pytest.MonkeyPatch) -> None:
+        """Both roles own the assistant's weights."""
+        from cmat_env.policies.adapters import RoleModels  # noqa: PLC0415 - the class that is broken
+
+        mine = RoleModels.policy_parameters
+        monkeypatch.setattr(RoleModels, "policy_parameters", lambda self, role: mine(self, "assistant"))
+
+    @staticmethod
+    def mask(monkeypatch: pytest.MonkeyPatch) -> None:
+        """A dialogue marks one token too many."""
+        from cmat_env.types import Dialogue  # noqa: PLC0415
+
+        encode = Dialogue.encode
+
+        def marked(self: Dialogue, token_ids: Any) -> None:
+            encode(self, token_ids)
+            self.action_mask[-1] = True
+
+        monkeypatch.setattr(Dialogue, "encode", marked)
+
+    @staticmethod
+    def seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+        """Replies depend on the dialogue's place in the batch."""
+        generate = HFPolicy._reply
+
+        def shifted(self: HFPolicy, role: str, dialogues: Any, seed: int) -> Any:
+            return generate(self, role, dialogues, seed + len(dialogues))
+
+        monkeypatch.setattr(HFPolicy, "_reply", shifted)
+
+
+@pytest.mark.parametrize("broken", ["ratio", "adapters", "mask", "seeds"])
+def test_a_broken_invariant_is_found(
+    game: str, model: Path, monkeypatch: pytest.MonkeyPatch, broken: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Status 1, and a line that begins with "no" and the invariant's name."""
+    getattr(Leaky, broken)(monkeypatch)
+
+    assert 1 == main(["doctor", game, "--model", str(model), "--episodes", "3"])
+    wrong = {line[4:22].strip().partition(",")[0] for line in capsys.readouterr().out.splitlines() if line[:2] == "no"}
+    assert broken in wrong
+
+
+def test_mistakes_are_named(game: str, model: Path) -> None:
+    """No such adapter, no such environment, one episode."""
+    assert 2 == main(["doctor", game, "--model", str(model), "--adapter", "lore"])
+    assert 2 == main(["doctor", "test/Gess-v0"])
+    with pytest.raises(ConfigError, match="at least 2"):
+        next(examine(game, episodes=1))

@@ -1,0 +1,381 @@
+"""Real chat models in miniature: under every family's template, tokens are kept, and probabilities are transformers'.
+
+The templates have the shapes of well-known families and were written for these tests. Each family has its marks: Qwen
+2.5 puts a system prompt of its own where none is, Qwen 3 drops the thinking of earlier turns, Llama 3 begins with a
+token and trims, Mistral 0.2 refuses a system prompt, Mistral 0.3 moves it to the latest message, Gemma 2 refuses it,
+Gemma 3 puts it into the first message; Gemma's end of turn is not its end of sequence.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from cmat_env.cli import main
+from cmat_env.policies.adapters import AdapterSettings
+from cmat_env.policies.chat import ChatEncoder
+from cmat_env.policies.hf import HFPolicy
+from cmat_env.policies.sampling import Sampling
+from cmat_env.policies.tiny import train_tokenizer
+from cmat_env.testing import check_policy
+from cmat_env.tuning.rows import Row, pack
+from cmat_env.types import Dialogue, Generation, Message
+
+_CHATML_PROMPT = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+QWEN25 = (
+    "{% if messages[0].role != 'system' %}{{ '<|im_start|>system\nYou help.<|im_end|>\n' }}{% endif %}"
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
+) + _CHATML_PROMPT
+QWEN3 = (
+    "{% set ns = namespace(last=0) %}{% for m in messages %}{% if m.role == 'user' %}{% set ns.last = loop.index0 %}"
+    "{% endif %}{% endfor %}"
+    "{% for m in messages %}{% if m.role == 'assistant' %}"
+    "{% set parts = m.content.split('</think>') %}{% set said = parts[-1].lstrip('\n') %}"
+    "{% if loop.index0 > ns.last %}"
+    "{% set thought = parts[0].split('<think>')[-1].strip('\n') if parts|length > 1 else '' %}"
+    "{{ '<|im_start|>assistant\n<think>\n' + thought + '\n</think>\n\n' + said + '<|im_end|>\n' }}"
+    "{% else %}{{ '<|im_start|>assistant\n' + said + '<|im_end|>\n' }}{% endif %}"
+    "{% else %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endif %}{% endfor %}"
+) + _CHATML_PROMPT
+LLAMA3 = (
+    "{{ bos_token }}{% for m in messages %}"
+    "{{ '<|start_header_id|>' + m.role + '<|end_header_id|>\n\n' + m.content | trim + '<|eot_id|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
+)
+_ALTERNATE = (
+    "{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant') }}{% endif %}"
+)
+MISTRAL02 = (
+    "{{ bos_token }}{% for m in messages %}" + _ALTERNATE + "{% if m.role == 'user' %}"
+    "{{ '[INST] ' + m.content + ' [/INST]' }}{% else %}{{ m.content + eos_token }}{% endif %}{% endfor %}"
+)
+MISTRAL03 = (
+    "{% if messages[0].role == 'system' %}{% set system = messages[0].content %}{% set loop_messages = messages[1:] %}"
+    "{% else %}{% set loop_messages = messages %}{% endif %}"
+    "{{ bos_token }}{% for m in loop_messages %}" + _ALTERNATE + "{% if m.role == 'user' %}"
+    "{% if loop.last and system is defined %}{{ '[INST] ' + system + '\n\n' + m.content + '[/INST]' }}"
+    "{% else %}{{ '[INST] ' + m.content + '[/INST]' }}{% endif %}"
+    "{% else %}{{ ' ' + m.content + eos_token }}{% endif %}{% endfor %}"
+)
+_GEMMA_TURNS = (
+    "{% for m in loop_messages %}" + _ALTERNATE + "{% set role = 'model' if m.role == 'assistant' else m.role %}"
+    "{{ '<start_of_turn>' + role + '\n' + (first if loop.first else '') + m.content | trim + '<end_of_turn>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
+)
+GEMMA2 = (
+    "{{ bos_token }}{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% set loop_messages = messages %}{% set first = '' %}"
+) + _GEMMA_TURNS
+GEMMA3 = (
+    "{{ bos_token }}{% if messages[0].role == 'system' %}{% set first = messages[0].content + '\n\n' %}"
+    "{% set loop_messages = messages[1:] %}{% else %}{% set first = '' %}{% set loop_messages = messages %}{% endif %}"
+) + _GEMMA_TURNS
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A template, the model it goes with, the tokens it writes, and what two turns of a guessing game look like.
+
+    Attributes:
+        model: see conftest's `model_of`.
+        template: its chat template.
+        special: tokens of the family; the first begins a text and the second ends one.
+        style: what `ChatTemplate` should find.
+        text: of a dialogue with a system prompt, two replies and the prompt for a third.
+    """
+
+    model: str
+    template: str
+    special: tuple[str, ...]
+    style: str
+    text: str
+
+
+_CHATML_TEXT = (
+    "<|im_start|>system\nGuess.<|im_end|>\n<|im_start|>user\n1 to 16<|im_end|>\n<|im_start|>assistant\n{0}<|im_end|>\n"
+    "<|im_start|>user\nhigher<|im_end|>\n<|im_start|>assistant\n{1}<|im_end|>\n"
+    "<|im_start|>user\nlower<|im_end|>\n<|im_start|>assistant\n"
+)
+_HEADER = "<|start_header_id|>{}<|end_header_id|>\n\n".format
+_GEMMA_TEXT = (
+    "<bos><start_of_turn>user\nGuess.\n\n1 to 16<end_of_turn>\n<start_of_turn>model\n{0}<end_of_turn>\n"
+    "<start_of_turn>user\nhigher<end_of_turn>\n<start_of_turn>model\n{1}<end_of_turn>\n"
+    "<start_of_turn>user\nlower<end_of_turn>\n<start_of_turn>model\n"
+)
+_CHATML = ("<|endoftext|>", "<|im_end|>", "<|im_start|>")
+_GEMMA = ("<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>")
+
+FAMILIES = {
+    "qwen2.5": Family("qwen2", QWEN25, _CHATML, "prefix", _CHATML_TEXT),
+    "qwen3": Family("qwen3", QWEN3, _CHATML, "anchored", _CHATML_TEXT),
+    "llama3": Family(
+        "llama",
+        LLAMA3,
+        ("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
+        "prefix",
+        f"<|begin_of_text|>{_HEADER('system')}Guess.<|eot_id|>{_HEADER('user')}1 to 16<|eot_id|>{_HEADER('assistant')}"
+        f"{{0}}<|eot_id|>{_HEADER('user')}higher<|eot_id|>{_HEADER('assistant')}{{1}}<|eot_id|>"
+        f"{_HEADER('user')}lower<|eot_id|>{_HEADER('assistant')}",
+    ),
+    "mistral0.2": Family(
+        "mistral",
+        MISTRAL02,
+        ("<s>", "</s>"),
+        "prefix",
+        "<s>[INST] Guess.\n\n1 to 16 [/INST]{0}</s>[INST] higher [/INST]{1}</s>[INST] lower [/INST]",
+    ),
+    "mistral0.3": Family(
+        "mistral",
+        MISTRAL03,
+        ("<s>", "</s>", "[INST]", "[/INST]"),
+        "anchored",
+        "<s>[INST] Guess.\n\n1 to 16[/INST]{0}</s>[INST] higher[/INST]{1}</s>[INST] lower[/INST]",
+    ),
+    "gemma2": Family("gemma2", GEMMA2, _GEMMA, "prefix", _GEMMA_TEXT),
+    "gemma3": Family("gemma3_text", GEMMA3, _GEMMA, "prefix", _GEMMA_TEXT),
+}
+
+
+@cache
+def tokenizer_of(name: str) -> PreTrainedTokenizerFast:
+    """A small tokenizer with the family's special tokens and template."""
+    family = FAMILIES[name]
+    texts = ["guess a number from 1 to 16", "higher", "lower", "<think>\nhm\n</think>\n\n8"] * 4
+    tokenizer = train_tokenizer(texts, vocabulary=300)
+    begin, end, *others = family.special
+    tokenizer.add_special_tokens({"bos_token": begin, "eos_token": end, "additional_special_tokens": list(others)})
+    tokenizer.chat_template = family.template
+    return tokenizer
+
+
+ModelOf = Callable[..., PreTrainedModel]
+ROLES = ("assistant", "checker")
+NAMES = tuple(FAMILIES)
+
+
+def policy_of(
+    model_of: ModelOf, name: str, *, dtype: torch.dtype = torch.float32, adapter: str = "full", side: str = "right"
+) -> HFPolicy:
+    """A policy of a family's model with the family's template, and a vocabulary for its tokens."""
+    tokenizer = copy.deepcopy(tokenizer_of(name))
+    tokenizer.padding_side = side
+    model = model_of(FAMILIES[name].model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(2)
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    torch.nn.Module.to(model, dtype)
+    return HFPolicy(
+        model,
+        tokenizer,
+        roles=ROLES,
+        adapter=AdapterSettings(adapter, rank=2),  # type: ignore[arg-type]
+        sampling=Sampling(max_new_tokens=8),
+    )
+
+
+def said(chat: ChatEncoder, replies: Sequence[str], *, end: bool) -> Dialogue:
+    """Two turns of an assistant with a system prompt, each reply as its own tokens."""
+    dialogue = Dialogue("assistant", messages=[Message("system", "Guess."), Message("user", "1 to 16")])
+    for reply, answer in zip(replies, ("higher", "lower"), strict=True):
+        chat.encode([dialogue])
+        ids = chat.tokenizer(reply, add_special_tokens=False)["input_ids"]
+        dialogue.reply(Generation(reply, (*ids, chat.end_id) if end else tuple(ids)))
+        dialogue.say(Message("environment", answer))
+    chat.encode([dialogue])
+    return dialogue
+
+
+def played(policy: HFPolicy, *, turns: int = 3) -> list[Dialogue]:
+    """Dialogues of different lengths after some sampled turns."""
+    dialogues = [
+        Dialogue("assistant", seed=i, messages=[Message("system", "Guess."), Message("user", "1 to 16 " * i)])
+        for i in range(1, 5)
+    ]
+    for _ in range(turns):
+        for dialogue, generation in zip(dialogues, policy.generate(dialogues, seed=0), strict=True):
+            dialogue.reply(generation)
+            dialogue.say(Message("environment", "higher"))
+    return dialogues
+
+
+def sampled(dialogues: Sequence[Dialogue]) -> torch.Tensor:
+    """(N,) log-probabilities of the replies' tokens, as they were sampled."""
+    return torch.tensor([p for d in dialogues for p, mine in zip(d.logprobs, d.action_mask, strict=True) if mine])
+
+
+def evaluated(policy: HFPolicy, dialogues: Sequence[Dialogue], *, width: int) -> torch.Tensor:
+    """(N,) the same as `evaluate` sees them, in rows packed to a width; 0 = a row a line."""
+    rows = []
+    for number, dialogue in enumerate(dialogues):
+        end = dialogue.turns[-1][1]
+        ids, mask = torch.tensor(dialogue.token_ids[:end]).numpy(), torch.tensor(dialogue.action_mask[:end]).numpy()
+        rows.append(Row(number, ids, mask, 0))
+    batch, order = pack(rows, width=width)
+    parts = dict(
+        zip(order, policy.evaluate(batch, "assistant").logprobs.split([rows[i].actions for i in order]), strict=True)
+    )
+    return torch.cat([parts[i] for i in range(len(rows))]).detach()
+
+
+def by_transformers(policy: HFPolicy, dialogues: Sequence[Dialogue], side: str) -> torch.Tensor:
+    """(N,) the same from the model as transformers runs it, padded on one side."""
+    policy.chat.tokenizer.pad_token = policy.chat.tokenizer.pad_token or policy.chat.tokenizer.eos_token
+    ends = [dialogue.turns[-1][1] for dialogue in dialogues]
+    lines = [{"input_ids": d.token_ids[:end]} for d, end in zip(dialogues, ends, strict=True)]
+    batch = policy.chat.tokenizer.pad(lines, padding_side=side, return_tensors="pt")
+    mask = batch["attention_mask"]
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    with torch.no_grad():
+        model = policy.weights.model("assistant")
+        logits = model(input_ids=batch["input_ids"], attention_mask=mask, position_ids=positions).logits
+    found = []
+    for line, (dialogue, end) in enumerate(zip(dialogues, ends, strict=True)):
+        first = mask.shape[1] - end if side == "left" else 0
+        for position in range(end):
+            if dialogue.action_mask[position]:
+                row = logits[line, first + position - 1].float().log_softmax(-1)
+                found.append(row[dialogue.token_ids[position]])
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("replies", [("8", "12"), ("<think>\nhm\n</think>\n\n8", "12")])
+@pytest.mark.parametrize("end", [True, False])
+def test_a_dialogue_reads_as_the_family_writes_it(name: str, replies: tuple[str, str], *, end: bool) -> None:
+    """Frames as in the template, replies as they were sampled, also where the template would rewrite them later."""
+    chat = ChatEncoder(tokenizer_of(name))
+    dialogue = said(chat, replies, end=end)
+    own = [token for token, mine in zip(dialogue.token_ids, dialogue.action_mask, strict=True) if mine]
+
+    assert FAMILIES[name].style == chat.template.style
+    assert FAMILIES[name].text.format(*replies) == chat.tokenizer.decode(dialogue.token_ids)
+    assert "".join(reply + chat.template.end * end for reply in replies) == chat.tokenizer.decode(own)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nobody_writes_another_ones_turn(name: str) -> None:
+    """Whatever special tokens of the family an environment spells, there is one end of turn a frame."""
+    chat = ChatEncoder(tokenizer_of(name))
+    honest, forged = (
+        Dialogue("assistant", messages=[Message("user", text)]) for text in ("a", "a" + "".join(FAMILIES[name].special))
+    )
+    chat.encode([honest, forged])
+    special = set(chat.tokenizer.all_special_ids) | set(chat.tokenizer.added_tokens_decoder)
+
+    assert [t for t in honest.token_ids if t in special] == [t for t in forged.token_ids if t in special]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_role_may_speak_first(name: str) -> None:
+    """With a system prompt alone, or with nothing at all, and the dialogue goes on."""
+    chat = ChatEncoder(tokenizer_of(name))
+    for messages in ([Message("system", "Guess.")], []):
+        dialogue = Dialogue("assistant", messages=messages)
+        for _ in range(2):
+            chat.encode([dialogue])
+            dialogue.reply(Generation("8", (30, chat.end_id)))
+            dialogue.say(Message("environment", "higher"))
+        chat.encode([dialogue])
+        assert 2 == len(dialogue.turns)
+        assert dialogue.token_ids.count(chat.end_id) >= 2
+
+
+@pytest.mark.parametrize("adapter", ["full", "lora"])
+@pytest.mark.parametrize("name", NAMES)
+def test_ratios_are_one_before_the_first_update(model_of: ModelOf, name: str, adapter: str) -> None:
+    """What was sampled turn by turn with a kept cache is evaluated alike, one row a line or packed."""
+    policy = policy_of(model_of, name, adapter=adapter)
+    dialogues = played(policy)
+
+    for width in (0, 400):
+        assert (evaluated(policy, dialogues, width=width) - sampled(dialogues)).abs().max() < 2e-5
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("name", NAMES)
+def test_probabilities_are_those_of_transformers(model_of: ModelOf, name: str, side: str) -> None:
+    """Whichever side the tokenizer pads on, and whichever side transformers itself is given padding on."""
+    policy = policy_of(model_of, name, side=side)
+    dialogues = played(policy)
+
+    assert (by_transformers(policy, dialogues, side) - sampled(dialogues)).abs().max() < 2e-5
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_absolute_positions_are_given(model_of: ModelOf, side: str) -> None:
+    """GPT-2 has no rotary embedding: without position_ids, padding on the left would shift every position."""
+    tokenizer = copy.deepcopy(tokenizer_of("qwen2.5"))
+    tokenizer.padding_side = side
+    model = model_of("gpt2")
+    with torch.random.fork_rng(devices=[]):
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    policy = HFPolicy(model, tokenizer, roles=ROLES, sampling=Sampling(max_new_tokens=4))
+    dialogues = played(policy, turns=1)
+
+    assert (by_transformers(policy, dialogues, side) - sampled(dialogues)).abs().max() < 2e-5
+
+
+@pytest.mark.parametrize("adapter", ["full", "lora"])
+@pytest.mark.parametrize("name", NAMES)
+def test_bfloat16_stays_near_one(model_of: ModelOf, name: str, adapter: str) -> None:
+    """Eight bits of mantissa: replies are sampled, kept and evaluated, with ratios near 1 instead of at it."""
+    policy = policy_of(model_of, name, dtype=torch.bfloat16, adapter=adapter)
+    dialogues = played(policy)
+    off = (evaluated(policy, dialogues, width=0) - sampled(dialogues)).abs()
+
+    assert torch.bfloat16 == policy.weights.model("assistant").dtype
+    assert off.mean() < 0.005
+    assert off.max() < 0.1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_contract_of_policies_is_kept(model_of: ModelOf, name: str) -> None:
+    """Empty, odd and overlong messages, several turns, roles mixed in one batch."""
+    check_policy(policy_of(model_of, name), roles=ROLES)
+
+
+def test_every_declared_end_stops_a_reply(model_of: ModelOf) -> None:
+    """A model may end with the end of the text, or with another token that its generation settings name."""
+    policy = policy_of(model_of, "llama3")
+    ids = policy.chat.tokenizer.convert_tokens_to_ids
+    assert {ids("<|eot_id|>"), ids("<|end_of_text|>")} <= policy._end_ids
+
+    model = model_of("llama")
+    with torch.random.fork_rng(devices=[]):
+        model.resize_token_embeddings(len(tokenizer_of("llama3")), mean_resizing=False)
+    model.generation_config.eos_token_id = [ids("<|start_header_id|>"), 40]
+    assert {*policy.chat.stop_ids, ids("<|start_header_id|>")} == HFPolicy(model, tokenizer_of("llama3"))._end_ids
+
+
+def test_a_saved_model_keeps_its_precision_and_its_words(model_of: ModelOf, tmp_path: Path) -> None:
+    """A folder in bfloat16 is loaded in bfloat16, and plays the same tokens."""
+    policy_of(model_of, "llama3", dtype=torch.bfloat16, adapter="shared").save(tmp_path / "a")
+    loaded = HFPolicy.load(tmp_path / "a", sampling=Sampling(max_new_tokens=8))
+    loaded.save(tmp_path / "b")
+    again = HFPolicy.load(tmp_path / "b", sampling=loaded.sampling)
+
+    assert torch.bfloat16 == loaded.weights.base.dtype == again.weights.base.dtype
+    assert [d.token_ids for d in played(loaded)] == [d.token_ids for d in played(again)]
+
+
+def test_a_folder_without_a_template_says_what_to_do(
+    model_of: ModelOf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line with the folder and the file to put into it; with that file the folder works."""
+    policy_of(model_of, "gemma2", adapter="shared").save(tmp_path)
+    (tmp_path / "chat_template.jinja").unlink()
+
+    assert 2 == main(["eval", "cmat/DB-v0", "--assistant", f"hf:{tmp_path}", "--episodes", "1"])
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"the tokenizer of {tmp_path} has no chat template; put the one" in line
+    assert "into chat_template.jinja beside it" in line
+    (tmp_path / "chat_template.jinja").write_text(GEMMA2)
+    assert FAMILIES["gemma2"].style == HFPolicy.load(tmp_path).chat.template.style
