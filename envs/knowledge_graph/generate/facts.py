@@ -7,6 +7,7 @@ other right.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -26,16 +27,18 @@ class Facts:
     Attributes:
         schema: its vocabulary.
         out: subject -> predicate -> objects, both sorted.
-        names: of entities, from the predicate that names most of them.
+        names: of the entities that have one to themselves, from the predicate that names most of them.
         labels: of predicates, where the graph has them.
-        subjects: by relation, those that have it, sorted.
+        named: by relation of the schema, the subjects that have a name, sorted.
+        into: by entity, the relations and named subjects that lead to it.
     """
 
     schema: Schema
     out: Mapping[str, Mapping[str, tuple[Value, ...]]]
     names: Mapping[str, str]
     labels: Mapping[str, str]
-    subjects: Mapping[str, tuple[str, ...]]
+    named: Mapping[str, tuple[str, ...]]
+    into: Mapping[str, tuple[tuple[str, str], ...]]
 
     @classmethod
     def of(cls, triples: Iterable[tuple[Term, str, Term]], schema: Schema) -> Facts:
@@ -51,13 +54,28 @@ class Facts:
         for subject, edges in ordered.items():
             for predicate in edges:
                 subjects.setdefault(predicate, []).append(subject)
-        named = _names(ordered, subjects)
+        texts = _names(ordered, subjects)
+        often = Counter(texts.values())
+        names = {iri: name for iri, name in texts.items() if iri not in subjects and often[name] == 1}
+        labels = {iri: name for iri, name in texts.items() if iri in subjects}
+        named = {
+            relation: tuple(iri for iri in subjects[relation] if iri in names)
+            for relation in sorted(schema.relation_names)
+            if relation in subjects
+        }
+        into: dict[str, list[tuple[str, str]]] = {}
+        for relation, found in named.items():
+            for subject in found:
+                for kind, text in ordered[subject][relation]:
+                    if kind == "iri":
+                        into.setdefault(text, []).append((relation, subject))
         return cls(
             schema,
             ordered,
-            {iri: name for iri, name in named.items() if iri not in subjects},
-            {iri: name for iri, name in named.items() if iri in subjects},
-            {predicate: tuple(found) for predicate, found in subjects.items()},
+            names,
+            labels,
+            {relation: found for relation, found in named.items() if found},
+            {iri: tuple(edges) for iri, edges in into.items()},
         )
 
     def objects(self, subject: str, predicate: str) -> tuple[Value, ...]:

@@ -13,10 +13,29 @@ from cmat_env.envs.knowledge_graph.schema import local
 from cmat_env.envs.knowledge_graph.tasks import Call
 
 _MOST_ON_THE_WAY = 3_000
+_OPEN_ENDED = frozenset({"of", "in", "by", "from", "to", "at", "on", "for", "with"})
 
 
 class DeadEnd(Exception):
     """The walk led nowhere; try another."""
+
+
+def settled(facts: Facts, program: Program) -> frozenset[Value]:
+    """The members of a program, if AgentBench's rules and ours agree on them.
+
+    Raises:
+        DeadEnd: they do not.
+    """
+    if isinstance(program, Entity):
+        return frozenset({("iri", program.iri)})
+    try:
+        found = facts.members(program, fidelity="fixed")
+        same = found == facts.members(program, fidelity="upstream")
+    except ValueError:
+        same = False
+    if not same:
+        raise DeadEnd
+    return found
 
 
 @dataclass
@@ -54,23 +73,28 @@ class Draft:
     entities: dict[str, str] = field(default_factory=dict)
     made: int = 0
 
-    def start(self, *relations: str) -> Walk:
+    def start(self) -> Walk:
         """An entity with a name, from which the walk may go on."""
-        return self._at(self.rng.choice(self._subjects(self._any(self._relations))))
+        if not self.facts.named:
+            raise DeadEnd
+        return self._at(self.rng.choice(self.facts.named[self.rng.choice(tuple(self.facts.named))]))
 
     def hop(self, walk: Walk, relation: str | None = None) -> Walk:
         """Follow a relation of some member."""
         members = self._members(walk)
         if relation is None:
             member = self.rng.choice(members)
-            leading = [iri for iri in self.facts.out.get(member, {}) if iri in self._known]
+            leading = [iri for iri in self.facts.out.get(member, {}) if iri in self.facts.schema.relation_names]
             if not leading:
                 raise DeadEnd
             relation = self.rng.choice(leading)
         name, place = self.facts.schema.relation_names[relation], self._place(walk)
         self.calls += [Call("get_relations", (place,)), Call("get_neighbors", (place, name))]
         words = self.words(relation)
-        phrase = f"the {words} of {walk.phrase}"
+        if words.split()[-1] in _OPEN_ENDED:
+            phrase = f"what {walk.phrase} is {words}"
+        else:
+            phrase = f"the {words} of {walk.phrase}"
         return self._new(Join(relation, walk.program), self.facts.schema.ranges[relation], phrase)
 
     def meet(self, one: Walk, other: Walk) -> Walk:
@@ -78,20 +102,19 @@ class Draft:
         if one.type != other.type or one.program == other.program:
             raise DeadEnd
         self.calls.append(Call("intersection", (self._place(one), self._place(other))))
-        phrase = f"those that are both {one.phrase} and {other.phrase}"
+        first = one.phrase if isinstance(one.program, And) else f"what is among {one.phrase}"
+        phrase = f"{first} and also among {other.phrase}"
         return self._new(And(one.program, other.program), one.type, phrase)
 
     def partner(self, walk: Walk) -> Walk:
         """Another entity with a relation that leads into the walk's members as well."""
         member = self.rng.choice(self._members(walk))
+        taken = set(self.entities.values())
         into = [
             (subject, relation)
-            for relation in self._relations
-            if self.facts.schema.ranges[relation] == walk.type
-            for subject in self._into(relation, member)
+            for relation, subject in self.facts.into.get(member, ())
+            if self.facts.schema.ranges[relation] == walk.type and subject not in taken
         ]
-        taken = set(self.entities.values())
-        into = [(subject, relation) for subject, relation in into if subject not in taken]
         if not into:
             raise DeadEnd
         subject, relation = self.rng.choice(into)
@@ -124,33 +147,7 @@ class Draft:
     def words(self, iri: str) -> str:
         """A predicate in words."""
         known = self.facts.labels.get(iri)
-        return known or local(iri).split(".")[-1].replace("_", " ").strip()
-
-    @property
-    def _relations(self) -> list[str]:
-        return sorted(iri for iri in self._known if iri in self.facts.subjects)
-
-    @property
-    def _known(self) -> Mapping[str, str]:
-        return self.facts.schema.relation_names
-
-    def _any(self, relations: list[str]) -> str:
-        if not relations:
-            raise DeadEnd
-        return self.rng.choice(relations)
-
-    def _subjects(self, relation: str) -> list[str]:
-        found = [iri for iri in self.facts.subjects[relation] if iri in self.facts.names]
-        if not found:
-            raise DeadEnd
-        return found
-
-    def _into(self, relation: str, member: str) -> list[str]:
-        return [
-            subject
-            for subject in self.facts.subjects.get(relation, ())
-            if subject in self.facts.names and ("iri", member) in self.facts.out[subject][relation]
-        ]
+        return known or local(iri).split(".")[-1].replace("_", " ").strip() or "relation"
 
     def _at(self, iri: str) -> Walk:
         name = self.facts.names[iri]
@@ -160,8 +157,7 @@ class Draft:
         return Walk(Entity(iri), None, "", name)
 
     def _members(self, walk: Walk) -> list[str]:
-        found: list[Value] = sorted(self.facts.members(walk.program, fidelity="fixed"))
-        members = [text for kind, text in found if kind == "iri"]
+        members = [text for kind, text in sorted(settled(self.facts, walk.program)) if kind == "iri"]
         if not members or len(members) > _MOST_ON_THE_WAY:
             raise DeadEnd
         return members
