@@ -78,7 +78,8 @@ class KGEnv(gymnasium.Env[str, str]):
         max_observation: int = 20_000,
     ) -> None:
         self.settings = KGSettings(action_format, fidelity, reward, max_rounds, max_observation)
-        self.graph = open_graph(graphs, ontology=ontology, dialect=dialect)
+        whole = named_graph if named_graph is not None and "{id}" not in named_graph else None
+        self.graph = open_graph(graphs, ontology=ontology, dialect=dialect, named_graph=whole)
         file = graphs if isinstance(graphs, str | Path) else None
         self.source = open_source(tasks, lambda: self.graph.facts, only=families, graphs=file)
         self.limits = limits or Limits()
@@ -116,7 +117,7 @@ class KGEnv(gymnasium.Env[str, str]):
     @property
     def knowledge(self) -> Knowledge:
         """The graph as this episode may ask it."""
-        graph = None if self._named_graph is None else self._named_graph.format(id=self.task.id)
+        graph = None if self._named_graph is None else self._named_graph.replace("{id}", self.task.id)
         return Knowledge(self.graph.store, self.graph.schema, self.settings.fidelity, self.limits, graph)
 
     @property

@@ -47,7 +47,11 @@ class Graph:
 
 
 def open_graph(
-    graphs: str | Path | Store | None, *, ontology: str | Path | None = None, dialect: Dialect = "1.1"
+    graphs: str | Path | Store | None,
+    *,
+    ontology: str | Path | None = None,
+    dialect: Dialect = "1.1",
+    named_graph: str | None = None,
 ) -> Graph:
     """Open a graph, or give the one that is open already.
 
@@ -57,6 +61,7 @@ def open_graph(
         ontology: AgentBench's folder of ontology files; None = the folder "ontology" beside a file of Freebase's, and
             for any other graph what is read off it.
         dialect: of an endpoint.
+        named_graph: the one that the vocabulary is read off; None = the default graph.
 
     Raises:
         TaskFileError: a file is missing or malformed.
@@ -65,41 +70,42 @@ def open_graph(
     if dialect not in DIALECTS:
         raise ConfigError(f"dialect={dialect!r} is unknown; {did_you_mean(str(dialect), DIALECTS)}")
     if isinstance(graphs, str) and graphs.startswith(("http://", "https://")):
-        return _open_url(graphs, dialect, None if ontology is None else str(Path(ontology).resolve()))
+        return _open_url(graphs, dialect, None if ontology is None else str(Path(ontology).resolve()), named_graph)
     if graphs is None or isinstance(graphs, str | Path):
         folder = None if ontology is None else str(Path(ontology).resolve())
         if graphs is None:
-            return _open_file(None, 0, 0, folder)
+            return _open_file(None, 0, 0, folder, None)
         path = Path(graphs).resolve()
         if not path.exists():
             raise TaskFileError(f"{graphs}: there is no such graph; wanted a file, a folder or a URL")
         state = path.stat()
-        return _open_file(path, state.st_mtime_ns, state.st_size, folder)
-    return _with_schema(graphs, type(graphs).__name__, ontology)
+        return _open_file(path, state.st_mtime_ns, state.st_size, folder, named_graph)
+    return _with_schema(graphs, type(graphs).__name__, ontology, named_graph)
 
 
 @lru_cache(maxsize=_OPEN_AT_ONCE)
-def _open_file(path: Path | None, changed: int, size: int, ontology: str | None) -> Graph:
+def _open_file(path: Path | None, changed: int, size: int, ontology: str | None, named_graph: str | None) -> Graph:
     """One store for all environments of this process; `changed` and `size` tell a new content."""
     if path is None:
-        return _with_schema(OxigraphStore.of_text(isles()), "our own graph", ontology)
+        return _with_schema(OxigraphStore.of_text(isles()), "our own graph", ontology, None)
     store = OxigraphStore.of_folder(path) if path.is_dir() else OxigraphStore.of_file(path)
     beside = path.parent / "ontology"
     if ontology is None and beside.is_dir() and _is_freebase(store):
         ontology = str(beside)
-    return _with_schema(store, str(path), ontology)
+    return _with_schema(store, str(path), ontology, named_graph)
 
 
 @lru_cache(maxsize=_OPEN_AT_ONCE)
-def _open_url(url: str, dialect: Dialect, ontology: str | None) -> Graph:
+def _open_url(url: str, dialect: Dialect, ontology: str | None, named_graph: str | None) -> Graph:
     """One client for all environments of this process."""
     store = EndpointStore(url, dialect=dialect)
     store.check()
-    return _with_schema(store, url, ontology)
+    return _with_schema(store, url, ontology, named_graph)
 
 
-def _with_schema(store: Store, name: str, ontology: str | Path | None) -> Graph:
-    return Graph(store, derive_schema(store) if ontology is None else load_ontology(ontology), name)
+def _with_schema(store: Store, name: str, ontology: str | Path | None, named_graph: str | None) -> Graph:
+    schema = derive_schema(store, graph=named_graph) if ontology is None else load_ontology(ontology)
+    return Graph(store, schema, name)
 
 
 def _is_freebase(store: Store) -> bool:

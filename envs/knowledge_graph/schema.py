@@ -83,16 +83,17 @@ def _load_ontology(folder: Path) -> Schema:
     return Schema(FREEBASE, relations, attributes, ranges, freebase=True)
 
 
-def derive_schema(store: Store, *, seconds: float = 600.0) -> Schema:
+def derive_schema(store: Store, *, graph: str | None = None, seconds: float = 600.0) -> Schema:
     """Read the vocabulary off a graph.
 
     Args:
         store: of the graph; a few queries go over all of it.
+        graph: a named graph; None = the default graph.
         seconds: wall time of each.
     """
 
     def column(query: str) -> list[str]:
-        return [row[0].value for row in store.select(query, seconds=seconds) if row[0] is not None]
+        return [row[0].value for row in store.select(query, graph=graph, seconds=seconds) if row[0] is not None]
 
     dates = ", ".join(f"<{_XSD}{name}>" for name in _DATES)
     linking = column("SELECT DISTINCT ?p WHERE { ?s ?p ?o FILTER (isIRI(?o)) } ORDER BY ?p")
@@ -107,6 +108,7 @@ def derive_schema(store: Store, *, seconds: float = 600.0) -> Schema:
     for kind in types:
         rows = store.select(
             f"SELECT ?p ?t (COUNT(?o) AS ?n) WHERE {{ ?s ?p ?o . ?o <{kind}> ?t FILTER (isIRI(?t)) }} GROUP BY ?p ?t",
+            graph=graph,
             seconds=seconds,
         )
         for predicate, type_, number in rows:
