@@ -93,8 +93,9 @@ class Facts:
             if fidelity == "upstream" and inner:
                 raise ValueError("upstream cannot count a superlative")
             return frozenset({("number", str(len(self.members(program.source, fidelity=fidelity))))})
-        found = self._exact(program) if fidelity == "fixed" else self._upstream(program)
-        return frozenset(member for member in found if member[0] != "foreign")
+        if fidelity == "fixed":
+            return frozenset(member for member in self._exact(program) if member[0] != "foreign")
+        return self._upstream(program)
 
     def _exact(self, program: Program) -> frozenset[Value]:
         if isinstance(program, Entity):
@@ -121,7 +122,7 @@ class Facts:
             raise ValueError("upstream cannot nest superlatives")
         pairs = self._flat(program)
         if not superlatives:
-            return frozenset(member for member, _ in pairs if member not in named)
+            return frozenset(member for member, _ in pairs if member not in named and member[0] != "foreign")
         rated = [(key, member) for member, value in pairs if value and (key := _key(value))]
         allowed = [(key, member) for key, member in rated if member not in named and member[0] != "foreign"]
         best = {key for key, _ in _best(allowed, largest=superlatives[0].largest)}
