@@ -7,7 +7,7 @@ from cmat_env.envs.knowledge_graph.env import KGEnv
 from cmat_env.envs.knowledge_graph.episode import KGSettings
 from cmat_env.envs.knowledge_graph.generate import Facts, generate
 from cmat_env.envs.knowledge_graph.oxigraph import OxigraphStore, build_folder
-from cmat_env.envs.knowledge_graph.store import Limits, QueryTimeout, Store, StoreError
+from cmat_env.envs.knowledge_graph.store import Limits, QueryTimeoutError, Store, StoreError
 from cmat_env.envs.knowledge_graph.tasks import Call, KGTask, load_tasks
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "KGTask",
     "Limits",
     "OxigraphStore",
-    "QueryTimeout",
+    "QueryTimeoutError",
     "Store",
     "StoreError",
     "build_folder",

@@ -189,7 +189,7 @@ def _call(tool: str, rest: str, names: Collection[str]) -> Move:
     known = _leading_name(rest, names)
     if known is not None:
         name, rest = known
-        return Call(tool, tuple([name, *([_inside(rest[1:]).strip()] if rest[:1] == "," else [])]))
+        return Call(tool, (name, *([_inside(rest[1:]).strip()] if rest[:1] == "," else [])))
     inside = _inside(rest)
     if not inside.strip():
         return Call(tool, ())

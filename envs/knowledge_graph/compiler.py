@@ -25,7 +25,7 @@ DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 _LANGUAGE = 'FILTER (!isLiteral(?x) || lang(?x) = "" || langMatches(lang(?x), "en"))'
 
 
-class Impossible(ValueError):
+class ImpossibleError(ValueError):
     """This program cannot be asked, by the rules of the fidelity; the message says why."""
 
 
@@ -38,7 +38,7 @@ def members(program: Program, *, fidelity: Fidelity, limit: int) -> str:
         limit: rows at most.
 
     Raises:
-        Impossible: the program has no query.
+        ImpossibleError: the program has no query.
     """
     if isinstance(program, Count):
         return f"SELECT (COUNT(DISTINCT ?x) AS ?n) WHERE {{ {_set(program.source, fidelity, inside_count=True)} }}"
@@ -49,32 +49,33 @@ def predicates(program: Program, *, fidelity: Fidelity, limit: int) -> str:
     """The query for the predicates that lead out of a program's members.
 
     Raises:
-        Impossible: the program has no query, or is a number.
+        ImpossibleError: the program has no query, or is a number.
     """
     if isinstance(program, Entity):
         return f"SELECT DISTINCT ?p WHERE {{ <{program.iri}> ?p ?o }} LIMIT {limit}"
     if isinstance(program, Count):
-        raise Impossible("a number has no relations")
-    return (
-        f"SELECT DISTINCT ?p WHERE {{ {{ SELECT DISTINCT ?x WHERE {{ {_set(program, fidelity)} }} }} ?x ?p ?o }} "
-        f"LIMIT {limit}"
-    )
+        raise ImpossibleError("a number has no relations")
+    inner = _set(program, fidelity, literals=False)
+    if not (isinstance(program, Join) and isinstance(program.source, Entity)):
+        inner = f"{{ SELECT DISTINCT ?x WHERE {{ {inner} }} }}"
+    return f"SELECT DISTINCT ?p WHERE {{ {inner} ?x ?p ?o }} LIMIT {limit}"
 
 
-def _set(program: Program, fidelity: Fidelity, *, inside_count: bool = False) -> str:
-    """The pattern that binds ?x to the members, filters included."""
+def _set(program: Program, fidelity: Fidelity, *, inside_count: bool = False, literals: bool = True) -> str:
+    """The pattern that binds ?x to the members, filters included; without `literals` those may come unfiltered."""
     inner = nodes(program)
     if any(isinstance(node, Count) for node in inner):
-        raise Impossible("a number has no members; count comes last")
+        raise ImpossibleError("a number has no members; count comes last")
     write = _Patterns()
+    language = _LANGUAGE if literals else ""
     if fidelity == "fixed":
-        return f"{write.exact(program, '?x')} {_LANGUAGE}"
+        return f"{write.exact(program, '?x')} {language}"
     named = " ".join(f"FILTER (?x != <{iri}>)" for iri in entities(program))
     superlatives = [node for node in inner if isinstance(node, Extreme)]
     if not superlatives:
-        return f"{write.flat(program, '?x')} {_LANGUAGE} {named}"
+        return f"{write.flat(program, '?x')} {language} {named}"
     if len(superlatives) > 1 or inside_count:
-        raise Impossible("AgentBench's compiler writes a broken query here")
+        raise ImpossibleError("AgentBench's compiler writes a broken query here")
     order = "DESC(?k)" if superlatives[0].largest else "ASC(?k)"
     best = f"{{ SELECT ?k WHERE {{ {write.flat(program, '?x')} {_LANGUAGE} {named} }} ORDER BY {order} LIMIT 1 }}"
     return f"{best} {write.flat(program, '?x')}"

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from cmat_env.envs.knowledge_graph.compiler import Dialect
-from cmat_env.envs.knowledge_graph.store import QueryTimeout, Row, StoreError, Term
+from cmat_env.envs.knowledge_graph.store import QueryTimeoutError, Row, StoreError, Term
 from cmat_env.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ _PROBE_ROWS = 10_001
 _ROUND = 100
 
 
-class _Failed(Exception):
+class _FailedError(Exception):
     """One try failed; another may not."""
 
 
-class _Late(Exception):
+class _LateError(Exception):
     """No whole answer within the time."""
 
 
@@ -68,8 +68,10 @@ class EndpointStore:
         try:
             found = len(self._ask(f"SELECT ?s WHERE {{ ?s ?p ?o }} LIMIT {_PROBE_ROWS}", None, seconds))
             there = self._number(f"SELECT ?s WHERE {{ ?s ?p ?o }} LIMIT {_PROBE_ROWS}", None, seconds)
-        except (StoreError, QueryTimeout) as error:
-            raise ConfigError(f"graphs={self.url!r}: {error}; wanted the URL of a SPARQL endpoint that is up") from error
+        except (StoreError, QueryTimeoutError) as error:
+            raise ConfigError(
+                f"graphs={self.url!r}: {error}; wanted the URL of a SPARQL endpoint that is up"
+            ) from error
         self.most_rows = found if found < there else None
 
     def select(self, query: str, *, graph: str | None = None, weight: int = 1, seconds: float = 5.0) -> list[Row]:
@@ -102,14 +104,14 @@ class EndpointStore:
         for attempt in range(self.retries + 1):
             try:
                 return self._once(query, graph, seconds)
-            except _Late as error:
+            except _LateError as error:
                 if not self._alive(seconds):
                     last: Exception = error
                 elif late:
-                    raise QueryTimeout(f"{seconds:g} s") from None
+                    raise QueryTimeoutError(f"{seconds:g} s") from None
                 else:
                     late, last = True, error
-            except _Failed as error:
+            except _FailedError as error:
                 last = error
             if attempt < self.retries:
                 time.sleep(self.backoff * 2**attempt)
@@ -119,7 +121,7 @@ class EndpointStore:
         """Does it answer the smallest question?"""
         try:
             self._once("SELECT (1 AS ?one) WHERE { }", None, min(seconds, 2.0))
-        except (_Late, _Failed, QueryTimeout):
+        except (_LateError, _FailedError, QueryTimeoutError):
             return False
         return True
 
@@ -132,11 +134,11 @@ class EndpointStore:
         status, headers, body = self._post(data, seconds)
         text = body[:2000].decode("utf-8", "replace")
         if headers.get("X-SQL-State") in _TIMED_OUT or (status >= 500 and any(mark in text for mark in _TIMED_OUT)):
-            raise QueryTimeout(f"{seconds:g} s")
+            raise QueryTimeoutError(f"{seconds:g} s")
         if 400 <= status < 500 and status != 429:
             raise StoreError(f"{self.url} refuses a query with status {status}: {text[:200]!r}")
         if status != 200:
-            raise _Failed(f"status {status}: {text[:200]!r}")
+            raise _FailedError(f"status {status}: {text[:200]!r}")
         return _rows(body)
 
     def _post(self, data: dict[str, str], seconds: float) -> tuple[int, Any, bytes]:
@@ -151,16 +153,16 @@ class EndpointStore:
                 for chunk in response.iter_bytes():
                     body += chunk
                     if time.monotonic() > deadline:
-                        raise _Late(f"no whole answer within {seconds:g} s")
+                        raise _LateError(f"no whole answer within {seconds:g} s")
                     if len(body) > _MOST_BYTES:
-                        raise _Failed(f"an answer of more than {_MOST_BYTES} bytes")
+                        raise _FailedError(f"an answer of more than {_MOST_BYTES} bytes")
                 return response.status_code, response.headers, bytes(body)
         except httpx.ConnectTimeout as error:
-            raise _Failed(f"no connection: {error!r}") from error
+            raise _FailedError(f"no connection: {error!r}") from error
         except httpx.TimeoutException as error:
-            raise _Late(f"no answer within {seconds:g} s") from error
+            raise _LateError(f"no answer within {seconds:g} s") from error
         except httpx.HTTPError as error:
-            raise _Failed(repr(error)) from error
+            raise _FailedError(repr(error)) from error
         except (httpx.InvalidURL, UnicodeError) as error:
             raise StoreError(f"{self.url} is no URL: {error}") from error
 
@@ -181,7 +183,7 @@ def _rows(body: bytes) -> list[Row]:
         return [tuple(_term(binding.get(name)) for name in variables) for binding in answer["results"]["bindings"]]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         start = body[:60].decode("utf-8", "replace")
-        raise _Failed(f"the answer is not SPARQL's JSON ({error!r}); it begins with {start!r}") from error
+        raise _FailedError(f"the answer is not SPARQL's JSON ({error!r}); it begins with {start!r}") from error
 
 
 def _term(cell: dict[str, str] | None) -> Term | None:

@@ -16,14 +16,14 @@ import gymnasium
 from gymnasium.error import ResetNeeded
 
 from cmat_env.envs.knowledge_graph.codec import CODECS, MAX_CALLS, Codec, Final, FormatName, Malformed, Move, state
-from cmat_env.envs.knowledge_graph.compiler import Dialect, Fidelity, Impossible
+from cmat_env.envs.knowledge_graph.compiler import Dialect, Fidelity, ImpossibleError
 from cmat_env.envs.knowledge_graph.episode import Episode, KGSettings, RewardName, Snapshot
 from cmat_env.envs.knowledge_graph.grade import Grade, grade
 from cmat_env.envs.knowledge_graph.graphs import open_graph
 from cmat_env.envs.knowledge_graph.judge import Judge, id_refusal
 from cmat_env.envs.knowledge_graph.knowledge import Knowledge, Names
 from cmat_env.envs.knowledge_graph.source import open_source
-from cmat_env.envs.knowledge_graph.store import Limits, QueryTimeout, Store
+from cmat_env.envs.knowledge_graph.store import Limits, QueryTimeoutError, Store
 from cmat_env.envs.knowledge_graph.tasks import Call, KGTask
 from cmat_env.envs.knowledge_graph.tools import perform
 from cmat_env.spaces import AnyText
@@ -207,7 +207,7 @@ class KGEnv(gymnasium.Env[str, str]):
             return None
         try:
             given = self._given(number)
-        except QueryTimeout as error:
+        except QueryTimeoutError as error:
             self._episode = replace(self._state, timeouts=self._state.timeouts + 1)
             seen.append(f"Final Answer: #{number} was stopped after {error}: the query takes too long.")
             return None
@@ -218,7 +218,7 @@ class KGEnv(gymnasium.Env[str, str]):
         """What a variable stands for; nothing where it cannot be asked."""
         try:
             return self.knowledge.answer(self._state.session.variables[number].program)
-        except Impossible:
+        except ImpossibleError:
             return Names(())
 
     def _end(
@@ -247,9 +247,7 @@ class KGEnv(gymnasium.Env[str, str]):
         """The actions of a right episode: the known calls, with entities by name, then the last variable."""
         task = self.task
         names = {id: name for name, id in reversed(task.entities.items())}
-        written = [
-            Call(call.tool, tuple(names.get(each, each) for each in call.arguments)) for call in task.actions
-        ]
+        written = [Call(call.tool, tuple(names.get(each, each) for each in call.arguments)) for call in task.actions]
         made = sum(call.tool not in ("get_relations", "get_attributes") for call in task.actions)
         return [*(self.codec.call(call) for call in written), self.codec.final(max(made - 1, 0))]
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from cmat_env.envs.knowledge_graph.codec import Malformed, Move
-from cmat_env.envs.knowledge_graph.compiler import Fidelity, Impossible
+from cmat_env.envs.knowledge_graph.compiler import Fidelity, ImpossibleError
 from cmat_env.envs.knowledge_graph.grade import grade
 from cmat_env.envs.knowledge_graph.knowledge import Knowledge, Names
 from cmat_env.envs.knowledge_graph.program import Program
-from cmat_env.envs.knowledge_graph.store import QueryTimeout
+from cmat_env.envs.knowledge_graph.store import QueryTimeoutError
 from cmat_env.envs.knowledge_graph.tasks import Call, KGTask
 from cmat_env.envs.knowledge_graph.tools import IDS, Outcome, Session, perform
 from cmat_env.types import Judgement
@@ -103,7 +103,7 @@ class Judge:
         if program not in self._known:
             try:
                 self._known[program] = self._knowledge.answer(program)
-            except (Impossible, QueryTimeout):
+            except (ImpossibleError, QueryTimeoutError):
                 self._known[program] = None
         return self._known[program]
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from cmat_env.envs.knowledge_graph.compiler import Fidelity, members, predicates
 from cmat_env.envs.knowledge_graph.program import Count, Program
 from cmat_env.envs.knowledge_graph.schema import Schema
 from cmat_env.envs.knowledge_graph.store import Limits, Store
 
+MenuKind = Literal["relations", "attributes"]
+
 _UPSTREAM_STRIPS = "-08:00"
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """A menu or an answer, sorted.
+    """A menu or an answer; sorted where an agent sees it.
 
     Attributes:
-        values: names of relations or attributes, ids of members, or lexical forms of literals.
+        values: IRIs of predicates, names of relations or attributes, ids of members, or lexical forms of literals.
         truncated: there were more than the limit.
     """
 
@@ -44,27 +46,28 @@ class Knowledge:
     limits: Limits = field(default_factory=Limits)
     graph: str | None = None
 
-    def relations(self, program: Program) -> Names:
-        """The relations that lead out of a program's members.
+    def ways(self, program: Program) -> Names:
+        """The IRIs of the predicates that lead out of a program's members.
 
         Raises:
-            Impossible, QueryTimeout, StoreError: it cannot be asked, took too long, or the store failed.
+            ImpossibleError, QueryTimeoutError, StoreError: it cannot be asked, took too long, or the store failed.
         """
-        return self._menu(program, self.schema.relation_names)
+        query = predicates(program, fidelity=self.fidelity, limit=self.limits.rows + 1)
+        found = self._column(query, program)
+        return Names(tuple([iri for _, iri in found]), len(found) > self.limits.rows)
 
-    def attributes(self, program: Program) -> Names:
-        """The attributes of a program's members.
-
-        Raises:
-            Impossible, QueryTimeout, StoreError: as `relations`.
-        """
-        return self._menu(program, self.schema.attribute_names)
+    def menu(self, ways: Names, kind: MenuKind) -> Names:
+        """Which of these ways are relations or attributes, by name."""
+        names = self.schema.relation_names if kind == "relations" else self.schema.attribute_names
+        offered = sorted([names[iri] for iri in ways.values if iri in names])
+        cut = ways.truncated or len(offered) > self.limits.menu
+        return Names(tuple(offered[: self.limits.menu]), cut)
 
     def answer(self, program: Program) -> Names:
         """The members of a program, or its number.
 
         Raises:
-            Impossible, QueryTimeout, StoreError: as `relations`.
+            ImpossibleError, QueryTimeoutError, StoreError: as `ways`.
         """
         query = members(program, fidelity=self.fidelity, limit=self.limits.rows + 1)
         terms = self._column(query, program)
@@ -72,13 +75,6 @@ class Knowledge:
             return Names(tuple(value for _, value in terms))
         values = {self.schema.short(value) if iri else value.replace(_UPSTREAM_STRIPS, "") for iri, value in terms}
         return Names(tuple(sorted(values)[: self.limits.rows]), len(terms) > self.limits.rows)
-
-    def _menu(self, program: Program, names: Mapping[str, str]) -> Names:
-        query = predicates(program, fidelity=self.fidelity, limit=self.limits.rows + 1)
-        found = self._column(query, program)
-        offered = sorted({names[iri] for _, iri in found if iri in names})
-        cut = len(offered) > self.limits.menu or len(found) > self.limits.rows
-        return Names(tuple(offered[: self.limits.menu]), cut)
 
     def _column(self, query: str, program: Program) -> list[tuple[bool, str]]:
         weight = 2 * program.size

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cmat_env.envs.knowledge_graph.store import QueryTimeout, Row, StoreError, Term
+from cmat_env.envs.knowledge_graph.store import QueryTimeoutError, Row, StoreError, Term
 from cmat_env.errors import ConfigError, TaskFileError
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ class OxigraphStore:
         inline_work: see INLINE_WORK; 0 runs every query in the child process.
     """
 
-    def __init__(
-        self, store: pyoxigraph.Store, *, folder: Path | None = None, inline_work: int = INLINE_WORK
-    ) -> None:
+    def __init__(self, store: pyoxigraph.Store, *, folder: Path | None = None, inline_work: int = INLINE_WORK) -> None:
         self._store, self._folder, self._inline_work = store, folder, inline_work
         self._triples = len(store)
         default = next(iter(store.quads_for_pattern(None, None, None, _default_graph())), None)
@@ -144,7 +142,7 @@ class _Child:
             connection.send((query, graph))
             if not connection.poll(seconds):
                 self.end()
-                raise QueryTimeout(f"{seconds:g} s")
+                raise QueryTimeoutError(f"{seconds:g} s")
             answer = connection.recv()
         except (EOFError, OSError) as error:
             self.end()

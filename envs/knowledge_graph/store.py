@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 from cmat_env.errors import ConfigError
 
 
-class QueryTimeout(Exception):
+class QueryTimeoutError(Exception):
     """A query was stopped at its time limit; the message says after how long."""
 
 
@@ -81,7 +81,7 @@ class Store(Protocol):
             seconds: wall time.
 
         Raises:
-            QueryTimeout: it took too long, and is stopped.
+            QueryTimeoutError: it took too long, and is stopped.
             StoreError: the store failed.
         """
         ...

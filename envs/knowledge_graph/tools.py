@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from cmat_env.envs.knowledge_graph.compiler import Impossible
-from cmat_env.envs.knowledge_graph.knowledge import Knowledge, Names
+from cmat_env.envs.knowledge_graph.compiler import ImpossibleError
+from cmat_env.envs.knowledge_graph.knowledge import Knowledge, MenuKind, Names
 from cmat_env.envs.knowledge_graph.program import And, Count, Entity, Extreme, Join, Program, text
-from cmat_env.envs.knowledge_graph.store import QueryTimeout
+from cmat_env.envs.knowledge_graph.store import QueryTimeoutError
 from cmat_env.envs.knowledge_graph.tasks import TOOLS, Call
 
 NUMBER = "type.int"
@@ -37,18 +37,18 @@ class Session:
 
     Attributes:
         variables: by their number.
-        menus: what was offered, by kind and program.
+        ways: the predicates that lead out of a program, by its text, as far as they were asked for.
     """
 
     variables: tuple[Variable, ...] = ()
-    menus: Mapping[tuple[str, str], Names] = field(default_factory=lambda: MappingProxyType({}))
+    ways: Mapping[str, Names] = field(default_factory=lambda: MappingProxyType({}))
 
     def __reduce__(self) -> tuple[object, ...]:  # a mapping proxy cannot be pickled or copied
-        return _session, (self.variables, dict(self.menus))
+        return _session, (self.variables, dict(self.ways))
 
 
-def _session(variables: tuple[Variable, ...], menus: dict[tuple[str, str], Names]) -> Session:
-    return Session(variables, MappingProxyType(menus))
+def _session(variables: tuple[Variable, ...], ways: dict[str, Names]) -> Session:
+    return Session(variables, MappingProxyType(ways))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +97,9 @@ def perform(call: Call, session: Session, *, knowledge: Knowledge, names: Mappin
         return _Performance(session, knowledge, names).run(call)
     except ToolError as error:
         return Outcome(session, _refusal(call, error, knowledge), error.kind)
-    except Impossible as error:
+    except ImpossibleError as error:
         return Outcome(session, _refusal(call, ToolError("impossible", str(error)), knowledge), "impossible")
-    except QueryTimeout as error:
+    except QueryTimeoutError as error:
         return Outcome(session, f"{call} was stopped after {error}: the query takes too long.", "timeout")
 
 
@@ -176,25 +176,23 @@ class _Performance:
             )  # fmt: skip
         number = len(self.session.variables)
         what = "is a number" if isinstance(program, Count) else f"are instances of {variable.type}"
-        session = replace(self.session, variables=(*self.session.variables, variable))
+        session = Session((*self.session.variables, variable), self.session.ways)
         return Outcome(session, f"Observation: variable #{number}, which {what}")
 
     def _show(self, menu: Names) -> Outcome:
         tail = ", ..." if menu.truncated else ""
         return Outcome(self.session, f"Observation: [{', '.join(menu.values)}{tail}]", truncated=menu.truncated)
 
-    def _menu(self, kind: str, program: Program) -> Names:
-        """What may be asked of a program: from the episode's cache, or from the store."""
+    def _menu(self, kind: MenuKind, program: Program) -> Names:
+        """What may be asked of a program; the store is asked once an episode."""
         if isinstance(program, Count):
             raise ToolError("types", "a number has no relations and no attributes")
-        key = kind, text(program)
-        known = self.session.menus.get(key)
-        if known is not None:
-            return known
-        ask: Callable[[Program], Names] = getattr(self.knowledge, kind)
-        menu = ask(program)
-        self.session = replace(self.session, menus=MappingProxyType({**self.session.menus, key: menu}))
-        return menu
+        key = text(program)
+        ways = self.session.ways.get(key)
+        if ways is None:
+            ways = self.knowledge.ways(program)
+            self.session = Session(self.session.variables, MappingProxyType({**self.session.ways, key: ways}))
+        return self.knowledge.menu(ways, kind)
 
     def _variable(self, written: str) -> Variable:
         """What "#k" stands for."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 from cmat_env.envs.knowledge_graph.generate.facts import Facts
-from cmat_env.envs.knowledge_graph.generate.shapes import SHAPES, DeadEnd, Draft, Walk, settled
+from cmat_env.envs.knowledge_graph.generate.shapes import SHAPES, DeadEndError, Draft, Walk, settled
 from cmat_env.envs.knowledge_graph.program import Count
 from cmat_env.envs.knowledge_graph.tasks import KGTask
 from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
@@ -63,7 +63,7 @@ def generate(facts: Facts, split: Split, *, seed: int, only: Sequence[str] = ())
         try:
             walk = SHAPES[shape](draft)
             answers = _answers(facts, walk)
-        except DeadEnd:
+        except DeadEndError:
             continue
         if _split_of(walk) == split:
             return _task(draft, walk, answers, shape=shape, split=split, seed=seed)
@@ -77,9 +77,9 @@ def _answers(facts: Facts, walk: Walk) -> tuple[str, ...]:
     """The right answers, if both rules agree on them and there are not too many."""
     found = settled(facts, walk.program)
     if not 0 < len(found) <= _MOST_ANSWERS or any(kind == "blank" for kind, _ in found):
-        raise DeadEnd
+        raise DeadEndError
     if isinstance(walk.program, Count) and found == {("number", "0")}:
-        raise DeadEnd
+        raise DeadEndError
     return tuple(sorted(facts.schema.short(text) if kind == "iri" else text for kind, text in found))
 
 

@@ -180,9 +180,7 @@ def _best(keyed: list[tuple[Key, Value]], *, largest: bool) -> list[tuple[Key, V
     return [(key, item) for key, item in keyed if key == best]
 
 
-def _names(
-    out: Mapping[str, Mapping[str, tuple[Value, ...]]], subjects: Mapping[str, list[str]]
-) -> dict[str, str]:
+def _names(out: Mapping[str, Mapping[str, tuple[Value, ...]]], subjects: Mapping[str, list[str]]) -> dict[str, str]:
     """The names by the naming predicate with the most subjects; the first name of several."""
     naming = [iri for iri in subjects if local(iri) in NAME_LOCALS and not is_type(iri)]
     names: dict[str, str] = {}

@@ -10,16 +10,21 @@ from functools import lru_cache
 
 BASE = "http://cmat-env.example/isles/"
 
-_ISLES = "Amber Birch Coral Dusk Ember Frost Gull Hazel Iron Jade Kelp Larch".split()
-_STARTS = "Al Bren Cor Dun Els Far Grim Hol Ing Kar Lun Mor Nor Os Pel Quin Ras Sel Tor Ulm Ver Wen".split()
-_ENDS = "ford haven wick ton mere by stead gate fell moor".split()
-_FIRST = (
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_ISLES = _words("Amber Birch Coral Dusk Ember Frost Gull Hazel Iron Jade Kelp Larch")
+_STARTS = _words("Al Bren Cor Dun Els Far Grim Hol Ing Kar Lun Mor Nor Os Pel Quin Ras Sel Tor Ulm Ver Wen")
+_ENDS = _words("ford haven wick ton mere by stead gate fell moor")
+_FIRST = _words(
     "Ada Bela Cyra Dario Edda Fenn Gita Hugo Ines Joss Kira Lior Mina Nilo Orla Pavo Rhea Sven Tova Uri Vera Wim"
-).split()
-_LAST = "Ash Brook Crane Dale Eld Finch Gray Heath Ivy Kite Lake Marsh Nye Oak Pike".split()
-_SHIPS = "Osprey Petrel Heron Tern Gannet Puffin Skua Plover Curlew Dunlin Avocet Merlin Kestrel Harrier".split()
-_GUILDS = "Bakers Coopers Dyers Fishers Glaziers Masons Potters Smiths Tanners Weavers".split()
-_CROPS = "barley flax hops millet oats peas rye sorrel turnips wheat".split()
+)
+_LAST = _words("Ash Brook Crane Dale Eld Finch Gray Heath Ivy Kite Lake Marsh Nye Oak Pike")
+_SHIPS = _words("Osprey Petrel Heron Tern Gannet Puffin Skua Plover Curlew Dunlin Avocet Merlin Kestrel Harrier")
+_GUILDS = _words("Bakers Coopers Dyers Fishers Glaziers Masons Potters Smiths Tanners Weavers")
+_CROPS = _words("barley flax hops millet oats peas rye sorrel turnips wheat")
 
 
 @lru_cache(maxsize=1)

@@ -16,7 +16,7 @@ _MOST_ON_THE_WAY = 3_000
 _OPEN_ENDED = frozenset({"of", "in", "by", "from", "to", "at", "on", "for", "with"})
 
 
-class DeadEnd(Exception):
+class DeadEndError(Exception):
     """The walk led nowhere; try another."""
 
 
@@ -24,7 +24,7 @@ def settled(facts: Facts, program: Program) -> frozenset[Value]:
     """The members of a program, if AgentBench's rules and ours agree on them.
 
     Raises:
-        DeadEnd: they do not.
+        DeadEndError: they do not.
     """
     if isinstance(program, Entity):
         return frozenset({("iri", program.iri)})
@@ -34,7 +34,7 @@ def settled(facts: Facts, program: Program) -> frozenset[Value]:
     except ValueError:
         same = False
     if not same:
-        raise DeadEnd
+        raise DeadEndError
     return found
 
 
@@ -76,7 +76,7 @@ class Draft:
     def start(self) -> Walk:
         """An entity with a name, from which the walk may go on."""
         if not self.facts.named:
-            raise DeadEnd
+            raise DeadEndError
         return self._at(self.rng.choice(self.facts.named[self.rng.choice(tuple(self.facts.named))]))
 
     def hop(self, walk: Walk, relation: str | None = None) -> Walk:
@@ -86,7 +86,7 @@ class Draft:
             member = self.rng.choice(members)
             leading = [iri for iri in self.facts.out.get(member, {}) if iri in self.facts.schema.relation_names]
             if not leading:
-                raise DeadEnd
+                raise DeadEndError
             relation = self.rng.choice(leading)
         name, place = self.facts.schema.relation_names[relation], self._place(walk)
         self.calls += [Call("get_relations", (place,)), Call("get_neighbors", (place, name))]
@@ -100,7 +100,7 @@ class Draft:
     def meet(self, one: Walk, other: Walk) -> Walk:
         """What both have."""
         if one.type != other.type or one.program == other.program:
-            raise DeadEnd
+            raise DeadEndError
         self.calls.append(Call("intersection", (self._place(one), self._place(other))))
         first = one.phrase if isinstance(one.program, And) else f"what is among {one.phrase}"
         phrase = f"{first} and also among {other.phrase}"
@@ -116,7 +116,7 @@ class Draft:
             if self.facts.schema.ranges[relation] == walk.type and subject not in taken
         ]
         if not into:
-            raise DeadEnd
+            raise DeadEndError
         subject, relation = self.rng.choice(into)
         return self.hop(self._at(subject), relation)
 
@@ -124,11 +124,11 @@ class Draft:
         """The member with the largest or smallest value of an attribute."""
         members = self._members(walk)
         if len(members) < 2:
-            raise DeadEnd
+            raise DeadEndError
         shared = set.intersection(*(set(self.facts.out.get(member, {})) for member in members))
         attributes = sorted(shared & set(self.facts.schema.attribute_names))
         if not attributes:
-            raise DeadEnd
+            raise DeadEndError
         attribute = self.rng.choice(attributes)
         name, place = self.facts.schema.attribute_names[attribute], self._place(walk)
         self.calls += [
@@ -152,14 +152,14 @@ class Draft:
     def _at(self, iri: str) -> Walk:
         name = self.facts.names[iri]
         if self.entities.get(name, iri) != iri:
-            raise DeadEnd  # two entities of one name: nobody could tell them apart
+            raise DeadEndError  # two entities of one name: nobody could tell them apart
         self.entities[name] = iri
         return Walk(Entity(iri), None, "", name)
 
     def _members(self, walk: Walk) -> list[str]:
         members = [text for kind, text in sorted(settled(self.facts, walk.program)) if kind == "iri"]
         if not members or len(members) > _MOST_ON_THE_WAY:
-            raise DeadEnd
+            raise DeadEndError
         return members
 
     def _place(self, walk: Walk) -> str:

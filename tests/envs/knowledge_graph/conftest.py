@@ -73,7 +73,7 @@ class Fault:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_POST(self) -> None:  # noqa: N802 - the base class calls it so
+            def do_POST(self) -> None:
                 form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
                 fault.answer(self, form["query"][0])
 
@@ -126,7 +126,11 @@ class Fault:
         kinds = {"iri": "uri", "blank": "bnode", "literal": "literal"}
         names = [f"c{index}" for index in range(len(rows[0]) if rows else 1)]
         bindings: list[dict[str, Any]] = [
-            {name: {"type": kinds[term.kind], "value": term.value} for name, term in zip(names, row, strict=True) if term}
+            {
+                name: {"type": kinds[term.kind], "value": term.value}
+                for name, term in zip(names, row, strict=True)
+                if term
+            }
             for row in rows
         ]
         return json.dumps({"head": {"vars": names}, "results": {"bindings": bindings}}).encode()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmat_env.envs.knowledge_graph import Facts, OxigraphStore
-from cmat_env.envs.knowledge_graph.compiler import FIDELITIES, Impossible, members, predicates
+from cmat_env.envs.knowledge_graph.compiler import FIDELITIES, ImpossibleError, members, predicates
 from cmat_env.envs.knowledge_graph.program import And, Count, Entity, Extreme, Join, Program, nodes, text
 from cmat_env.envs.knowledge_graph.schema import Schema
 
@@ -45,7 +45,9 @@ def grown(inner: st.SearchStrategy[Program]) -> st.SearchStrategy[Program]:
     """One step more."""
     return st.one_of(
         st.builds(Join, st.sampled_from(RELATIONS), inner),
-        st.builds(And, st.builds(Join, st.sampled_from(RELATIONS), inner), st.builds(Join, st.just(RELATIONS[0]), inner)),
+        st.builds(
+            And, st.builds(Join, st.sampled_from(RELATIONS), inner), st.builds(Join, st.just(RELATIONS[0]), inner)
+        ),
         st.builds(Extreme, st.builds(Join, st.sampled_from(RELATIONS), inner), st.just(ATTRIBUTE), st.booleans()),
     )
 
@@ -65,7 +67,7 @@ def agree(graph: str, program: Program, fidelity: Any) -> None:
     try:
         wanted = {value for _, value in facts.members(program, fidelity=fidelity)}
     except ValueError:
-        with pytest.raises(Impossible):
+        with pytest.raises(ImpossibleError):
             members(program, fidelity=fidelity, limit=1000)
         return
     rows = store.select(members(program, fidelity=fidelity, limit=1000))
@@ -127,7 +129,8 @@ def test_paths_do_not_explode(fidelity: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "iri", ["", "a b", "http://e/x> . } DELETE WHERE { ?a ?b ?c", 'x"y', "a\nb", "<x>", "{", "`", "^", "\\", "a|b", "\0"]
+    "iri",
+    ["", "a b", "http://e/x> . } DELETE WHERE { ?a ?b ?c", 'x"y', "a\nb", "<x>", "{", "`", "^", "\\", "a|b", "\0"],
 )
 def test_what_is_no_iri_makes_no_program(iri: str) -> None:
     """Nothing that could end an IRI gets between the angle brackets."""

@@ -9,11 +9,19 @@ from typing import Any
 
 import pytest
 
-from cmat_env.envs.knowledge_graph import Call, EndpointStore, KGEnv, KGTask, OxigraphStore, QueryTimeout, StoreError
+from cmat_env.collab import CollabEnv
+from cmat_env.envs.knowledge_graph import (
+    Call,
+    EndpointStore,
+    KGEnv,
+    KGTask,
+    OxigraphStore,
+    QueryTimeoutError,
+    StoreError,
+)
 from cmat_env.envs.knowledge_graph.virtuoso import LocalVirtuoso
 from cmat_env.errors import ConfigError
 from cmat_env.evaluate import evaluate
-from cmat_env.collab import CollabEnv
 
 ANYTHING = "SELECT ?s WHERE { ?s ?p ?o } LIMIT 10001"
 ENDLESS = "SELECT (COUNT(*) AS ?n) WHERE { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i . ?j ?k ?l }"
@@ -78,7 +86,7 @@ def test_virtuoso_ends_an_endless_query(virtuoso: LocalVirtuoso) -> None:
     """The time limit is passed on to the server; the next query is answered."""
     store = EndpointStore(virtuoso.url, dialect="virtuoso", retries=1, backoff=0.01)
     started = time.monotonic()
-    with pytest.raises(QueryTimeout):
+    with pytest.raises(QueryTimeoutError):
         store.select(ENDLESS, seconds=1.0)
 
     assert time.monotonic() - started < 20
@@ -169,7 +177,7 @@ def test_a_query_that_takes_too_long_is_told_to_the_agent(fault: Any, todo: str,
     store = EndpointStore(fault.url, backoff=0.01, retries=2)
     monkeypatch.setattr(store, "_alive", lambda seconds: True)
     fault.plan = [todo]
-    with pytest.raises(QueryTimeout):
+    with pytest.raises(QueryTimeoutError):
         store.select(ANYTHING, seconds=0.3)
 
     assert 2 == fault.asked
@@ -180,7 +188,7 @@ def test_an_endpoint_that_is_slow_for_everything_is_a_failure(fault: Any, monkey
     monkeypatch.setattr("cmat_env.envs.knowledge_graph.endpoint._GRACE", 0.05)
     store = EndpointStore(fault.url, backoff=0.01, retries=1)
     fault.plan = ["drip"]
-    with pytest.raises(StoreError, match="no .*answer within"):
+    with pytest.raises(StoreError, match=r"no .*answer within"):
         store.select(ANYTHING, seconds=0.2)
 
 
@@ -207,7 +215,7 @@ def test_a_slow_query_is_an_observation_and_no_error(people: OxigraphStore) -> N
 
         def select(self, query: str, **settings: Any) -> Any:
             if "SELECT DISTINCT ?p WHERE { <" in query:
-                raise QueryTimeout("5 s")
+                raise QueryTimeoutError("5 s")
             return people.select(query)
 
         def close(self) -> None:

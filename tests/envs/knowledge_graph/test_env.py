@@ -25,7 +25,10 @@ ENTITIES = {"Ada": "ada", "Ben": "ben", "Paris, France": "paris", "Rome (Italy)"
 HOP = KGTask("hop", "hop_1", "What does Ada like?", ENTITIES, ("bonn", "oslo", "paris", "rome"), LIKES)
 BOTH = KGTask(
     "both", "meet", "What do both like?", ENTITIES, ("oslo", "rome"),
-    (*LIKES, Call("get_relations", ("ben",)), Call("get_neighbors", ("ben", "likes")), Call("intersection", ("#0", "#1"))),
+    (
+        *LIKES, Call("get_relations", ("ben",)), Call("get_neighbors", ("ben", "likes")),
+        Call("intersection", ("#0", "#1")),
+    ),
 )  # fmt: skip
 MOST = KGTask(
     "most", "most", "Which is the largest that Ada likes?", ENTITIES, ("paris",),
@@ -115,8 +118,10 @@ def test_a_name_with_a_comma_or_brackets_works(begin: Begin) -> None:
     [
         "get_relations(#0)", "get_relations(#99)", "get_relations(#-1)", "get_relations(#abc)", "get_relations(#)",
         "get_relations(Nobody)", "get_relations(oslo)", "get_relations(m.0abc)", "get_relations()",
-        "get_relations(ada> . } DELETE WHERE { ?s ?p ?o)", 'get_relations(ada")', "get_relations(http://example.org/oslo)",
-        "get_neighbors(Ada, hates)", "get_neighbors(Ada, likes> ?x . ?y <p)", "get_neighbors(Ada)", "get_neighbors(#0, likes)",
+        "get_relations(ada> . } DELETE WHERE { ?s ?p ?o)", 'get_relations(ada")',
+        "get_relations(http://example.org/oslo)",
+        "get_neighbors(Ada, hates)", "get_neighbors(Ada, likes> ?x . ?y <p)", "get_neighbors(Ada)",
+        "get_neighbors(#0, likes)",
         "get_neighbors(Ada, size)", "intersection(Ada, Ben)", "intersection(#0)", "get_attributes(Ada)",
         "argmax(Ada, size)", "argmax(#0, size)", "count(Ada)", "union(#0, #0)", "__import__(os)", "drop(all)",
     ],
@@ -412,7 +417,9 @@ def test_gold_solves_what_upstreams_rules_allow(agentbench: Path, name: str, cou
     """18 of 20 and 1,083 of 1,214; every failure carries the reason of the status file, or names the id's form."""
     folder = agentbench / "kg"
     env = KGEnv(folder / f"{name}.json", graphs=folder / f"{name}_graphs.nq.gz")
-    status = {entry["qid"]: entry["offline"] for entry in json.loads((folder / f"{name}_offline_status.json").read_text())}
+    status = {
+        entry["qid"]: entry["offline"] for entry in json.loads((folder / f"{name}_offline_status.json").read_text())
+    }
     won = 0
     for task in env.task_ids or ():
         env.reset(options={"task": task})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cmat_env.envs.knowledge_graph import KGEnv, OxigraphStore, QueryTimeout, StoreError, build_folder
+from cmat_env.envs.knowledge_graph import KGEnv, OxigraphStore, QueryTimeoutError, StoreError, build_folder
 from cmat_env.errors import ConfigError, TaskFileError
 
 ALL = "SELECT ?s WHERE { ?s ?p ?o }"
@@ -81,7 +81,7 @@ def test_an_endless_query_is_killed(folder: Path, agentbench: Path, on_disk: boo
     )
     before = set(multiprocessing.active_children())
     started = time.monotonic()
-    with pytest.raises(QueryTimeout, match=r"0\.5 s"):
+    with pytest.raises(QueryTimeoutError, match=r"0\.5 s"):
         store.select(ENDLESS, seconds=0.5)
 
     assert time.monotonic() - started < 15

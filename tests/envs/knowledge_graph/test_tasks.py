@@ -110,7 +110,7 @@ def test_a_file_that_is_none_is_told(tmp_path: Path, content: bytes, says: str) 
 def test_a_malformed_status_file_is_told(tmp_path: Path, content: str) -> None:
     """It names the status file."""
     (tmp_path / "some_offline_status.json").write_text(content)
-    with pytest.raises(TaskFileError, match="some_offline_status.json: an entry lacks qid or offline"):
+    with pytest.raises(TaskFileError, match=r"some_offline_status\.json: an entry lacks qid or offline"):
         load_tasks(write(tmp_path, ENTRY))
 
 
