@@ -6,10 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test check types format bench bench-learning docs dist links install clean
+.PHONY: help demo test check types format bench bench-learning bench-kg docs dist links install clean
 
 help:
-	@echo "make demo | test | check | types | format | bench | bench-learning | docs | dist | links | install | clean"
+	@echo "make demo | test | check | types | format | bench | bench-learning | bench-kg | docs | dist | links | install | clean"
 
 install:
 	@.ci/install $(VENV)
@@ -33,10 +33,13 @@ format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-learning
+bench: bench-learning bench-kg
 
 bench-learning: install
 	$(BIN)/python benchmarks/learning.py
+
+bench-kg: install
+	$(BIN)/python benchmarks/kg.py
 
 # The picture of the README, made by the commands that the README shows.
 docs: install
