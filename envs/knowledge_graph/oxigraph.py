@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from cmat_env.envs.knowledge_graph.store import QueryTimeoutError, Row, StoreError, Term
 from cmat_env.errors import ConfigError, TaskFileError
@@ -200,7 +200,7 @@ def _load(store: pyoxigraph.Store, path: Path) -> None:
     if suffix not in SUFFIXES:
         raise TaskFileError(f"{path}: its suffix is {suffix!r}, wanted one of {' '.join(SUFFIXES)}, also with .gz")
     try:
-        with gzip.open(path) if packed else path.open("rb") as file:
+        with cast("IO[bytes]", gzip.open(path) if packed else path.open("rb")) as file:
             store.bulk_load(file, getattr(ox.RdfFormat, SUFFIXES[suffix]), base_iri=f"file:///{path.name}")
     except (OSError, EOFError, ValueError, SyntaxError) as error:
         raise TaskFileError(f"{path}: cannot be read as a graph ({error})") from error

@@ -44,8 +44,8 @@ class Facts:
     def of(cls, triples: Iterable[tuple[Term, str, Term]], schema: Schema) -> Facts:
         """Index the triples."""
         out: dict[str, dict[str, set[Value]]] = {}
-        for subject, predicate, object_ in triples:
-            out.setdefault(subject.value, {}).setdefault(predicate, set()).add((object_.kind, object_.value))
+        for start, predicate, end in triples:
+            out.setdefault(start.value, {}).setdefault(predicate, set()).add((end.kind, end.value))
         ordered = {
             subject: {predicate: tuple(sorted(values)) for predicate, values in sorted(edges.items())}
             for subject, edges in sorted(out.items())

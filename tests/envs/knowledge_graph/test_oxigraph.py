@@ -127,7 +127,7 @@ def test_many_processes_read_one_folder(folder: Path, agentbench: Path) -> None:
         sys.executable, "-m", "cmat_env.cli", "eval", "cmat/KG-v0", "--tasks", "generated:dev", "--graphs", str(folder),
         "--roles", "assistant", "--assistant", "gold", "--episodes", "12", "--workers", "2",
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
 
     assert (0, True) == (done.returncode, "correct 12" in done.stdout), done.stderr
     in_memory = KGEnv("generated:dev", graphs=agentbench / "kg" / "geo.nt.gz")
