@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from cmat_env.envs.knowledge_graph.store import QueryTimeoutError, Row, StoreError, Term
-from cmat_env.errors import ConfigError, TaskFileError
+from cmat_env.errors import ConfigError, MissingExtraError, TaskFileError
 
 if TYPE_CHECKING:
     import pyoxigraph
@@ -239,6 +239,8 @@ def _default_graph() -> Any:
 
 
 def _pyoxigraph() -> Any:
-    import pyoxigraph  # noqa: PLC0415 - an optional dependency, loaded when a graph is opened
-
+    try:
+        import pyoxigraph  # noqa: PLC0415 - an optional dependency, loaded when a graph is opened
+    except ImportError as error:
+        raise MissingExtraError.of("pyoxigraph", "kg") from error
     return pyoxigraph

@@ -103,6 +103,19 @@ def derive_schema(store: Store, *, graph: str | None = None, seconds: float = 60
     types = [iri for iri in linking if is_type(iri)]
     base = _base(column(f"SELECT ?s WHERE {{ ?s ?p ?o }} LIMIT {_ENOUGH}"))
     relations = [iri for iri in linking if iri not in types]
+    ranges = _ranges(store, types, relations, base=base, graph=graph, seconds=seconds)
+    return Schema(
+        base,
+        {name: iri for iri, name in _names(base, relations).items()},
+        {name: iri for iri, name in _names(base, numeric).items()},
+        ranges,
+    )
+
+
+def _ranges(
+    store: Store, types: Iterable[str], relations: Iterable[str], *, base: str, graph: str | None, seconds: float
+) -> dict[str, str]:
+    """The commonest type of what each relation leads to; "entity" where nothing has a type."""
     ranges = dict.fromkeys(relations, "entity")
     seen: dict[str, Counter[str]] = {}
     for kind in types:
@@ -119,12 +132,7 @@ def derive_schema(store: Store, *, graph: str | None = None, seconds: float = 60
         if iri in ranges:
             most = max(counted.values())
             ranges[iri] = names[min(type_ for type_, number in counted.items() if number == most)]
-    return Schema(
-        base,
-        {name: iri for iri, name in _names(base, relations).items()},
-        {name: iri for iri, name in _names(base, numeric).items()},
-        ranges,
-    )
+    return ranges
 
 
 def is_type(predicate: str) -> bool:
