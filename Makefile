@@ -6,10 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test check types format bench bench-db bench-learning docs dist links install clean
+.PHONY: help demo test check types format bench bench-db bench-kg bench-learning docs dist links install clean
 
 help:
-	@echo "make demo | test | check | types | format | bench | bench-db | bench-learning | docs | dist | links | install | clean"
+	@echo "make demo | test | check | types | format | bench | bench-db | bench-kg | bench-learning | docs | dist"
+	@echo "     links | install | clean"
 
 install:
 	@.ci/install $(VENV)
@@ -33,13 +34,16 @@ format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-db bench-learning
+bench: bench-db bench-kg bench-learning
 
 bench-db: install
 	$(BIN)/python benchmarks/db.py
 
 bench-learning: install
 	$(BIN)/python benchmarks/learning.py
+
+bench-kg: install
+	$(BIN)/python benchmarks/kg.py
 
 # The picture of the README, made by the commands that the README shows.
 docs: install

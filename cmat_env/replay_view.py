@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.box import ROUNDED
+from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
@@ -30,8 +31,11 @@ _FENCE = re.compile(r"```(\w*)\n(.*?)\n?```", re.DOTALL)
 HIDDEN = ("seed", "greedy")
 """Notes for `--fork`, which a reader need not see."""
 DRY_RUN = "\nDry run: "
+_MENU = re.compile(r"Observation: \[([^\[\]]*)\]")
+_CALL = r"(?m)^(Action: .*|Final Answer: .*)$"
 _LONGEST_TABLE = 20_000
 _MOST_ROWS = 12
+_MOST_OFFERED = 36
 
 
 def header(record: EpisodeRecord, *, number: int, count: int | None = None) -> RenderableType:
@@ -213,20 +217,38 @@ def _prose(text: str) -> list[RenderableType]:
         return [_code(text, "sql")]
     if text.lstrip().startswith("{"):
         return _call(text)
-    return [Text(printable(text))]
+    plain = [_menu(line) if _MENU.fullmatch(line) else _words(line) for line in text.split("\n")]
+    return plain if _MENU.search(text) else [_words(text)]
+
+
+def _words(text: str) -> Text:
+    """Plain text, with what it does set off."""
+    words = Text(printable(text))
+    words.highlight_regex(_CALL, "bold")
+    return words
+
+
+def _menu(line: str) -> RenderableType:
+    """What a tool offers, in columns."""
+    items = [item for item in line.partition("[")[2].removesuffix("]").split(", ") if item]
+    shown = Columns([Text(printable(item)) for item in items[:_MOST_OFFERED]], padding=(0, 2))
+    left = f", the first {_MOST_OFFERED}" if len(items) > _MOST_OFFERED else ""
+    return Group(Text(f"{len(items)} offered{left}", style="dim"), shown) if items else Text("nothing offered")
 
 
 def _call(text: str) -> list[RenderableType]:
-    """A tool call in JSON: its name, and SQL among its arguments as SQL."""
+    """A tool call in JSON: its name, and SQL among its arguments as SQL; short texts as in a call of Python's."""
     try:
         call = json.loads(text)
-        name, arguments = call["name"], call["arguments"]
-        query = arguments["query"]
+        name, arguments = call["name"], dict(call["arguments"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return [_code(text, "json")]
-    if not isinstance(query, str):
+    query = arguments.get("query")
+    if isinstance(query, str):
+        return [Text(printable(str(name)), style="bold"), _code(query, "sql")]
+    if not arguments or not all(isinstance(value, str) and "\n" not in value for value in arguments.values()):
         return [_code(text, "json")]
-    return [Text(printable(str(name)), style="bold"), _code(query, "sql")]
+    return [Text(printable(f"{name}({', '.join(arguments.values())})"), style="bold")]
 
 
 def _code(text: str, language: str) -> RenderableType:

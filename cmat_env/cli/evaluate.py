@@ -39,6 +39,9 @@ def eval_command(
     tasks: Annotated[
         str | None, typer.Option(metavar="SRC", help="generated:train, generated:heldout, ..., or a task file.")
     ] = None,
+    graphs: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The graph of a task that has one: a file, a folder or a URL.")
+    ] = None,
     roles: Annotated[
         str | None, typer.Option(help="Such as assistant,checker; by default those with a policy.")
     ] = None,
@@ -86,6 +89,7 @@ def eval_command(
     rules = rules_of(team).but(max_revisions=max_revisions, dry_run=dry_run, prompts=prompts)
     made_with |= {"roles": tuple(team), "max_revisions": rules.max_revisions, "dry_run": rules.dry_run}
     made_with |= {} if tasks is None else {"tasks": tasks}
+    made_with |= {} if graphs is None else {"graphs": graphs}
     make_env = functools.partial(make, env, **made_with)
     _check_writable(json_file, record)
     plan = plan_of(make_env, episodes, seed=seed)

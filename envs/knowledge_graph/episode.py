@@ -1,0 +1,92 @@
+"""Settings and state of an episode at a knowledge graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from cmat_env.envs.knowledge_graph.codec import FORMAT_NAMES, FormatName
+from cmat_env.envs.knowledge_graph.compiler import FIDELITIES, Fidelity
+from cmat_env.envs.knowledge_graph.tasks import KGTask
+from cmat_env.envs.knowledge_graph.tools import Session
+from cmat_env.errors import ConfigError, did_you_mean
+
+RewardName = Literal["em", "f1"]
+
+
+@dataclass(frozen=True, slots=True)
+class KGSettings:
+    """How an episode is played and graded.
+
+    Attributes:
+        action_format: "v0.2" = AgentBench's text, "tools" = tool calls.
+        fidelity: "upstream" = AgentBench's rules with all their consequences, "fixed" = ours.
+        reward: "em" = 1 for exactly the right answers, "f1" = the F1 of the two sets.
+        max_rounds: messages of the agent.
+        max_observation: characters of what one call gave; more are cut.
+
+    Raises:
+        ConfigError: a setting is out of range.
+    """
+
+    action_format: FormatName = "v0.2"
+    fidelity: Fidelity = "upstream"
+    reward: RewardName = "em"
+    max_rounds: int = 15
+    max_observation: int = 20_000
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("action_format", FORMAT_NAMES),
+            ("fidelity", FIDELITIES),
+            ("reward", get_args(RewardName)),
+        ):
+            value = getattr(self, name)
+            if value not in known:
+                raise ConfigError(f"{name}={value!r} is unknown; {did_you_mean(str(value), known)}")
+        for name in ("max_rounds", "max_observation"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(f"{name}={value!r}: wanted a whole number above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """The state of an episode; the graph has none.
+
+    Attributes:
+        task: what is to be answered.
+        session: variables and menus so far.
+        over: has it ended?
+        rounds: messages taken.
+        calls: tool calls executed.
+        errors, timeouts, truncations: how many calls failed, were stopped, or gave more than was shown.
+    """
+
+    task: KGTask
+    session: Session = field(default_factory=Session)
+    over: bool = False
+    rounds: int = 0
+    calls: int = 0
+    errors: int = 0
+    timeouts: int = 0
+    truncations: int = 0
+
+    @property
+    def metrics(self) -> dict[str, int]:
+        """What is told at the end."""
+        names = ("rounds", "calls", "errors", "timeouts", "truncations")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An episode to come back to.
+
+    Attributes:
+        episode: its state.
+        generator: state of the random numbers that pick tasks; None = not seeded yet.
+    """
+
+    episode: Episode
+    generator: Any
