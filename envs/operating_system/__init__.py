@@ -1,0 +1,1 @@
+"""Operating-system tasks: bash in a real sandbox, AgentBench's tasks and generated ones."""
