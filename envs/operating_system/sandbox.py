@@ -1,9 +1,9 @@
 """A sandbox for agents that may do anything: a live shell, programs beside it, and a view with untouched tools.
 
-    with Sandbox(seconds=5) as sandbox:
-        sandbox.run("mkdir /data && seq 10 > /data/numbers")
-        print(sandbox.execute("cd /data; wc -l numbers").output)
-        print(sandbox.run("wc -l < /data/numbers", view="pristine").stdout)
+with Sandbox(seconds=5) as sandbox:
+    sandbox.run("mkdir /data && seq 10 > /data/numbers")
+    print(sandbox.execute("cd /data; wc -l numbers").output)
+    print(sandbox.run("wc -l < /data/numbers", view="pristine").stdout)
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ class Sandbox:
             raise ConfigError(f"language={language!r} is unknown; known: {', '.join(_PROGRAMS)}")
         for text in (script, *args):
             if len(text.encode("utf-8", errors="replace")) > _MAX_ARGUMENT or "\0" in text:
-                raise ConfigError(f"{text!r:.60} cannot be an argument: over {_MAX_ARGUMENT} bytes, or with a NUL in it")
+                raise ConfigError(
+                    f"{text!r:.60} cannot be an argument: over {_MAX_ARGUMENT} bytes, or with a NUL in it"
+                )
         program = _ISOLATED_PYTHON if language == "python" and view != "own" else _PROGRAMS[language]
         words = [*program, script, *(("--",) if language == "bash" and args else ()), *args]
         limit = self.settings.seconds if seconds is None else seconds

@@ -30,7 +30,7 @@ _BASES = ("/mnt", "/media", "/srv", "/opt", "/var/tmp", "/tmp")
 _LOCK = threading.Lock()
 _REPLY = 65536
 _PATIENCE = 30.0
-_SECONDS_TO_COUNT = 1.0
+_SECONDS_TO_COUNT = 10.0
 
 # The sandbox's first process. It does what the host tells it, reaps orphans, and ends when the host is gone.
 # `spare N` stops everything at once, so that nothing can fork away, kills all but N and its ancestors, and goes on.
@@ -128,7 +128,9 @@ class Launcher:
                 try:
                     socket.send_fds(self._socket, [b"?"], [spec, *fds])
                 except OSError as error:
-                    raise SandboxError(f"the launcher of the sandboxes is gone ({error}); make a new sandbox") from error
+                    raise SandboxError(
+                        f"the launcher of the sandboxes is gone ({error}); make a new sandbox"
+                    ) from error
                 return self._receive()
         finally:
             os.close(spec)
@@ -261,6 +263,9 @@ class Bubblewrap:
             self._leash.close()
             raise
         self._finalizer = weakref.finalize(self, _close, self._launcher, self._name, self._leash)
+        if self.processes() is None:  # it answers once its root file system is in place; nobody may enter before that
+            self.close()
+            raise SandboxError("the sandbox's first process does not answer; is bash there, and is memory left?")
 
     def spawn(self, argv: Sequence[str], *, view: View = "own", merged: bool = False, cwd: str = "/root") -> Pipes:
         """Start a program; see `LiveSandbox`."""
@@ -272,9 +277,9 @@ class Bubblewrap:
         status, status_end = os.pipe()
         ends = {far.fileno(), out_end, err_end, status_end}
         try:
-            pid = self._launcher.ask(
-                "spawn", far.fileno(), out_end, err_end, status_end, name=self._name, spec=spec
-            )["pid"]
+            pid = self._launcher.ask("spawn", far.fileno(), out_end, err_end, status_end, name=self._name, spec=spec)[
+                "pid"
+            ]
         except BaseException:
             near.close()
             for fd in {out, err, status}:
@@ -345,5 +350,3 @@ def _close(launcher_: Launcher, name: str, leash: socket.socket) -> None:
     if launcher_.owner == os.getpid():
         with contextlib.suppress(SandboxError):
             launcher_.ask("close", name=name)
-
-

@@ -101,9 +101,7 @@ class DockerSandbox:
             os.set_blocking(fd, False)
         return Pipes(near.detach(), out, err, status, number)
 
-    def _pump(
-        self, stream: Any, raw: Any, exec_id: str, out: int, err: int, status: int, far: socket.socket
-    ) -> None:
+    def _pump(self, stream: Any, raw: Any, exec_id: str, out: int, err: int, status: int, far: socket.socket) -> None:
         """Take the frames of a program apart until it ends, then tell how."""
         try:
             for kind, data in frames(raw):

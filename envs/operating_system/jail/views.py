@@ -12,7 +12,6 @@ from .box import Spec
 _COMMANDS = ("bin", "sbin", "local/bin", "local/sbin")
 
 
-
 def run(spec: Spec, fds: Sequence[int], seccomp: int) -> None:
     """Become bubblewrap with a program in the view that `spec` names; we are in all the sandbox's namespaces already.
 
@@ -22,6 +21,7 @@ def run(spec: Spec, fds: Sequence[int], seccomp: int) -> None:
     box.place(dict(enumerate((*fds, seccomp))))
     box.become_root()
     linux.unshare(linux.CLONE_NEWNS)
+    linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV)  # bubblewrap looks itself up by number
     os.chdir(spec["box"])
     extra = ["--seccomp", "3", "--cap-add", "CAP_WAKE_ALARM"]
     if spec["view"] == "snapshot":
@@ -90,9 +90,7 @@ def _trusted(spec: Spec) -> dict[str, str]:
 
 def _added_commands(spec: Spec, systems: dict[str, str]) -> list[str]:
     """Binds that show commands which the agent added, behind the untouched ones of the same folder."""
-    index, below = next(
-        ((i, "") for i, layer in enumerate(spec["layers"]) if layer["at"] == "/usr"), (0, "usr/")
-    )
+    index, below = next(((i, "") for i, layer in enumerate(spec["layers"]) if layer["at"] == "/usr"), (0, "usr/"))
     binds: list[str] = []
     for name in _COMMANDS:
         added = _real_folder(f"u/{index}", f"{below}{name}")
