@@ -85,7 +85,9 @@ def eval_command(
     human = "human" in team.values()
     if human and workers > 1:
         raise ConfigError("a human can only play with --workers 1")
-    made_with: dict[str, Any] = settings_of(settings or (), flags=("roles", "max_revisions", "dry_run", "tasks", "script_dir"))
+    made_with: dict[str, Any] = settings_of(
+        settings or (), flags=("roles", "max_revisions", "dry_run", "tasks", "script_dir")
+    )
     rules = rules_of(team).but(max_revisions=max_revisions, dry_run=dry_run, prompts=prompts)
     made_with |= {"roles": tuple(team), "max_revisions": rules.max_revisions, "dry_run": rules.dry_run}
     made_with |= {} if tasks is None else {"tasks": tasks}

@@ -29,7 +29,7 @@ _CHUNK = 65536
 _GRACE = 1.0
 _START = 20.0
 _PLAIN = re.compile(rb"[A-Za-z0-9_ ./,:=+@%^-]")
-_CROWDED = 0.8
+_CROWDED = 0.5
 _LONGEST_MARKER = 64
 _SETUP = f"exec {_SPARE_FD}>&1; shopt -s expand_aliases execfail; PS1='\\u@\\h:\\w\\$ '; umask 022; cd"
 
@@ -43,7 +43,7 @@ class ShellResult:
         status: the exit status; None = it did not come to an end by itself.
         event: "" = nothing special; "timeout" and "output" = stopped at that limit, the shell's state is kept;
             "exited" = the shell ended and a new one was started; "restarted" = it had to be killed, and a new one was
-            started; "processes" = nearly all allowed processes were in use, and all but the shell were killed;
+            started; "processes" = over half of the allowed processes were in use, and all but the shell were killed;
             "redirected" = the shell's own output had been redirected or closed, and was put back; "dead" = the sandbox
             is gone.
         truncated: it wrote more than was kept.

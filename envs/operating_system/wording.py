@@ -14,7 +14,7 @@ NOTES: dict[Event, str] = {
     "output": "[the command wrote too much: it was killed with all processes in the background; the shell is as it was]",
     "exited": "[the shell has ended; a new one was started in /root, without variables of the old one]",
     "restarted": "[the shell did not answer and was killed with all processes; a new one was started in /root]",
-    "processes": "[nearly all allowed processes were running: all but the shell were killed]",
+    "processes": "[over half of the allowed processes were running: all but the shell were killed]",
     "redirected": "[the shell's own output had been redirected or closed; it was put back]",
     "dead": "[the machine is gone]",
 }

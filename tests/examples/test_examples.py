@@ -17,6 +17,7 @@ PRINTS = {
         "Payment(role='assistant', amount=1.0, reason='task'",
     ),
     "custom_task.py": ("check_task is content", "gold    solves 100%"),
+    "custom_os_task.py": ("gold    solves 100%", "random  solves 0%"),
     "custom_policy.py": ("approves all", "believes the dry run", "knows the answer"),
 }
 
