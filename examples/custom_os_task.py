@@ -1,4 +1,4 @@
-"""A task of your own on a machine of its own: mend a broken script. The sandbox is public; the rest is your Gymnasium env.
+"""A task of your own on a machine of its own: mend a broken script. The sandbox is public, the rest a Gymnasium env.
 
 Run:  python examples/custom_os_task.py        (needs: pip install 'cmat-env[os]')
 """

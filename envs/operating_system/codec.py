@@ -96,19 +96,17 @@ class TextCodec:
 
     def parse(self, text: str) -> Move:
         """One move."""
-        found = None
-        for found in _ACT.finditer(text):
-            pass
-        if found is None:
+        acts = list(_ACT.finditer(text))
+        if not acts:
             return Malformed(self.formats)
-        action = found[1].lower()
+        action = acts[-1][1].lower()
         if action.startswith("bash"):
             blocks = _fenced(text)
             return Bash("\n\n".join(blocks)) if blocks else Malformed(self.formats)
         if action.startswith("finish"):
             return Answer(None)
         if action.startswith("answer"):
-            tail = text[found.start(1) :]
+            tail = text[acts[-1].start(1) :]
             start, end = tail.find("("), tail.rfind(")")
             return Answer(tail[start + 1 : end]) if 0 <= start < end else Malformed(self.formats)
         return Malformed(self.formats)
@@ -194,7 +192,7 @@ class ToolCodec:
 
 
 def _json_part(text: str) -> str | None:
-    """What is meant to be JSON: in tags, in a block, the whole text, or from the first line that begins with a brace."""
+    """What is meant to be JSON: in tags, in a block, the whole text, or from the first line with a brace in front."""
     tag = _TAG.search(text)
     if tag:
         return tag[1]

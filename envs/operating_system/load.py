@@ -33,7 +33,7 @@ class Loaded:
     skipped: dict[str, str]
 
 
-class _MissingScript(Exception):
+class _MissingScriptError(Exception):
     """A script file is not there; the text says which."""
 
 
@@ -83,7 +83,7 @@ def _load_file(path: Path, scripts: Path | None, name: str) -> Loaded:
     for index, entry in enumerate(entries):
         try:
             tasks.append(_Entry(path, index, scripts, f"{name}-{index}").task(entry))
-        except _MissingScript as missing:
+        except _MissingScriptError as missing:
             skipped[f"{name}-{index}"] = str(missing)
     if not tasks:
         raise TaskFileError(f"{path}: no task can be played: {'; '.join(f'{k}: {v}' for k, v in skipped.items()):.500}")
@@ -180,7 +180,7 @@ class _Entry:
             raise self.error(field, f"is {_kind(value)}, wanted text or an object with code or file")
         language = value.get("language", "bash")
         if language in ("c", "c++"):
-            raise _MissingScript(f"{field} is in {language}, which no version of AgentBench can run")
+            raise _MissingScriptError(f"{field} is in {language}, which no version of AgentBench can run")
         if language not in get_args(Language):
             raise self.error(f"{field}.language", f"is {language!r}, wanted bash, python, c or c++")
         return Script(self.code(value, field), _language(language))
@@ -192,14 +192,16 @@ class _Entry:
         if not isinstance(name, str):
             raise self.error(field, "has neither code nor file, one of which holds the script")
         if self.scripts is None:
-            raise _MissingScript(f"{field} is the file {name}, which is not there; name its folder with --script-dir")
+            raise _MissingScriptError(
+                f"{field} is the file {name}, which is not there; name its folder with --script-dir"
+            )
         file = self.scripts / name
         try:
             if not file.resolve().is_relative_to(self.scripts.resolve()):
                 raise self.error(f"{field}.file", f"{name!r} leads out of {self.scripts}")
             return file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise _MissingScript(f"{field} is the file {file}, which cannot be read ({error})") from None
+            raise _MissingScriptError(f"{field} is the file {file}, which cannot be read ({error})") from None
 
 
 def _language(name: str) -> Literal["bash", "python"]:

@@ -1,4 +1,4 @@
-"""The root file system of a sandbox: a minimal Debian that was built once, or the host's /usr with an /etc of its own."""
+"""The root file system of a sandbox: a Debian that was built once, or the host's /usr with an /etc of its own."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ class _Reader:
         self.facts = (0, 0, 0)
 
     def read_until(self, deadline: float, *, unlimited: bool = False) -> End:
-        """Read until the marker, the deadline, too much output (unless unlimited), or the end of shell or descriptors."""
+        """Read until the marker, the deadline, too much output (unless unlimited), or the end of all."""
         while True:
             left = deadline - time.monotonic()
             if left <= 0:

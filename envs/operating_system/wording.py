@@ -10,8 +10,8 @@ CUT = "\n[truncated because the output is too long]"
 _CUT_BACK = 20
 
 NOTES: dict[Event, str] = {
-    "timeout": "[the command took too long: it was killed with all processes in the background; the shell is as it was]",
-    "output": "[the command wrote too much: it was killed with all processes in the background; the shell is as it was]",
+    "timeout": "[the command took too long: it was killed, with all background processes; the shell is as it was]",
+    "output": "[the command wrote too much: it was killed, with all background processes; the shell is as it was]",
     "exited": "[the shell has ended; a new one was started in /root, without variables of the old one]",
     "restarted": "[the shell did not answer and was killed with all processes; a new one was started in /root]",
     "processes": "[over half of the allowed processes were running: all but the shell were killed]",

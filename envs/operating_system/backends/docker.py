@@ -94,17 +94,18 @@ class DockerSandbox:
         raw = getattr(stream, "_sock", stream)
         threading.Thread(target=_feed, args=(far, raw), daemon=True).start()
         threading.Thread(
-            target=self._pump, args=(stream, raw, made["Id"], out_end, err_end, status_end, far), daemon=True
+            target=self._pump, args=(stream, made["Id"], (out_end, err_end, status_end), far), daemon=True
         ).start()
         near.setblocking(False)
         for fd in {out, err, status}:
             os.set_blocking(fd, False)
         return Pipes(near.detach(), out, err, status, number)
 
-    def _pump(self, stream: Any, raw: Any, exec_id: str, out: int, err: int, status: int, far: socket.socket) -> None:
+    def _pump(self, stream: Any, exec_id: str, ends: tuple[int, int, int], far: socket.socket) -> None:
         """Take the frames of a program apart until it ends, then tell how."""
+        out, err, status = ends
         try:
-            for kind, data in frames(raw):
+            for kind, data in frames(getattr(stream, "_sock", stream)):
                 with contextlib.suppress(OSError):
                     os.write(err if kind == _STDERR else out, data)
             code = self._client.api.exec_inspect(exec_id)["ExitCode"]

@@ -1,8 +1,9 @@
 """Inside a new process: become the first process of a sandbox, or a program in one.
 
-The box, a folder of the sandbox's outer mount namespace, is a tmpfs of limited size. It holds, for layer number i of the
-root file system: `u/i` what has been changed, `w/i` overlayfs' work; and `m`, the root as the sandbox sees it. Nobody in
-the sandbox ever sees the box, and no path below `m` is opened from here: an agent may have put a symbolic link there.
+The box, a folder of the sandbox's outer mount namespace, is a tmpfs of limited size. It holds, for layer number i of
+the root file system: `u/i` what has been changed, `w/i` overlayfs' work; and `m`, the root as the sandbox sees it.
+Nobody in the sandbox ever sees the box, and no path below `m` is opened from here: an agent may have put a symbolic
+link there.
 """
 
 from __future__ import annotations
@@ -122,7 +123,13 @@ def bwrap(spec: Spec, root: str, argv: Sequence[str], *, fresh: bool, extra: Seq
 
 
 def first(spec: Spec, fds: Sequence[int], ready: Callable[[], None]) -> None:
-    """Become bubblewrap with the sandbox's first process; `fds` are (its leash, the call filter, bubblewrap's report, its errors)."""
+    """Become bubblewrap with the sandbox's first process.
+
+    Args:
+        spec: what the sandbox is.
+        fds: the first process's leash, the call filter, where bubblewrap reports, and where errors go.
+        ready: called when the root file system is mounted.
+    """
     leash, seccomp, report, complain = fds
     limit(spec["limits"])
     become_root()

@@ -13,15 +13,15 @@ import select
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import box, linux, seccomp, trees, views
+from . import box, linux, seccomp, views
 from .cgroups import Groups
+from .processes import kill_tree
+from .users import RefusedError, Users
 
-_IDS = 65536
 _MOST_FDS = 16
 _NAMESPACES = (
     ("net", linux.CLONE_NEWNET),
@@ -29,10 +29,6 @@ _NAMESPACES = (
     ("uts", linux.CLONE_NEWUTS),
     ("pid", linux.CLONE_NEWPID),
 )
-
-
-class Refused(Exception):
-    """A request cannot be served here; the text says why."""
 
 
 @dataclass(slots=True)
@@ -60,7 +56,9 @@ class Launcher:
 
     def __init__(self, connection: socket.socket, settings: dict[str, Any]) -> None:
         self._connection = connection
-        self._settings = settings
+        self._base: str = settings["base"]
+        self._bwrap: str = settings["bwrap"]
+        self._users = Users(settings)
         self._filter = seccomp.program(os.uname().machine)
         self._boxes: dict[str, Sandbox] = {}
         self._running: dict[int, tuple[int, str]] = {}
@@ -106,24 +104,19 @@ class Launcher:
     def _answer(self, action: Callable[[], dict[str, Any]]) -> None:
         try:
             answer = action()
-        except (OSError, Refused, KeyError) as error:
+        except (OSError, RefusedError, KeyError) as error:
             answer = {"error": str(error)}
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._connection.send(json.dumps(answer).encode())
 
-    # --- the user namespace that everything is made from
-
     def _start_up(self) -> dict[str, Any]:
-        mode = self._settings["mode"]
-        if mode == "root":
+        if self._users.mode == "root":
             linux.unshare(linux.CLONE_NEWNS)
             self._groups = Groups()
-        else:
-            self._enter_user_namespace(subordinate=mode == "subuid")
+        self._users.enter()
         linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
-        base = self._settings["base"]
-        linux.mount("tmpfs", base, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=16m,nr_inodes=20k,mode=0755")
-        os.mkdir(f"{base}/box", 0o755)
+        linux.mount("tmpfs", self._base, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=16m,nr_inodes=20k,mode=0755")
+        os.mkdir(f"{self._base}/box", 0o755)
         groups = self._groups
         return {
             "controllers": list(groups.controllers) if groups else [],
@@ -131,58 +124,9 @@ class Launcher:
             "pid": os.getpid(),
         }
 
-    def _enter_user_namespace(self, *, subordinate: bool) -> None:
-        uid, gid = os.getuid(), os.getgid()
-        done, go = os.pipe()
-        asked, ask = os.pipe()
-        parent = os.getpid()
-        child = os.fork()
-        if child == 0:  # maps are written from outside: the one who is mapped may not write more than one line
-            os.close(ask)
-            os.read(asked, 1)
-            try:
-                if subordinate:
-                    self._map_subordinate(parent, uid, gid)
-                else:
-                    _write_map(parent, f"0 {uid} 1", f"0 {gid} 1", deny_setgroups=True)
-                os.write(go, b"+")
-            except (OSError, Refused) as error:
-                os.write(go, str(error).encode())
-            os._exit(0)
-        os.close(go)
-        linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNS)
-        os.write(ask, b"+")
-        said = os.read(done, 4096)
-        os.waitpid(child, 0)
-        for fd in (done, asked, ask):
-            os.close(fd)
-        if said != b"+":
-            raise Refused(f"no user namespace: {said.decode() or 'its map was not written'}")
-        box.become_root()
-
-    def _map_subordinate(self, pid: int, uid: int, gid: int) -> None:
-        for program, own, (first, count) in (
-            ("newuidmap", uid, self._settings["subuid"]),
-            ("newgidmap", gid, self._settings["subgid"]),
-        ):
-            words = [program, str(pid), "0", str(own), "1", "1", str(first), str(min(count, _IDS - 1))]
-            if os.spawnvp(os.P_WAIT, program, words) != 0:
-                raise Refused(f"{' '.join(words)} failed")
-
-    def _map_sandbox(self, pid: int) -> None:
-        mode = self._settings["mode"]
-        if mode == "single":
-            _write_map(pid, "0 0 1", "0 0 1", deny_setgroups=False)
-            return
-        first = self._settings["first_id"] if mode == "root" else 0
-        count = _IDS if mode == "root" else min(self._settings["subuid"][1], self._settings["subgid"][1], _IDS - 1) + 1
-        _write_map(pid, f"0 {first} {count}", f"0 {first} {count}", deny_setgroups=False)
-
-    # --- requests
-
     def _do_start(self, request: dict[str, Any], fds: Sequence[int]) -> dict[str, Any]:
         """Make a sandbox; fds: the leash of its first process."""
-        spec = request["spec"] | {"box": f"{self._settings['base']}/box", "bwrap": self._settings["bwrap"]}
+        spec = request["spec"] | {"box": f"{self._base}/box", "bwrap": self._bwrap}
         spec["layers"] = self._rootfs[request["rootfs"]]
         name = request["name"]
         if self._groups is not None:
@@ -193,13 +137,13 @@ class Launcher:
         filter_ = self._filter_file()
         pid = os.fork()
         if pid == 0:
-            _child(say, lambda: self._become_first(spec, fds[0], filter_, report_end, say, go_end))
+            _child(say, lambda: self._become_first(spec, (fds[0], filter_, report_end, say), go_end))
         for fd in (report_end, say, go_end, filter_):
             os.close(fd)
         try:
-            made = self._accompany(name, spec, pid, said, go, report)
+            made = self._accompany(name, spec, pid, (said, go, report))
         except BaseException:
-            _kill_tree(pid)
+            kill_tree(pid)
             os.waitpid(pid, 0)
             if self._groups is not None:
                 self._groups.remove(name)
@@ -210,7 +154,8 @@ class Launcher:
         self._boxes[name] = made
         return {"pid": made.first}
 
-    def _become_first(self, spec: dict[str, Any], leash: int, filter_: int, report: int, say: int, go: int) -> None:
+    def _become_first(self, spec: dict[str, Any], fds: tuple[int, int, int, int], go: int) -> None:
+        say = fds[3]
         linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNS)
         os.write(say, b"+")  # now we can be mapped
         if os.read(go, 1) != b"+":
@@ -220,12 +165,13 @@ class Launcher:
             os.write(say, b"+")
             os.read(go, 1)
 
-        box.first(spec, (leash, filter_, report, say), ready)
+        box.first(spec, fds, ready)
 
-    def _accompany(self, name: str, spec: dict[str, Any], pid: int, said: int, go: int, report: int) -> Sandbox:
+    def _accompany(self, name: str, spec: dict[str, Any], pid: int, fds: tuple[int, int, int]) -> Sandbox:
         """Lead a new sandbox through its first steps."""
+        said, go, report = fds
         _expect_plus(said)
-        self._map_sandbox(pid)
+        self._users.map(pid)
         if self._groups is not None:
             self._groups.enter(name, pid)
         os.write(go, b"+")
@@ -237,7 +183,9 @@ class Launcher:
             while not words.rstrip().endswith(b"}"):
                 more = os.read(report, 4096)
                 if not more:
-                    raise Refused(f"bubblewrap failed: {os.read(said, 4096).decode(errors='replace') or 'no reason'}")
+                    raise RefusedError(
+                        f"bubblewrap failed: {os.read(said, 4096).decode(errors='replace') or 'no reason'}"
+                    )
                 words += more
             first = int(json.loads(words)["child-pid"])
             inner = {
@@ -295,13 +243,13 @@ class Launcher:
         words = os.read(said, 4096).decode(errors="replace")
         os.close(said)
         if status:
-            raise Refused(f"the snapshot failed: {words}")
+            raise RefusedError(f"the snapshot failed: {words}")
         return {}
 
     def _do_kill(self, request: dict[str, Any], fds: Sequence[int]) -> dict[str, Any]:
         """Kill a program and all that it has started."""
         if request["pid"] in self._running:
-            _kill_tree(request["pid"])
+            kill_tree(request["pid"])
         return {}
 
     def _do_close(self, request: dict[str, Any], fds: Sequence[int]) -> dict[str, Any]:
@@ -315,57 +263,23 @@ class Launcher:
 
     def _box(self, name: str) -> Sandbox:
         if name not in self._boxes:
-            raise Refused("the sandbox is dead")
+            raise RefusedError("the sandbox is dead")
         return self._boxes[name]
-
-    # --- the rest
 
     def _do_rootfs(self, request: dict[str, Any], fds: Sequence[int]) -> dict[str, Any]:
         """Make a root file system ready; sandboxes name it by the number that is answered."""
         number = len(self._rootfs)
         self._rootfs.append(
             [
-                {"at": layer["at"], "writable": layer["writable"], "lower": self._lower(layer, f"{number}-{index}")}
+                {
+                    "at": layer["at"],
+                    "writable": layer["writable"],
+                    "lower": self._users.lower(layer, f"{self._base}/l{number}-{index}"),
+                }
                 for index, layer in enumerate(request["layers"])
             ]
         )
         return {"rootfs": number}
-
-    def _lower(self, layer: dict[str, Any], name: str) -> str:
-        """The lower tree of a layer, owned by the sandboxes' own users as far as possible."""
-        path, target = layer["lower"], f"{self._settings['base']}/l{name}"
-        owner = self._settings["first_id"] if self._settings["mode"] == "root" else 0
-        if path is None:
-            trees.populate(target, layer["entries"], owner=owner)
-            return target
-        if self._settings["mode"] != "root" or os.stat(path).st_uid == owner:
-            return str(path)
-        os.mkdir(target)
-        pid, userns = self._sample_namespace()
-        try:
-            linux.clone_shifted(path, target, userns)
-        except OSError:  # an older kernel, or a file system without it: what is there cannot be changed in a sandbox
-            return str(path)
-        finally:
-            os.close(userns)
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-        return target
-
-    def _sample_namespace(self) -> tuple[int, int]:
-        """A process in a user namespace like a sandbox's, and a descriptor of that."""
-        said, say = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            linux.unshare(linux.CLONE_NEWUSER)
-            os.write(say, b"+")
-            time.sleep(60)
-            os._exit(0)
-        os.close(say)
-        os.read(said, 1)
-        os.close(said)
-        self._map_sandbox(pid)
-        return pid, os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
 
     def _filter_file(self) -> int:
         fd = os.memfd_create("filter")
@@ -399,7 +313,7 @@ class Launcher:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(made.outer, 0)
         for pid in [pid for pid, (_, owner) in self._running.items() if owner == name]:
-            _kill_tree(pid)
+            kill_tree(pid)
         for fd in (made.user, made.mnt, *made.inner.values()):
             os.close(fd)
         if self._groups is not None:
@@ -410,7 +324,7 @@ class Launcher:
             with contextlib.suppress(OSError):
                 self._destroy(name, self._boxes.pop(name))
         for pid in self._running:
-            _kill_tree(pid)
+            kill_tree(pid)
         if self._groups is not None:
             self._groups.close()
 
@@ -434,28 +348,7 @@ def _expect_plus(said: int) -> None:
     words = os.read(said, 1)
     if words != b"+":
         words += os.read(said, 4096)
-        raise Refused(words.decode(errors="replace").strip() or "the sandbox's first process died")
-
-
-def _write_map(pid: int, uids: str, gids: str, *, deny_setgroups: bool) -> None:
-    if deny_setgroups:
-        box.put(f"/proc/{pid}/setgroups", "deny")
-    box.put(f"/proc/{pid}/uid_map", uids)
-    box.put(f"/proc/{pid}/gid_map", gids)
-
-
-def _kill_tree(pid: int) -> None:
-    """Stop a process and what it started from the top down, so that nothing new appears, then kill all of it."""
-    found = [pid]
-    for each in found:
-        with contextlib.suppress(OSError):
-            os.kill(each, signal.SIGSTOP)
-            for task in os.listdir(f"/proc/{each}/task"):
-                with open(f"/proc/{each}/task/{task}/children", encoding="ascii") as file:
-                    found += [int(word) for word in file.read().split()]
-    for each in found:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(each, signal.SIGKILL)
+        raise RefusedError(words.decode(errors="replace").strip() or "the sandbox's first process died")
 
 
 def main() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings as how
+from hypothesis import given
+from hypothesis import settings as how
 from hypothesis import strategies as st
 
 from cmat_env.envs.operating_system import Sandbox, SandboxError, SandboxSettings

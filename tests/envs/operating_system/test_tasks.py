@@ -150,7 +150,7 @@ def test_a_script_file_may_not_lead_out_of_its_folder(tmp_path: Path) -> None:
         ("containing.py", "abc", "", True, False),
     ],
 )
-def test_the_five_checkers(name: str, answer: str, gold: str, upstream: bool, fixed: bool) -> None:  # noqa: FBT001
+def test_the_five_checkers(name: str, answer: str, gold: str, upstream: bool, fixed: bool) -> None:
     """As upstream, and as a person would."""
     assert (upstream, fixed) == (CHECKERS[name](answer, gold, "upstream"), CHECKERS[name](answer, gold, "fixed"))
 
@@ -170,7 +170,7 @@ def test_a_generated_task_is_a_function_of_split_and_seed() -> None:
 def test_mistakes_in_the_generator_s_arguments() -> None:
     """A split, a family and a task without a right answer."""
     for arguments in ({"split": "test", "seed": 0}, {"split": "train", "seed": 0, "only": ["conut"]}):
-        with pytest.raises(UnknownNameError, match="did you mean|known"):
+        with pytest.raises(UnknownNameError, match=r"did you mean|known"):
             generate(**arguments)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="neither match nor checks"):
         OSTask("x", "f", "d")
