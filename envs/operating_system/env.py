@@ -162,7 +162,7 @@ class OSEnv(gymnasium.Env[str, str]):
                 return
         if task.start:
             sandbox.type(task.start)
-        if task.example is not None and task.checks:
+        if task.example is not None and task.compares:
             sandbox.snapshot()
             self._running = start_gold(sandbox, task.example, view="snapshot", seconds=self.settings.init_seconds)
 
@@ -219,39 +219,39 @@ class OSEnv(gymnasium.Env[str, str]):
 
     def _commit(self, given: str | None) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Grade the answer; the agent's processes still run, and can do nothing about it."""
-        task, extra = self.task, {}
-        assert self.sandbox is not None
+        task, sandbox = self.task, self.sandbox
+        assert sandbox is not None
+        live: list[Gold] = []
+
+        def run_gold() -> Gold:
+            """The gold script in the sandbox as it is now, with untouched tools; once."""
+            if not live:
+                assert task.example is not None
+                said, seconds = str(given)[:1000].replace("\0", ""), self.settings.init_seconds
+                live.append(gold_of(start_gold(sandbox, task.example, view="pristine", seconds=seconds, answer=said)))
+            return live[0]
+
+        kept = self._snapshot_gold
+        extra: dict[str, Any] = {}
         try:
             if task.match is not None:
                 success = grade_match(task.match, given)
             else:
-                gold, extra = self._gold(given)
                 success = grade_checks(
                     task,
                     given,
-                    sandbox=self.sandbox,
-                    gold=gold,
+                    sandbox=sandbox,
+                    gold=run_gold if self.settings.gold == "live" else lambda: kept,
                     fidelity=self.settings.fidelity,
                     seconds=self.settings.init_seconds,
                 )
+            if task.compares:
+                now = run_gold()
+                extra = {"gold_live": now.shown, "gold_snapshot": kept.shown if kept else None}
+                extra["gold_mismatch"] = kept is None or (now.output, now.ok) != (kept.output, kept.ok)
         except SandboxError:
             return self._end("sandbox died", "The machine is gone.")
         return self._end("correct" if success else "wrong", "", success=success, extra=extra)
-
-    def _gold(self, given: str | None) -> tuple[Gold | None, dict[str, Any]]:
-        """What counts as gold, and what infos say of both."""
-        task = self.task
-        if task.example is None or self.sandbox is None:
-            return None, {}
-        said = str(given)[:1000].replace("\0", "")
-        live = gold_of(
-            start_gold(self.sandbox, task.example, view="pristine", seconds=self.settings.init_seconds, answer=said)
-        )
-        kept = self._snapshot_gold
-        shown = {"gold_live": live.shown, "gold_snapshot": kept.shown if kept else None}
-        return live if self.settings.gold == "live" else kept, {
-            **shown, "gold_mismatch": kept is None or (live.output, live.ok) != (kept.output, kept.ok),
-        }  # fmt: skip
 
     def _end(
         self, outcome: str, seen: str, *, success: bool = False, extra: dict[str, Any] | None = None
@@ -281,7 +281,7 @@ class OSEnv(gymnasium.Env[str, str]):
             first = [self.codec.bash(f"python3 - <<'END_OF_SCRIPT'\n{task.example.code}\nEND_OF_SCRIPT")]
         if task.match is not None:
             return [*first, self.codec.answer(task.match.answer)]
-        if any(check.kind == "example" for check in task.checks):
+        if task.compares:
             gold = self._gold_of_snapshot()
             return [*first, self.codec.answer(gold.output.strip() if gold else "")]
         return [*first, self.codec.answer(None)]

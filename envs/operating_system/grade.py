@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cmat_env.envs.operating_system.backends.base import View
@@ -60,7 +61,13 @@ def grade_match(match: Match, answer: str | None) -> bool:
 
 
 def grade_checks(
-    task: OSTask, answer: str | None, *, sandbox: Sandbox, gold: Gold | None, fidelity: Fidelity, seconds: float
+    task: OSTask,
+    answer: str | None,
+    *,
+    sandbox: Sandbox,
+    gold: Callable[[], Gold | None],
+    fidelity: Fidelity,
+    seconds: float,
 ) -> bool:
     """By the task's checks in order; each gets the answer and what those before it printed.
 
@@ -68,7 +75,7 @@ def grade_checks(
         task: one with checks.
         answer: of the agent; None counts as the word None, as upstream.
         sandbox: where scripts find the agent's files.
-        gold: what the example gave, wherever it was run.
+        gold: runs the example where the comparison wants it; None = that was not possible.
         fidelity: of the checkers.
         seconds: wall time of one script.
     """
@@ -80,9 +87,10 @@ def grade_checks(
             if len(params) < 2 or not CHECKERS[check.checker](params[0], params[1], fidelity):
                 return False
         elif check.kind == "example":
-            if gold is None or not gold.ok:
+            found = gold()
+            if found is None or not found.ok:
                 return False
-            params.append(gold.output)
+            params.append(found.output)
         else:
             assert check.script is not None
             script = check.script

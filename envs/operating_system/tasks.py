@@ -89,8 +89,13 @@ class OSTask:
     def __post_init__(self) -> None:
         if self.match is None and not self.checks:
             raise ConfigError(f"task {self.id!r} has neither match nor checks; say what is right")
-        if self.example is None and any(check.kind == "example" for check in self.checks):
+        if self.example is None and self.compares:
             raise ConfigError(f"task {self.id!r} checks against its example, but has none; give one")
+
+    @property
+    def compares(self) -> bool:
+        """Is the answer compared with what the example gives?"""
+        return any(check.kind == "example" for check in self.checks)
 
     @property
     def needs_users(self) -> bool:
