@@ -161,7 +161,7 @@ def leftovers() -> set[str]:
 
 
 def left(before: set[str]) -> str:
-    """What is there now and was not before; others may run sandboxes at the same time, so what goes away is waited for."""
+    """What is there now and was not before; others may run sandboxes beside us, so what goes away is waited for."""
     deadline = time.monotonic() + 15
     while leftovers() - before and time.monotonic() < deadline:
         time.sleep(0.2)

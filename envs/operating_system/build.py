@@ -15,7 +15,8 @@ from cmat_env.errors import CmatError, ConfigError
 
 PACKAGES = (
     "adduser", "bc", "bsdextrautils", "bzip2", "curl", "file", "gawk", "git", "iproute2", "less", "lsof", "net-tools",
-    "passwd", "procps", "psmisc", "python3", "sudo", "tree", "unzip", "util-linux", "vim-tiny", "wget", "xz-utils", "zip",
+    "passwd", "procps", "psmisc", "python3", "sudo", "tree", "unzip", "util-linux", "vim-tiny", "wget", "xz-utils",
+    "zip",
 )  # fmt: skip
 SUITE = "bookworm"
 

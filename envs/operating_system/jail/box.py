@@ -149,10 +149,10 @@ def program(spec: Spec, fds: Sequence[int], seccomp: bytes) -> None:
     Nobody in the sandbox can look into this process before it has become the program: it is not dumpable, and holds
     more capabilities than they do, until its last moment.
     """
+    put("/proc/self/oom_score_adj", "500")  # before the sandbox's first process, if memory runs out
     linux.prctl(linux.PR_SET_DUMPABLE, 0)
     os.setsid()
     place(dict(enumerate(fds)))
-    put("/proc/self/oom_score_adj", "500")  # before the sandbox's first process, if memory runs out
     become_root()
     os.umask(0o022)
     os.chdir(spec["cwd"])
