@@ -21,7 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cmat_env.envs.operating_system import Sandbox, SandboxSettings
-from cmat_env.envs.operating_system.backends.bubblewrap import Bubblewrap, close_launchers
+from cmat_env.envs.operating_system.backends.bubblewrap import Bubblewrap
+from cmat_env.envs.operating_system.backends.launch import close_launchers
 from cmat_env.registry import make_task
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "os.md"

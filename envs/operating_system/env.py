@@ -161,7 +161,7 @@ class OSEnv(gymnasium.Env[str, str]):
                 self._episode = replace(self._state, failed_init=said.strip() or f"exit status {done.status}")
                 return
         if task.start:
-            sandbox.type(task.start)
+            sandbox.type_in(task.start)
         if task.example is not None and task.compares:
             sandbox.snapshot()
             self._running = start_gold(sandbox, task.example, view="snapshot", seconds=self.settings.init_seconds)

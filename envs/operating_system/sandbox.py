@@ -72,7 +72,7 @@ class Sandbox:
         except SandboxError:
             return ShellResult("", None, "dead")
 
-    def type(self, lines: str) -> ShellResult:
+    def type_in(self, lines: str) -> ShellResult:
         """Type lines into the live shell, so that `su - jack` leaves it as jack's."""
         try:
             return self._open_shell().execute(lines, null_stdin=False)

@@ -191,5 +191,10 @@ def snapshot(spec: Spec) -> None:
         os.mkdir(folder, 0o755)
     for index in range(len(spec["layers"])):
         os.mkdir(f"s/w/{index}", 0o755)
+    linux.unshare(linux.CLONE_NEWNS)
+    linux.mount("u", "u", None, linux.MS_BIND)  # copying must not be an access that a task can see
+    linux.mount(
+        "none", "u", None, linux.MS_REMOUNT | linux.MS_BIND | linux.MS_NOATIME | linux.MS_NOSUID | linux.MS_NODEV
+    )
     copy = shutil.which("cp") or "/bin/cp"
     os.execve(copy, [copy, "-a", "u", "s/u"], {"LANG": "C.UTF-8"})

@@ -73,11 +73,13 @@ class Users:
         if self.mode == "single":
             _write_map(pid, "0 0 1", "0 0 1", deny_setgroups=False)
             return
-        first = self._settings["first_id"] if self.mode == "root" else 0
-        count = (
-            _IDS if self.mode == "root" else min(self._settings["subuid"][1], self._settings["subgid"][1], _IDS - 1) + 1
-        )
-        _write_map(pid, f"0 {first} {count}", f"0 {first} {count}", deny_setgroups=False)
+        if self.mode == "root":
+            first = self._settings["first_id"]
+            lines = f"0 {first} {_IDS}"
+        else:  # one line for each of our own map's, as a line may not reach over two of those
+            count = min(self._settings["subuid"][1], self._settings["subgid"][1], _IDS - 1)
+            lines = f"0 0 1\n1 1 {count}"
+        _write_map(pid, lines, lines, deny_setgroups=False)
 
     def lower(self, layer: dict[str, Any], target: str) -> str:
         """The lower tree of a layer, owned by the sandboxes' own users as far as possible."""

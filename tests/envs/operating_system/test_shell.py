@@ -37,7 +37,7 @@ def test_typed_lines_reach_the_shell_itself(sandbox: Sandbox) -> None:
     if sandbox.backend == "single-uid":
         pytest.skip("one user only")
     sandbox.run("useradd -m -s /bin/bash jack")
-    sandbox.type("su - jack")
+    sandbox.type_in("su - jack")
 
     assert "jack /home/jack\n" == sandbox.execute("echo $(whoami) $(pwd)").output
     assert "timeout" == sandbox.execute("sleep 60").event
