@@ -60,7 +60,7 @@ def _size(answer: str, gold: str, fidelity: Fidelity) -> bool:
         except ValueError:
             return False
         sizes.append(number * _UNITS[match[2].upper()])
-    return sizes[0] == sizes[1]
+    return bool(sizes[0] == sizes[1])
 
 
 def _in(answer: str, gold: str, fidelity: Fidelity) -> bool:

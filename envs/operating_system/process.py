@@ -110,8 +110,8 @@ class Running:
         if not status.strip():
             raise SandboxError("the sandbox died while a program ran in it")
         code = int(status)
-        streams = [bytes(self._read[fd]) for fd in (pipes.stdout, pipes.stderr)]
-        return Finished(128 - code if code < 0 else code, *streams, timed_out, self._room < 0)
+        out, err = (bytes(self._read[fd]) for fd in (pipes.stdout, pipes.stderr))
+        return Finished(128 - code if code < 0 else code, out, err, timed_out, self._room < 0)
 
     def _take(self, fd: int) -> None:
         """Read what is there."""

@@ -15,7 +15,7 @@ from cmat_env.errors import ConfigError
 SYSTEM_FOLDERS = ("usr", "bin", "sbin", "lib", "lib64", "lib32", "libx32")
 # What in /etc makes a program load other code or run another file than its name says.
 TRUSTED_ETC = (
-    "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "nsswitch.conf", "alternatives", "python3*", "profile", "profile.d",
+    "ld.so.preload", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "nsswitch.conf", "alternatives", "python3*", "profile", "profile.d",
     "bash.bashrc", "environment", "inputrc", "pam.d", "security", "gai.conf", "host.conf", "login.defs",
 )  # fmt: skip
 _FOLDERS = (

@@ -8,8 +8,9 @@ import os
 from dataclasses import dataclass
 
 from cmat_env.envs.operating_system.backends.base import LiveSandbox, SandboxError
-from cmat_env.envs.operating_system.backends.bubblewrap import Bubblewrap, Mode
+from cmat_env.envs.operating_system.backends.bubblewrap import Bubblewrap
 from cmat_env.envs.operating_system.backends.docker import DockerSandbox
+from cmat_env.envs.operating_system.backends.launch import Mode
 from cmat_env.envs.operating_system.limits import SandboxSettings
 from cmat_env.envs.operating_system.rootfs import open_rootfs
 from cmat_env.errors import CmatError

@@ -147,7 +147,7 @@ class DockerSandbox:
     def kill(self, pid: int) -> None:
         """Kill a program, and whatever else runs beside it in its container."""
         view = self._running.get(pid, "own")
-        container = self._container if view == "own" else self._views.get(view)
+        container: Any = self._container if view == "own" else self._views.get(view)
         with contextlib.suppress(Exception):
             container.exec_run(["sh", "-c", _SPARE, "sh", "1"])
 

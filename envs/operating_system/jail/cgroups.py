@@ -74,7 +74,8 @@ class Groups:
         folder = os.path.join(parent, self._name)
         try:
             with open(os.path.join(parent, "cgroup.controllers"), encoding="utf-8") as file:
-                offered = [controller for controller in _V2 if controller in file.read().split()]
+                there = file.read().split()
+            offered = [controller for controller in _V2 if controller in there]
             wanted = " ".join(f"+{controller}" for controller in offered)
             _write(os.path.join(parent, "cgroup.subtree_control"), wanted)
             _sweep(parent)

@@ -75,12 +75,12 @@ class Launcher:
         try:
             self._answer(self._start_up)
             while True:
-                readable = select.select([self._connection, wake], [], [])[0]
+                readable = select.select([self._connection.fileno(), wake], [], [])[0]
                 if wake in readable:
                     with contextlib.suppress(BlockingIOError):
                         os.read(wake, 4096)
                     self._reap()
-                if self._connection in readable and not self._serve():
+                if self._connection.fileno() in readable and not self._serve():
                     return
         finally:
             self._end()
@@ -223,7 +223,7 @@ class Launcher:
             linux.setns(made.inner[kind], flag)
         pid = os.fork()
         if pid == 0:
-            _child(fds[2], lambda: (box.program if own else views.run)(spec, fds, self._filter if own else filter_))
+            _child(fds[2], lambda: box.program(spec, fds, self._filter) if own else views.run(spec, fds, filter_))
         for fd in fds:
             os.close(fd)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
