@@ -236,7 +236,8 @@ def main() -> None:
             rows.append(row)
             print("  ".join(row), flush=True)
     note = (
-        f"{what}; {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}; "
+        f"{what}; {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, "
+        f"Python {platform.python_version()}; "
         f"load average {load:.1f} at the start and {os.getloadavg()[0]:.1f} at the end; scale {options.scale:g}."
     )
     print(note)

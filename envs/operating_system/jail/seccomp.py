@@ -1,8 +1,8 @@
 """The system call filter of a sandbox, as a classic BPF program.
 
 Denied are: new namespaces, everything about mounts, kernel modules and kexec, bpf, perf, key rings, tracing and
-reading other processes, io_uring (its operations pass no filter), userfaultfd, file handles, clocks, and sockets that no
-network namespace holds back (vsock reaches the hypervisor). A denied call fails with EPERM; io_uring and clone3 with
+reading other processes, io_uring (its operations pass no filter), userfaultfd, file handles, clocks, and sockets that
+no network namespace holds back (vsock reaches the hypervisor). A denied call fails with EPERM; io_uring and clone3 with
 ENOSYS, because programs then fall back to what the filter can see.
 """
 

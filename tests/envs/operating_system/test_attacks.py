@@ -270,7 +270,8 @@ def test_the_host_cannot_be_read(sandbox: Sandbox, tmp_path: Path) -> None:
     try:
         with Sandbox(sandbox.settings) as other:
             seen = other.execute(
-                f"cat {tmp_path}/f; env; cat /proc/*/environ /proc/*/cmdline /proc/cmdline /proc/keys 2>&1 | tr '\\0' ' '; "
+                f"cat {tmp_path}/f; env; "
+                "cat /proc/*/environ /proc/*/cmdline /proc/cmdline /proc/keys 2>&1 | tr '\\0' ' '; "
                 "cat /proc/self/mountinfo /etc/shadow; ls -a /root /home /var/lib /tmp /boot /mnt; hostname; ls /sys"
             ).output
     finally:
@@ -451,7 +452,8 @@ FAKES = {
     "printf '#!/bin/sh\\nexit 0\\n' > $p/python3; chmod +x $p/python3; done",
     "wc that says 42": "rm -f /usr/bin/wc; printf '#!/bin/sh\\necho 42\\n' | tee /usr/bin/wc > /usr/local/bin/wc; "
     "chmod +x /usr/bin/wc /usr/local/bin/wc",
-    "bash that says yes": "printf '#!/bin/sh\\necho 42; exit 0\\n' > /tmp/b; chmod +x /tmp/b; mv -f /tmp/b /usr/bin/bash",
+    "bash that says yes": ""
+    "printf '#!/bin/sh\\necho 42; exit 0\\n' > /tmp/b; chmod +x /tmp/b; mv -f /tmp/b /usr/bin/bash",
     "preloaded library": "echo /root/evil.so > /etc/ld.so.preload",
     "loader's cache": "cp /usr/bin/true /etc/ld.so.cache",
     "modules beside the script": "cd /root; for m in sys os sitecustomize usercustomize; do "

@@ -215,7 +215,7 @@ def test_one_user_id_is_enough_for_most(settings: SandboxSettings) -> None:
 
 
 def test_groups_of_version_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limits and members are written where the kernel reads them; the kernel may have version 1, so this is a folder."""
+    """Limits and members are written where the kernel reads them; it may have version 1, so this is a folder."""
     (tmp_path / "cgroup.controllers").write_text("cpu memory pids\n")
     monkeypatch.setattr(cgroups, "_mounts", lambda: {"": str(tmp_path)})
     monkeypatch.setattr(cgroups, "_own_groups", lambda: {"": ""})
@@ -274,7 +274,8 @@ def test_building_a_root_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     (tmp_path / "mmdebstrap").write_text(
         f"#!{sys.executable}\nimport os, subprocess, sys\n"
-        f"assert any('python3' in word for word in sys.argv)\nos.makedirs('{tmp_path}/t/bin'); os.mkdir('{tmp_path}/t/usr')\n"
+        f"assert any('python3' in word for word in sys.argv)\n"
+        f"os.makedirs('{tmp_path}/t/bin'); os.mkdir('{tmp_path}/t/usr')\n"
         f"open('{tmp_path}/t/bin/bash', 'w').close()\n"
         f"subprocess.run(['tar', '-cf', sys.argv[-1], '-C', '{tmp_path}/t', '.'], check=True)\n"
     )
