@@ -156,7 +156,7 @@ def leftovers() -> set[str]:
                 line = (entry / "cmdline").read_bytes()
             except OSError:
                 continue
-            if b"jail.launcher" in line or b"--as-pid-1" in line:
+            if b"operating_system.jail.launcher" in line or b"--as-pid-1" in line:
                 found.add(f"process {entry.name}")
     return found
 

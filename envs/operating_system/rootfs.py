@@ -16,7 +16,8 @@ SYSTEM_FOLDERS = ("usr", "bin", "sbin", "lib", "lib64", "lib32", "libx32")
 # What in /etc makes a program load other code or run another file than its name says.
 TRUSTED_ETC = (
     "ld.so.preload", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "nsswitch.conf", "alternatives", "python3*",
-    "profile", "profile.d", "bash.bashrc", "environment", "inputrc", "pam.d", "security", "gai.conf", "host.conf", "login.defs",
+    "profile", "profile.d", "bash.bashrc", "environment", "inputrc", "pam.d", "security", "gai.conf", "host.conf",
+    "login.defs",
 )  # fmt: skip
 _FOLDERS = (
     ("root", 0o700), ("home", 0o755), ("tmp", 0o1777), ("var", 0o755), ("var/log", 0o755), ("var/tmp", 0o1777),

@@ -26,6 +26,14 @@ _BASES = ("/mnt", "/media", "/srv", "/opt", "/var/tmp", "/tmp")
 _LOCK = threading.Lock()
 _REPLY = 65536
 _PATIENCE = 30.0
+_START = """
+import sys, types
+for name, path in (("cmat_env", []), ("cmat_env.envs", []), ("cmat_env.envs.operating_system", [{folder!r}])):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = path
+from cmat_env.envs.operating_system.jail.launcher import main
+main()
+"""
 
 
 def bwrap_path() -> str | None:
@@ -61,7 +69,7 @@ class Launcher:
             settings |= {"subuid": _subordinate("subuid"), "subgid": _subordinate("subgid")}
         near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         folder = str(Path(__file__).resolve().parent.parent)
-        code = f"import sys; sys.path.insert(0, {folder!r}); from jail.launcher import main; main()"
+        code = _START.format(folder=folder)
         with far:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", code, str(far.fileno()), json.dumps(settings)],

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from . import linux
+from cmat_env.envs.operating_system.jail import linux
 
 Spec = Mapping[str, Any]
 LEASH = 9

@@ -17,10 +17,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import box, linux, seccomp, views
-from .cgroups import Groups
-from .processes import kill_tree
-from .users import RefusedError, Users
+from cmat_env.envs.operating_system.jail import box, linux, seccomp, views
+from cmat_env.envs.operating_system.jail.cgroups import Groups
+from cmat_env.envs.operating_system.jail.processes import kill_tree
+from cmat_env.envs.operating_system.jail.users import RefusedError, Users
 
 _MOST_FDS = 16
 _NAMESPACES = (

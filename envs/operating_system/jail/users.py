@@ -7,7 +7,7 @@ import signal
 import time
 from typing import Any
 
-from . import box, linux, trees
+from cmat_env.envs.operating_system.jail import box, linux, trees
 
 _IDS = 65536
 

@@ -6,8 +6,8 @@ import glob
 import os
 from collections.abc import Sequence
 
-from . import box, linux
-from .box import Spec
+from cmat_env.envs.operating_system.jail import box, linux
+from cmat_env.envs.operating_system.jail.box import Spec
 
 _COMMANDS = ("bin", "sbin", "local/bin", "local/sbin")
 

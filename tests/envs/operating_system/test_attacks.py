@@ -73,6 +73,9 @@ def test_a_fork_bomb_is_held_and_cleared_away(sandbox: Sandbox) -> None:
 
     assert seen[-1] in ("processes", "timeout", "restarted")
     assert works(sandbox)
+    deadline = time.monotonic() + 5
+    while (sandbox._live.processes() or 99) >= 12 and time.monotonic() < deadline:  # the dead are reaped in their turn
+        pass
     assert (sandbox._live.processes() or 99) < 12
     if seen[-1] != "restarted":
         assert "7 /tmp\n" == sandbox.execute("echo $kept $(pwd)").output
