@@ -8,6 +8,7 @@ Wall times depend on what else runs on the machine; the load at the start and at
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import platform
 import re
@@ -64,9 +65,9 @@ def speeds(scale: float) -> Iterator[Row]:
     env = make_task("cmat/OS-v0", sandbox=SMALL)
     yield (
         "reset of a generated task, its init script included, ms",
-        milliseconds([timed(lambda seed=n: env.reset(seed=seed)) for n in range(count(100, scale))]),
+        milliseconds([timed(functools.partial(env.reset, seed=seed)) for seed in range(count(100, scale))]),
         "-",
-    )  # type: ignore[misc]
+    )
     env.close()
     with Sandbox(SMALL) as sandbox:
         sandbox.execute("true")
