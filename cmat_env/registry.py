@@ -252,3 +252,4 @@ def _tell_pettingzoo(id: str) -> None:
 
 register("cmat/DB-v0", "cmat_env.envs.database:DBEnv")
 register("cmat/KG-v0", "cmat_env.envs.knowledge_graph:KGEnv", extra="kg")
+register("cmat/OS-v0", "cmat_env.envs.operating_system:OSEnv", extra="os")

@@ -42,6 +42,9 @@ def eval_command(
     graphs: Annotated[
         str | None, typer.Option(metavar="FILE", help="The graph of a task that has one: a file, a folder or a URL.")
     ] = None,
+    script_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the script files that AgentBench's OS tasks name.")
+    ] = None,
     roles: Annotated[
         str | None, typer.Option(help="Such as assistant,checker; by default those with a policy.")
     ] = None,
@@ -85,11 +88,14 @@ def eval_command(
     human = "human" in team.values()
     if human and workers > 1:
         raise ConfigError("a human can only play with --workers 1")
-    made_with: dict[str, Any] = settings_of(settings or (), flags=("roles", "max_revisions", "dry_run", "tasks"))
+    made_with: dict[str, Any] = settings_of(
+        settings or (), flags=("roles", "max_revisions", "dry_run", "tasks", "script_dir")
+    )
     rules = rules_of(team).but(max_revisions=max_revisions, dry_run=dry_run, prompts=prompts)
     made_with |= {"roles": tuple(team), "max_revisions": rules.max_revisions, "dry_run": rules.dry_run}
     made_with |= {} if tasks is None else {"tasks": tasks}
     made_with |= {} if graphs is None else {"graphs": graphs}
+    made_with |= {} if script_dir is None else {"script_dir": str(script_dir)}
     make_env = functools.partial(make, env, **made_with)
     _check_writable(json_file, record)
     plan = plan_of(make_env, episodes, seed=seed)

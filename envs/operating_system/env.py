@@ -1,0 +1,330 @@
+"""`cmat/OS-v0`: work a machine by bash until a question is answered or a change is made, as AgentBench's OS task.
+
+observation: the task, then what each script printed
+action:      any text; a codec finds a script or the answer in it
+reward:      0 or 1, at the end
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+from gymnasium.error import ResetNeeded
+
+from cmat_env.envs.operating_system.backends.base import SandboxError
+from cmat_env.envs.operating_system.backends.choose import choose
+from cmat_env.envs.operating_system.checkers import CHECKERS, Fidelity
+from cmat_env.envs.operating_system.codec import CODECS, Answer, Bash, Codec, FormatName, Malformed
+from cmat_env.envs.operating_system.episode import Episode, GoldSource, OnInvalid, OSSettings
+from cmat_env.envs.operating_system.grade import Gold, gold_of, grade_checks, grade_match, start_gold
+from cmat_env.envs.operating_system.limits import SandboxSettings
+from cmat_env.envs.operating_system.process import Running
+from cmat_env.envs.operating_system.sandbox import Sandbox
+from cmat_env.envs.operating_system.source import Listed, open_source
+from cmat_env.envs.operating_system.tasks import OSTask
+from cmat_env.envs.operating_system.wording import observation_of
+from cmat_env.spaces import AnyText
+from cmat_env.types import Judgement
+
+_MOST_NAMED = 20
+
+
+class OSEnv(gymnasium.Env[str, str]):
+    """One agent at a machine of its own.
+
+    Args:
+        tasks: "generated:train", "generated:heldout", the path of an AgentBench file or of a folder of such files, or
+            the tasks themselves.
+        script_dir: the folder with the script files that AgentBench's tasks name; tasks whose files are not there are
+            skipped, with a warning that names them.
+        families: of generated tasks; by default all.
+        sandbox: what the sandbox is and may use; by default the best one of this host.
+        backend, rootfs: of the sandbox, where they differ.
+        action_format, max_rounds, max_observation, on_invalid, gold, fidelity, init_seconds: see `OSSettings`.
+
+    Attributes:
+        skipped: by id, why a task of the file cannot be played here.
+
+    `reset(seed=, options={"task": ...})`: of generated tasks, each seed has its own; of a list, seeds go round it;
+    options name one by id or number. At the end, infos hold success, score, outcome ("correct", "wrong", "round limit",
+    "format", "init failed" or "sandbox died"), metrics, and for tasks with a gold script gold_live, gold_snapshot and
+    gold_mismatch. Every info says which sandbox and root file system it was.
+
+    Raises:
+        SandboxError: this host allows no sandbox; tasks never run without one.
+        ConfigError, UnknownNameError, TaskFileError: an argument is not what it should be.
+    """
+
+    metadata = {"render_modes": []}  # noqa: RUF012 - the base class declares it so
+
+    def __init__(
+        self,
+        tasks: str | Path | Sequence[OSTask] = "generated:train",
+        *,
+        script_dir: str | Path | None = None,
+        families: Sequence[str] = (),
+        sandbox: SandboxSettings | None = None,
+        backend: str | None = None,
+        rootfs: str | None = None,
+        action_format: FormatName = "v0.2",
+        max_rounds: int = 8,
+        max_observation: int = 800,
+        on_invalid: OnInvalid = "observe",
+        gold: GoldSource = "live",
+        fidelity: Fidelity = "upstream",
+        init_seconds: float = 30.0,
+    ) -> None:
+        self.settings = OSSettings(action_format, max_rounds, max_observation, on_invalid, gold, fidelity, init_seconds)
+        given = {name: value for name, value in (("backend", backend), ("rootfs", rootfs)) if value is not None}
+        self.sandbox_settings = replace(sandbox or SandboxSettings(), **given)  # type: ignore[arg-type]
+        self.source = open_source(tasks, script_dir=script_dir, only=families)
+        chosen = choose(self.sandbox_settings)
+        if chosen.backend == "single-uid" and isinstance(self.source, Listed):
+            self.source = self.source.without_users()
+        self.skipped = dict(self.source.skipped)
+        if self.skipped:
+            _warn_of(self.skipped, len(self.source.ids or ()))
+        self.observation_space = AnyText(max(100_000, max_observation + 2_000))
+        self.action_space = AnyText(1_000_000)
+        self.sandbox: Sandbox | None = None
+        self._episode: Episode | None = None
+        self._running: Running | None = None
+        self._snapshot_gold: Gold | None = None
+
+    @property
+    def codec(self) -> Codec:
+        """How actions are written."""
+        return CODECS[self.settings.action_format]
+
+    @property
+    def instructions(self) -> str:
+        """AgentBench's prompt for the action format."""
+        return self.codec.instructions
+
+    @property
+    def task_types(self) -> tuple[str, ...]:
+        """The families that tasks may have."""
+        return self.source.families
+
+    @property
+    def task_ids(self) -> tuple[str, ...] | None:
+        """All tasks by id, or None if they are generated without end."""
+        return self.source.ids
+
+    @property
+    def task(self) -> OSTask:
+        """The task of this episode."""
+        return self._state.task
+
+    @property
+    def _state(self) -> Episode:
+        if self._episode is None:
+            raise ResetNeeded("call reset() first; there is no episode yet")
+        return self._episode
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        """Begin an episode in a fresh sandbox.
+
+        Raises:
+            UnknownNameError: options["task"] names no task.
+            SandboxError: no sandbox could be started.
+        """
+        super().reset(seed=seed)
+        named = (options or {}).get("task")
+        if named is not None:
+            task = self.source.named(named)
+        else:
+            task = self.source.pick(int(self.np_random.integers(1 << 31)) if seed is None else seed)
+        self._close_sandbox()
+        self.sandbox = Sandbox(self.sandbox_settings)
+        self._episode = Episode(task)
+        self._snapshot_gold = None
+        with contextlib.suppress(SandboxError):  # one that has died already is met in the first step
+            self._prepare(self.sandbox, task)
+        info = self._info()
+        if task.known_bad:
+            info["known_bad"] = task.known_bad
+        return task.description, info
+
+    def _prepare(self, sandbox: Sandbox, task: OSTask) -> None:
+        """Run what prepares the machine, and keep how it is then."""
+        for script in task.init:
+            done = sandbox.run(script.code, language=script.language, seconds=self.settings.init_seconds)
+            if (done.status or done.timed_out) and self.settings.fidelity == "upstream":
+                said = "it took too long" if done.timed_out else done.stderr.decode(errors="replace")[-200:]
+                self._episode = replace(self._state, failed_init=said.strip() or f"exit status {done.status}")
+                return
+        if task.start:
+            sandbox.type_in(task.start)
+        if task.example is not None and task.compares:
+            sandbox.snapshot()
+            self._running = start_gold(sandbox, task.example, view="snapshot", seconds=self.settings.init_seconds)
+
+    def _gold_of_snapshot(self) -> Gold | None:
+        """What the gold script gave before the agent did anything; waits for it, so that the agent never meets it."""
+        if self._running is not None:
+            running, self._running = self._running, None
+            with contextlib.suppress(SandboxError):
+                self._snapshot_gold = gold_of(running)
+        return self._snapshot_gold
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Take one turn; whatever is no text counts as an empty one.
+
+        Raises:
+            ResetNeeded: the episode is over, or none has begun.
+        """
+        state = self._state
+        if state.over:
+            raise ResetNeeded("the episode is over; call reset()")
+        self._gold_of_snapshot()
+        self._episode = state = replace(state, rounds=state.rounds + 1)
+        if state.failed_init is not None:
+            return self._end("init failed", f"The machine could not be prepared: {state.failed_init}")
+        move = self.codec.parse(action if isinstance(action, str) else "")
+        if isinstance(move, Answer):
+            return self._commit(move.given)
+        if isinstance(move, Malformed):
+            if self.settings.on_invalid == "end":
+                return self._end("format", move.message)
+            seen = move.message
+        else:
+            seen, dead = self._execute(move)
+            if dead:
+                return self._end("sandbox died", seen)
+        if state.rounds >= self.settings.max_rounds:
+            return self._end("round limit", seen)
+        return seen, 0.0, False, False, self._info()
+
+    def _execute(self, move: Bash) -> tuple[str, bool]:
+        """Run a script, count what happened, and say what it gave and whether the sandbox is gone."""
+        assert self.sandbox is not None
+        result = self.sandbox.execute(move.script)
+        text, cut = observation_of(result, self.settings.max_observation)
+        state = self._state
+        self._episode = replace(
+            state,
+            commands=state.commands + 1,
+            timeouts=state.timeouts + (result.event == "timeout"),
+            restarts=state.restarts + (result.event in ("exited", "restarted")),
+            truncations=state.truncations + cut,
+        )
+        return text, result.event == "dead"
+
+    def _commit(self, given: str | None) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Grade the answer; the agent's processes still run, and can do nothing about it."""
+        task, sandbox = self.task, self.sandbox
+        assert sandbox is not None
+        live: list[Gold] = []
+
+        def run_gold() -> Gold:
+            """The gold script in the sandbox as it is now, with untouched tools; once."""
+            if not live:
+                assert task.example is not None
+                said, seconds = str(given)[:1000].replace("\0", ""), self.settings.init_seconds
+                live.append(gold_of(start_gold(sandbox, task.example, view="pristine", seconds=seconds, answer=said)))
+            return live[0]
+
+        kept = self._snapshot_gold
+        extra: dict[str, Any] = {}
+        try:
+            if task.match is not None:
+                success = grade_match(task.match, given)
+            else:
+                success = grade_checks(
+                    task,
+                    given,
+                    sandbox=sandbox,
+                    gold=run_gold if self.settings.gold == "live" else lambda: kept,
+                    fidelity=self.settings.fidelity,
+                    seconds=self.settings.init_seconds,
+                )
+            if task.compares:
+                now = run_gold()
+                extra = {"gold_live": now.shown, "gold_snapshot": kept.shown if kept else None}
+                extra["gold_mismatch"] = kept is None or (now.output, now.ok) != (kept.output, kept.ok)
+        except SandboxError:
+            return self._end("sandbox died", "The machine is gone.")
+        return self._end("correct" if success else "wrong", "", success=success, extra=extra)
+
+    def _end(
+        self, outcome: str, seen: str, *, success: bool = False, extra: dict[str, Any] | None = None
+    ) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Close the episode, and its sandbox with it."""
+        self._episode = replace(self._state, over=True)
+        info = self._info() | (extra or {})
+        score = 1.0 if success else 0.0
+        info |= {"success": success, "score": score, "outcome": outcome, "metrics": self._state.metrics}
+        truncated = outcome in ("round limit", "sandbox died")
+        if outcome == "sandbox died":
+            info["error"] = "the sandbox ended before the episode: its first process is gone"
+        self._close_sandbox()
+        return seen, score, not truncated, truncated, info
+
+    def _info(self) -> dict[str, Any]:
+        info: dict[str, Any] = {"task_id": self.task.id, "task_type": self.task.family}
+        if self.sandbox is not None:
+            info |= {"sandbox": self.sandbox.backend, "rootfs": self.sandbox.rootfs}
+        return info
+
+    def solution(self) -> list[str]:
+        """The actions of a right episode: the gold script where there is one, then the answer."""
+        task = self.task
+        first = [] if task.example is None else [self.codec.bash(task.example.code)]
+        if task.example is not None and task.example.language == "python":
+            first = [self.codec.bash(f"python3 - <<'END_OF_SCRIPT'\n{task.example.code}\nEND_OF_SCRIPT")]
+        if task.match is not None:
+            return [*first, self.codec.answer(task.match.answer)]
+        if task.compares:
+            gold = self._gold_of_snapshot()
+            return [*first, self.codec.answer(gold.output.strip() if gold else "")]
+        return [*first, self.codec.answer(None)]
+
+    def judge(self, action: str) -> Judgement | None:
+        """Should this action be taken now? Nothing is executed: only answers and malformed actions are judged."""
+        state = self._episode
+        if state is None or state.over:
+            return None
+        move = self.codec.parse(action if isinstance(action, str) else "")
+        if isinstance(move, Malformed):
+            return Judgement(good=False, reason="format")
+        if isinstance(move, Bash):
+            return None
+        right = self._expects(state.task, move.given)
+        return None if right is None else Judgement(right, "right answer" if right else "wrong answer")
+
+    def _expects(self, task: OSTask, given: str | None) -> bool | None:
+        """Would the answer be right by what was known before the agent came? None = that cannot be said."""
+        if task.match is not None:
+            return grade_match(task.match, given)
+        gold = self._gold_of_snapshot()
+        if [check.kind for check in task.checks] != ["example", "checker"] or gold is None:
+            return None
+        return gold.ok and CHECKERS[task.checks[1].checker](str(given), gold.output, self.settings.fidelity)
+
+    def _close_sandbox(self) -> None:
+        if self._running is not None:
+            self._running.close()
+            self._running = None
+        if self.sandbox is not None:
+            self.sandbox.close()
+            self.sandbox = None
+
+    def close(self) -> None:
+        """Remove the sandbox; twice is fine."""
+        self._episode = None
+        self._close_sandbox()
+
+
+def _warn_of(skipped: dict[str, str], left: int) -> None:
+    named = "; ".join(f"{task_id}: {reason}" for task_id, reason in list(skipped.items())[:_MOST_NAMED])
+    more = f"; and {len(skipped) - _MOST_NAMED} more" if len(skipped) > _MOST_NAMED else ""
+    warnings.warn(
+        f"{len(skipped)} of {len(skipped) + left} tasks are skipped, {left} are played. {named}{more}", stacklevel=3
+    )

@@ -1,0 +1,83 @@
+"""Settings and state of an episode on a machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from cmat_env.envs.operating_system.checkers import FIDELITIES, Fidelity
+from cmat_env.envs.operating_system.codec import FORMAT_NAMES, FormatName
+from cmat_env.envs.operating_system.tasks import OSTask
+from cmat_env.errors import ConfigError, did_you_mean
+
+GoldSource = Literal["live", "snapshot"]
+OnInvalid = Literal["observe", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class OSSettings:
+    """How an episode is played and graded.
+
+    Attributes:
+        action_format: "v0.2" = AgentBench's text, "tools" = tool calls.
+        max_rounds: turns, the committing one among them.
+        max_observation: characters of output; longer ones are cut to 20 less and say so, as upstream.
+        on_invalid: an action that is none is answered with what the formats are, or ends the episode as in v0.2.
+        gold: what the answer is compared with: the gold script's output in the sandbox as it is at the end, as
+            upstream, or in a snapshot from before the agent's first action.
+        fidelity: "upstream" = with AgentBench's defects, "fixed" = see `defects`.
+        init_seconds: wall time of an init, check or gold script.
+    """
+
+    action_format: FormatName = "v0.2"
+    max_rounds: int = 8
+    max_observation: int = 800
+    on_invalid: OnInvalid = "observe"
+    gold: GoldSource = "live"
+    fidelity: Fidelity = "upstream"
+    init_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("action_format", FORMAT_NAMES),
+            ("on_invalid", get_args(OnInvalid)),
+            ("gold", get_args(GoldSource)),
+            ("fidelity", FIDELITIES),
+        ):
+            value = getattr(self, name)
+            if value not in known:
+                raise ConfigError(f"{name}={value!r} is unknown; {did_you_mean(str(value), known)}")
+        for name, least in (("max_rounds", 1), ("max_observation", 100)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ConfigError(f"{name}={value!r}: wanted a whole number of at least {least}")
+        if self.init_seconds <= 0:
+            raise ConfigError(f"init_seconds={self.init_seconds}: wanted a number above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """The state of an episode beside its sandbox.
+
+    Attributes:
+        task: what is to be done.
+        over: has it ended?
+        failed_init: what an init script said that failed; None = all went well.
+        rounds: turns taken.
+        commands, timeouts, restarts, truncations: of the shell.
+    """
+
+    task: OSTask
+    over: bool = False
+    failed_init: str | None = None
+    rounds: int = 0
+    commands: int = 0
+    timeouts: int = 0
+    restarts: int = 0
+    truncations: int = 0
+
+    @property
+    def metrics(self) -> dict[str, int]:
+        """What is told at the end."""
+        names = ("rounds", "commands", "timeouts", "restarts", "truncations")
+        return {name: getattr(self, name) for name in names}
