@@ -251,3 +251,4 @@ def _tell_pettingzoo(id: str) -> None:
 
 
 register("cmat/DB-v0", "cmat_env.envs.database:DBEnv")
+register("cmat/WebShop-v0", "cmat_env.envs.web.shop:WebShopEnv", extra="web")

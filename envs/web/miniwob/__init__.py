@@ -1,0 +1,1 @@
+"""Farama's MiniWoB++."""

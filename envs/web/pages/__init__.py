@@ -1,0 +1,1 @@
+"""Steps on web pages, as in Mind2Web."""
