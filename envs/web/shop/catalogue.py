@@ -80,11 +80,9 @@ class Product:
 
     @property
     def searched_text(self) -> str:
-        """What a search engine reads of it; the title counts twice."""
+        """What a search engine reads of it. What stands on its sub-pages is not among it: one has to look there."""
         options = " ".join(f"{name} {' '.join(values)}" for name, values in self.options)
-        return " ".join(
-            (self.name, self.name, *self.category, *self.attributes, options, *self.features, self.description)
-        )
+        return " ".join((self.name, *self.category, self.query, options))
 
 
 def _cleaned(texts: Iterable[str]) -> tuple[str, ...]:

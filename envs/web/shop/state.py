@@ -39,6 +39,8 @@ class State:
 
     def choose(self, name: str, value: str) -> State:
         """The state with an option chosen, in the place of another value of that name."""
+        if (name, value) in self.chosen:
+            return self
         kept = tuple(pair for pair in self.chosen if pair[0] != name)
         return replace(self, chosen=(*kept, (name, value)))
 

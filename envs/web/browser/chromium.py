@@ -1,0 +1,178 @@
+"""One Chromium for all environments of a process, driven by Playwright from a thread of its own.
+
+Playwright's synchronous interface belongs to the thread that started it and refuses to run inside an event loop; with
+a thread of its own, environments may be used from any thread, from notebooks too.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import queue
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cmat_env.errors import ConfigError, MissingExtraError
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+T = TypeVar("T")
+PLACE = "CMAT_CHROMIUM"
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_FLAGS = (
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    # Nothing but the own machine is reached, whatever a page links to.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)
+_STOP = 20.0
+
+
+def find_chromium() -> str:
+    """Where the browser is: CMAT_CHROMIUM, or the first of the usual names.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    named = os.environ.get(PLACE)
+    found = shutil.which(named) if named else next(filter(None, map(shutil.which, _NAMES)), None)
+    if found is None:
+        raise ConfigError(
+            f"{PLACE}={named!r} is no program"
+            if named
+            else f"there is no Chromium here; run: apt-get install chromium (or say {PLACE}=/path/to/it)"
+        )
+    return found
+
+
+class Chromium:
+    """A running browser, shared by all who hold it.
+
+    Args:
+        headless: False shows its window.
+
+    Attributes:
+        generation: grows with every start; pages of an earlier one are gone.
+    """
+
+    _shared: dict[tuple[int, bool], Chromium] = {}  # noqa: RUF012 - by process and kind, under _lock
+    _lock = threading.Lock()
+
+    def __init__(self, *, headless: bool) -> None:
+        self.generation = 0
+        self._headless = headless
+        self._holders = 0
+        self._playwright: Any = None
+        self._browser: Browser | None = None
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="cmat-chromium", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def hold(cls, *, headless: bool) -> Chromium:
+        """Take part in the browser of this process; `release` it once for each `hold`.
+
+        Raises:
+            MissingExtraError: Playwright is not installed.
+            ConfigError: there is no Chromium.
+        """
+        try:
+            import playwright  # noqa: F401, PLC0415 - an extra
+        except ModuleNotFoundError as error:
+            raise MissingExtraError.of("playwright", "web") from error
+        find_chromium()
+        with cls._lock:
+            key = (os.getpid(), headless)
+            if key not in cls._shared:
+                cls._shared[key] = cls(headless=headless)
+            cls._shared[key]._holders += 1
+            return cls._shared[key]
+
+    def release(self) -> None:
+        """Give it back; the last one closes it."""
+        with self._lock:
+            self._holders -= 1
+            if self._holders > 0:
+                return
+            self._shared.pop((os.getpid(), self._headless), None)
+        self.stop()
+
+    def call(self, job: Callable[[Browser], T]) -> T:
+        """Do something with the browser, on its thread; it is started if it does not run."""
+        return self._submit(lambda: job(self._running()))
+
+    def call_plain(self, job: Callable[[], T]) -> T:
+        """Do something on its thread, without a look at the browser."""
+        return self._submit(job)
+
+    def stop(self) -> None:
+        """End the browser and the thread."""
+        if self._thread.is_alive():
+            with contextlib.suppress(Exception):  # it is on its way out, in whatever state it is
+                self._submit(self._end)
+            self._jobs.put(None)
+            self._thread.join(_STOP)
+
+    def _submit(self, job: Callable[[], T]) -> T:
+        if not self._thread.is_alive():
+            raise RuntimeError("the browser's thread has ended")
+        future: Future[T] = Future()
+        self._jobs.put((job, future))
+        return future.result()
+
+    def _work(self) -> None:
+        while (item := self._jobs.get()) is not None:
+            job, future = item
+            try:
+                future.set_result(job())
+            except BaseException as error:
+                future.set_exception(error)
+
+    def _running(self) -> Browser:
+        if self._browser is not None and self._browser.is_connected():
+            return self._browser
+        self._end()
+        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - an extra, and a slow import
+
+        self._playwright = sync_playwright().start()
+        root = hasattr(os, "geteuid") and os.geteuid() == 0
+        self._browser = self._playwright.chromium.launch(
+            executable_path=find_chromium(),
+            headless=self._headless,
+            args=[*_FLAGS, *(("--no-sandbox",) if root else ())],
+            handle_sigint=False,
+            handle_sigterm=False,
+            handle_sighup=False,
+        )
+        self.generation += 1
+        assert self._browser is not None
+        return self._browser
+
+    def _end(self) -> None:
+        """Close what is there, dead or alive."""
+        browser, self._browser = self._browser, None
+        playwright, self._playwright = self._playwright, None
+        with contextlib.suppress(Exception):  # a dead browser or driver has nothing more to say
+            if browser is not None:
+                browser.close()
+        with contextlib.suppress(Exception):
+            if playwright is not None:
+                playwright.stop()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """No browser outlives the process that forgot to close it."""
+    for (process, _), chromium in list(Chromium._shared.items()):
+        if process == os.getpid():
+            chromium.stop()
