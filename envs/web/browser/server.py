@@ -37,7 +37,7 @@ class Visit:
     """
 
     shop: Shop
-    instruction: str
+    instruction: str = ""
     purchase: State | None = None
 
 
@@ -92,19 +92,15 @@ class ShopServer:
         self._thread.join(_START)
         self._socket.close()
 
-    def begin(self, shop: Shop, instruction: str) -> str:
-        """Open a visit; returns its secret path."""
+    def begin(self, visit: Visit) -> str:
+        """Serve a visit; returns its secret path."""
         name = secrets.token_urlsafe(16)
-        self._visits[name] = Visit(shop, instruction)
+        self._visits[name] = visit
         return f"/{name}"
 
     def end(self, path: str) -> None:
         """Forget a visit."""
         self._visits.pop(path.strip("/"), None)
-
-    def visit(self, path: str) -> Visit:
-        """The visit of a path."""
-        return self._visits[path.strip("/")]
 
     async def _serve(self, request: Request) -> Response:
         visit = self._visits.get(request.path_params["visit"])

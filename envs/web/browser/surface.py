@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cmat_env.envs.web.browser.chromium import Chromium
 from cmat_env.envs.web.browser.reading import READ, SPOT, elements_of, pieces_of
-from cmat_env.envs.web.browser.server import ShopServer
+from cmat_env.envs.web.browser.server import ShopServer, Visit
 from cmat_env.envs.web.shop.catalogue import Goal
 from cmat_env.envs.web.shop.elements import Element
 from cmat_env.envs.web.shop.engine import Shop
@@ -40,29 +40,34 @@ class InBrowser:
     """
 
     def __init__(self, shop: Shop, *, headless: bool = True) -> None:
-        self._shop = shop
         self._chromium = Chromium.hold(headless=headless)
         self._server = ShopServer.hold()
         self._context: BrowserContext | None = None
         self._tab: Tab | None = None
         self._generation = 0
-        self._root = ""
+        self._stale = True
+        self._visit = Visit(shop)
+        self._root = self._server.begin(self._visit)
         self._closed = False
         self.restarts = 0
         self.state = State()
         self.page = Page(())
 
     @property
+    def address(self) -> str:
+        """Where anybody on this machine can look at the shop, as long as it is open."""
+        return f"{self._server.address}{self._root}/"
+
+    @property
     def purchase(self) -> State | None:
         """What the server says was bought."""
-        return self._server.visit(self._root).purchase if self._root else None
+        return self._visit.purchase
 
     def open(self, goal: Goal, state: State) -> None:
-        """Begin a new visit at an address."""
-        if self._root:
-            self._server.end(self._root)
-        self._root = self._server.begin(self._shop, goal.instruction)
+        """Begin again, with another goal, at an address."""
+        self._visit.instruction, self._visit.purchase = goal.instruction, None
         self.restarts = 0
+        self._stale = True
         self.state = state
         self._try(lambda tab: None)
 
@@ -134,9 +139,10 @@ class InBrowser:
     def _attempt(self, browser: Browser, act: Callable[[Tab], T]) -> T:
         tab = self._tab_of(browser)
         self.state = self.purchase or self.state
-        base = f"{self._server.address}{self._root}"
-        if not tab.url.startswith(base) or state_of(tab.url.removeprefix(base)) != self.state:
+        base = self.address.rstrip("/")
+        if self._stale or not tab.url.startswith(base) or state_of(tab.url.removeprefix(base)) != self.state:
             tab.goto(base + url_of(self.state), wait_until="domcontentloaded")
+            self._stale = False
             self._read(tab)
         result = act(tab)
         self._read(tab)
@@ -172,9 +178,7 @@ class InBrowser:
         self._closed = True
         with contextlib.suppress(Exception):
             self._chromium.call_plain(self._drop)
-        if self._root:
-            self._server.end(self._root)
-        self._root = ""
+        self._server.end(self._root)
         self._server.release()
         self._chromium.release()
 
