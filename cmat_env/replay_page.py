@@ -1,4 +1,4 @@
-"""How a page of a web task looks in a replay: its parts in a flow, a line for each product, what can be done at last."""
+"""How a page of a web task looks in a replay: its parts in a flow, each product on a line, then what can be done."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def play_command(
         made = make(env, **made_with)
         if browser:
             where = "in the browser's window, and" if _has_screen() else "at this address (there is no screen here):"
-            console.print(f"Look at it {where} {made.task.surface.address}", soft_wrap=True)
+            console.print(f"Look at it {where} {_address_of(made.task)}", soft_wrap=True)
         return made
 
     rollout = Rollout(make_env, policies, prompts=prompts_of(rules.prompts), seed=seed, width=1)
@@ -105,6 +105,11 @@ class _Watch:
 def _has_screen() -> bool:
     """Can a window be shown?"""
     return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _address_of(task: Any) -> str:
+    """Where the pages of a web task are served."""
+    return str(task.unwrapped.surface.address)
 
 
 def _team(human: str, given: dict[str, str | None]) -> dict[str, str]:

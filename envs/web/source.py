@@ -19,9 +19,10 @@ class Named(Protocol):
 
 
 T = TypeVar("T", bound=Named)
+T_co = TypeVar("T_co", bound=Named, covariant=True)
 
 
-class Source(Protocol[T]):
+class Source(Protocol[T_co]):
     """Picks tasks."""
 
     @property
@@ -29,11 +30,11 @@ class Source(Protocol[T]):
         """All tasks, or None if there is no end of them."""
         ...
 
-    def pick(self, seed: int) -> T:
+    def pick(self, seed: int) -> T_co:
         """The task of a seed."""
         ...
 
-    def named(self, task: object) -> T:
+    def named(self, task: object) -> T_co:
         """The task that a caller names by number or id."""
         ...
 

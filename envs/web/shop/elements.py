@@ -78,8 +78,12 @@ class ElementIds:
     def usable(self, state: State, page: Page) -> dict[int, Piece]:
         """The pieces of a page by their numbers, without the search box."""
         keys = _keys(state, [element_of(piece) for piece in page.pieces])
-        pairs = zip(keys, page.pieces, strict=True)
-        return {self.numbers[key]: piece for key, piece in pairs if key in self.numbers and piece.kind != "box"}
+        found: dict[int, Piece] = {}
+        for key, piece in zip(keys, page.pieces, strict=True):
+            number = None if key is None else self.numbers.get(key)
+            if number is not None and piece.kind != "box":
+                found[number] = piece
+        return found
 
     def is_stale(self, number: int) -> bool:
         """Has this number been given out?"""

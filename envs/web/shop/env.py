@@ -26,9 +26,8 @@ from cmat_env.envs.web.shop.page import Piece, as_rich_text, as_text
 from cmat_env.envs.web.shop.reward import score_purchase
 from cmat_env.envs.web.shop.state import State
 from cmat_env.envs.web.shop.stock import open_stock
-from cmat_env.envs.web.shop.surface import InProcess, Surface, SurfaceLostError
+from cmat_env.envs.web.shop.surface import Surface, SurfaceLostError, open_surface
 from cmat_env.envs.web.text import clean
-from cmat_env.errors import ConfigError
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
 
@@ -78,15 +77,13 @@ class WebShopEnv(gymnasium.Env[str, str]):
         max_observation: int = 20_000,
     ) -> None:
         self.settings = ShopSettings(observation_mode, action_format, max_rounds, quote, max_observation)
-        if not isinstance(browser, bool):
-            raise ConfigError(f"browser={browser!r}: wanted true or false")
         stock = open_stock(
             tasks, products=products, shop_seed=shop_seed, catalogue=catalogue, goals=goals, search=search
         )
         self.source, self.shop, self.task_types = stock.source, Shop(stock.catalogue), stock.task_types
         self.observation_space = AnyText(100_000 + 2 * max_observation)
         self.action_space = AnyText(1_000_000)
-        self.surface: Surface = _in_browser(self.shop, headless) if browser else InProcess(self.shop)
+        self.surface: Surface = open_surface(self.shop, browser=browser, headless=headless)
         self._episode: Episode | None = None
 
     @property
@@ -296,9 +293,3 @@ class WebShopEnv(gymnasium.Env[str, str]):
         """Leave the shop; twice is fine."""
         self._episode = None
         self.surface.close()
-
-
-def _in_browser(shop: Shop, headless: bool) -> Surface:
-    from cmat_env.envs.web.browser.surface import InBrowser  # noqa: PLC0415 - a server and a browser, only when asked
-
-    return InBrowser(shop, headless=headless)

@@ -76,15 +76,21 @@ def generate_goal(split: Split, catalogue: Catalogue, *, seed: int) -> Goal:
     product = catalogue.products[int(rng.random() * len(catalogue.products))]
     attributes = tuple(rng.sample(product.attributes, min(len(product.attributes), rng.choice((1, 1, 1, 2, 2, 3)))))
     options = tuple((name, rng.choice(values)) for name, values in product.options if rng.random() < _OPTION_SHARE)
-    price_upper = draw_price_limit(rng, product.price)
+    price_upper = draw_price_limit(rng, product.price, unlimited=_NO_PRICE_SHARE)
     instruction = write_instruction(rng, product, attributes, options, price_upper)
     return Goal(f"{split}-{seed}", instruction, product.id, attributes, options, price_upper)
 
 
-def draw_price_limit(rng: random.Random, price: float) -> float:
-    """WebShop's rule, from a seeded generator: of the next four steps of $10 two are drawn, and the higher is taken."""
+def draw_price_limit(rng: random.Random, price: float, *, unlimited: float = 0.0) -> float:
+    """WebShop's rule, from a seeded generator: of the next four steps of $10 two are drawn, and the higher is taken.
+
+    Args:
+        rng: all randomness.
+        price: of the product.
+        unlimited: share of goals that name no price.
+    """
     steps = [step for step in _PRICE_STEPS if step > price][:4]
-    if len(steps) < 2 or rng.random() < _NO_PRICE_SHARE:
+    if len(steps) < 2 or rng.random() < unlimited:
         return math.inf
     return max(rng.sample(steps, 2))
 
@@ -146,7 +152,7 @@ def _some(rng: random.Random, values: tuple[str, ...]) -> tuple[str, ...]:
 
 def _price(rng: random.Random, kind: Kind) -> float:
     low, high = kind.price
-    whole = math.floor(low * (high / low) ** rng.random())
+    whole = math.floor(low * math.pow(high / low, rng.random()))
     return whole + rng.choice((0.99, 0.95, 0.49, 0.0))
 
 

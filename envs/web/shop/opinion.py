@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from cmat_env.envs.web.shop.catalogue import Goal, Product
 from cmat_env.envs.web.shop.codec import Codec
@@ -57,9 +57,9 @@ class Opinion:
         good = earned.get(option.text) == max(earned.values())
         return Judgement(good, "wanted option" if good else "another option is wanted")
 
-    def _reward(self, product: str, chosen: object) -> float:
+    def _reward(self, product: str, chosen: Iterable[tuple[str, str]]) -> float:
         bought = self._shop.catalogue.by_id[product]
-        return score_purchase(self._goal, self._wanted, bought, list(chosen)).reward  # type: ignore[call-overload]
+        return score_purchase(self._goal, self._wanted, bought, list(chosen)).reward
 
     def _can_fit(self, product: str) -> bool:
         """Can a purchase of this product earn the whole reward?"""

@@ -69,7 +69,7 @@ def score_purchase(goal: Goal, wanted: Product, bought: Product, chosen: Iterabl
     kind = _type_score(wanted, bought)
     attributes = sum(_has_attribute(bought, attribute) for attribute in goal.attributes)
     values = [_colour_of(value) for _, value in chosen]
-    options = sum(any(_alike(value, _colour_of(want)) for value in values) for _, want in goal.options)
+    options = sum(any(alike(value, _colour_of(want)) for value in values) for _, want in goal.options)
     price = bought.price <= goal.price_upper
     share = (attributes + options + price) / (len(goal.attributes) + len(goal.options) + 1)
     return Score(kind * share, kind, attributes, options, price)
@@ -97,7 +97,7 @@ def _type_score(wanted: Product, bought: Product) -> float:
 
 
 def _has_attribute(product: Product, attribute: str) -> bool:
-    if any(_alike(own, attribute) for own in product.attributes):
+    if any(alike(own, attribute) for own in product.attributes):
         return True
     needle = attribute.lower()
     texts = (product.name, product.description, *product.features)
@@ -111,5 +111,6 @@ def _colour_of(value: str) -> str:
 
 
 @lru_cache(maxsize=65_536)
-def _alike(one: str, other: str) -> bool:
+def alike(one: str, other: str) -> bool:
+    """Are two texts the same to WebShop's fuzzy match?"""
     return round(token_set_ratio(one, other, processor=default_process)) > _ENOUGH

@@ -10,6 +10,7 @@ from cmat_env.envs.web.shop.elements import Element, element_of
 from cmat_env.envs.web.shop.engine import Shop
 from cmat_env.envs.web.shop.page import Page, Piece
 from cmat_env.envs.web.shop.state import State
+from cmat_env.errors import ConfigError
 
 
 class SurfaceLostError(Exception):
@@ -21,8 +22,12 @@ class Surface(Protocol):
 
     state: State
     page: Page
-    purchase: State | None
     restarts: int
+
+    @property
+    def purchase(self) -> State | None:
+        """What was bought in this visit."""
+        ...
 
     def open(self, goal: Goal, state: State) -> None:
         """Show a page to somebody with this goal, who has bought nothing yet."""
@@ -57,14 +62,19 @@ class InProcess:
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
         self._instruction = ""
-        self.purchase: State | None = None
+        self._purchase: State | None = None
         self.state = State()
         self.page = Page(())
+
+    @property
+    def purchase(self) -> State | None:
+        """What was bought."""
+        return self._purchase
 
     def open(self, goal: Goal, state: State) -> None:
         """Draw a page."""
         self._instruction = goal.instruction
-        self.purchase = None
+        self._purchase = None
         self._show(state)
 
     def search(self, query: str) -> None:
@@ -75,7 +85,7 @@ class InProcess:
         """Draw the page that the piece leads to."""
         self._show(self._shop.follow(self.state, piece) or self.state)
         if self.state.page == "done":
-            self.purchase = self.state
+            self._purchase = self.state
 
     def _show(self, state: State) -> None:
         self.state = state
@@ -93,3 +103,25 @@ class InProcess:
 
     def close(self) -> None:
         """There is nothing to leave."""
+
+
+def open_surface(shop: Shop, *, browser: bool, headless: bool) -> Surface:
+    """A visitor's way into a shop.
+
+    Args:
+        shop: to visit.
+        browser: through a real Chromium.
+        headless: without a window.
+
+    Raises:
+        ConfigError: a setting is no truth value, or there is no Chromium.
+        MissingExtraError: Playwright is wanted and not installed.
+    """
+    for name, value in (("browser", browser), ("headless", headless)):
+        if not isinstance(value, bool):
+            raise ConfigError(f"{name}={value!r}: wanted true or false")
+    if not browser:
+        return InProcess(shop)
+    from cmat_env.envs.web.browser.surface import InBrowser  # noqa: PLC0415 - a server and a browser, only when asked
+
+    return InBrowser(shop, headless=headless)
