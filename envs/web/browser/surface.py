@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MOST_RESTARTS = 2
+_STYLE = re.compile(r"(?<=<style>)[^<]*+")
 _PATIENCE = 15_000.0  # milliseconds
 
 
@@ -108,8 +110,8 @@ class InBrowser:
         return self._try(act)
 
     def html(self) -> str:
-        """The document as it is now."""
-        return self._try(lambda tab: str(tab.content()))
+        """The document as it is now, without its stylesheet."""
+        return _STYLE.sub("", self._try(lambda tab: str(tab.content())))
 
     def screenshot(self) -> bytes:
         """The page as a PNG."""

@@ -15,7 +15,7 @@ from cmat_env.envs.web.shop.page import Page, Piece
 from cmat_env.envs.web.shop.state import State, url_of
 
 
-def as_html(shop: Shop, state: State, page: Page, *, root: str = "") -> str:
+def as_html(shop: Shop, state: State, page: Page, *, root: str = "", style: bool = True) -> str:
     """Write a page in HTML.
 
     Args:
@@ -23,6 +23,7 @@ def as_html(shop: Shop, state: State, page: Page, *, root: str = "") -> str:
         state: of the page.
         page: its pieces.
         root: path before every address.
+        style: with its stylesheet, which is nothing to read.
     """
     areas = [(area, list(pieces)) for area, pieces in groupby(page.pieces, key=_area)]
     positions = {piece: f"option-{at}" for at, piece in enumerate(page.pieces) if piece.kind == "option"}
@@ -32,7 +33,7 @@ def as_html(shop: Shop, state: State, page: Page, *, root: str = "") -> str:
 
     return _template().render(
         title=next((piece.text for piece in page.pieces if piece.kind == "heading"), state.query or "WebShop"),
-        css=_css(),
+        css=_css() if style else "",
         kind=state.page,
         areas=areas,
         options=_options(page.pieces),

@@ -96,10 +96,10 @@ class InProcess:
         return [element_of(piece) for piece in self.page.pieces]
 
     def html(self) -> str:
-        """What a browser would be served."""
+        """What a browser would be served, without its stylesheet."""
         from cmat_env.envs.web.shop.html import as_html  # noqa: PLC0415 - Jinja2 is needed here alone
 
-        return as_html(self._shop, self.state, self.page)
+        return as_html(self._shop, self.state, self.page, style=False)
 
     def close(self) -> None:
         """There is nothing to leave."""

@@ -106,7 +106,7 @@ def _product(row: Mapping[str, Any], details: Mapping[str, Any]) -> Product | No
     return Product.of(
         asin,
         str(row["name"]),
-        category=str(row.get("product_category") or "").split("›"),
+        category=str(row.get("product_category") or "").split("\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"),
         query=str(row.get("query") or "").lower().strip(),
         price=_price(asin, row.get("pricing")),
         attributes=(details.get(asin) or {}).get("attributes") or (),
