@@ -19,7 +19,16 @@ DOCUMENTS = [
     ("d", "blue shoes shoes shoes"),
 ]
 OPERATORS = [
-    'foo AND (', '"x', "body:x", "+-*", "NEAR(a b)", "a OR", "x^2", "*", "<r> red", "'; DROP TABLE docs; --",
+    "foo AND (",
+    '"x',
+    "body:x",
+    "+-*",
+    "NEAR(a b)",
+    "a OR",
+    "x^2",
+    "*",
+    "<r> red",
+    "'; DROP TABLE docs; --",
 ]
 
 
