@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MOST_RESTARTS = 2
 _STYLE = re.compile(r"(?<=<style>)[^<]*+")
-_PATIENCE = 15_000.0  # milliseconds
+_PATIENCE = 60_000.0  # milliseconds
 
 
 class InBrowser:
