@@ -252,3 +252,4 @@ def _tell_pettingzoo(id: str) -> None:
 
 register("cmat/DB-v0", "cmat_env.envs.database:DBEnv")
 register("cmat/WebShop-v0", "cmat_env.envs.web.shop:WebShopEnv", extra="web")
+register("cmat/WebPages-v0", "cmat_env.envs.web.pages:WebPagesEnv", extra="web")

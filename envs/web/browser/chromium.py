@@ -38,6 +38,7 @@ _FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 _STOP = 20.0
+_PROBE = 60.0
 
 
 def find_chromium() -> str:
@@ -74,11 +75,8 @@ class Chromium:
         self.generation = 0
         self._headless = headless
         self._holders = 0
-        self._playwright: Any = None
-        self._browser: Browser | None = None
-        self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="cmat-chromium", daemon=True)
-        self._thread.start()
+        self._renewing = threading.Lock()
+        self._driver = _Driver(headless=headless)
 
     @classmethod
     def hold(cls, *, headless: bool) -> Chromium:
@@ -111,39 +109,86 @@ class Chromium:
 
     def call(self, job: Callable[[Browser], T]) -> T:
         """Do something with the browser, on its thread; it is started if it does not run."""
-        return self._submit(lambda: job(self._running()))
+        with self._renewing:
+            driver = self._driver
+            if driver.lost:
+                driver.stop()
+                driver = self._driver = _Driver(headless=self._headless)
+            if not driver.started:
+                self.generation += 1
+                driver.start()
+        return driver.call(job)
 
-    def call_plain(self, job: Callable[[], T]) -> T:
-        """Do something on its thread, without a look at the browser."""
-        return self._submit(job)
+    def doubt(self) -> None:
+        """Something went wrong: if the browser does not answer any more, the next call starts another one."""
+        self._driver.probe()
 
     def stop(self) -> None:
-        """End the browser and the thread."""
+        """End the browser and its thread."""
+        self._driver.stop()
+
+
+class _Driver:
+    """One start of Playwright and Chromium, on a thread that ends with them: a dead driver spoils its thread."""
+
+    def __init__(self, *, headless: bool) -> None:
+        self.started = False
+        self._headless = headless
+        self._failed = False
+        self._playwright: Any = None
+        self._browser: Browser | None = None
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="cmat-chromium", daemon=True)
+        self._thread.start()
+
+    @property
+    def lost(self) -> bool:
+        """Did it run, and does not any more?"""
+        return self._failed or (self.started and not (self._browser is not None and self._browser.is_connected()))
+
+    def start(self) -> None:
+        """Start both."""
+        self.started = True
+        self._submit(self._launch).result()
+
+    def call(self, job: Callable[[Browser], T]) -> T:
+        """Do something with the browser."""
+        browser = self._browser
+        if browser is None:
+            raise RuntimeError("the browser could not be started")
+        return self._submit(lambda: job(browser)).result()
+
+    def probe(self) -> None:
+        """Look whether it still answers."""
+        try:
+            self._submit(lambda: self._browser and self._browser.new_context().close()).result(_PROBE)
+        except Exception:  # whatever it says, it is not well
+            self._failed = True
+
+    def stop(self) -> None:
+        """End both, dead or alive, and the thread."""
         if self._thread.is_alive():
             with contextlib.suppress(Exception):  # it is on its way out, in whatever state it is
-                self._submit(self._end)
+                self._submit(self._end).result(_STOP)
             self._jobs.put(None)
             self._thread.join(_STOP)
 
-    def _submit(self, job: Callable[[], T]) -> T:
+    def _submit(self, job: Callable[[], T]) -> Future[T]:
         if not self._thread.is_alive():
             raise RuntimeError("the browser's thread has ended")
         future: Future[T] = Future()
         self._jobs.put((job, future))
-        return future.result()
+        return future
 
     def _work(self) -> None:
         while (item := self._jobs.get()) is not None:
             job, future = item
             try:
                 future.set_result(job())
-            except BaseException as error:
+            except BaseException as error:  # it is raised where the job was asked for
                 future.set_exception(error)
 
-    def _running(self) -> Browser:
-        if self._browser is not None and self._browser.is_connected():
-            return self._browser
-        self._end()
+    def _launch(self) -> None:
         from playwright.sync_api import sync_playwright  # noqa: PLC0415 - an extra, and a slow import
 
         self._playwright = sync_playwright().start()
@@ -156,20 +201,14 @@ class Chromium:
             handle_sigterm=False,
             handle_sighup=False,
         )
-        self.generation += 1
-        assert self._browser is not None
-        return self._browser
 
     def _end(self) -> None:
-        """Close what is there, dead or alive."""
-        browser, self._browser = self._browser, None
-        playwright, self._playwright = self._playwright, None
         with contextlib.suppress(Exception):  # a dead browser or driver has nothing more to say
-            if browser is not None:
-                browser.close()
+            if self._browser is not None:
+                self._browser.close()
         with contextlib.suppress(Exception):
-            if playwright is not None:
-                playwright.stop()
+            if self._playwright is not None:
+                self._playwright.stop()
 
 
 @atexit.register

@@ -134,6 +134,7 @@ class InBrowser:
                 return self._chromium.call(lambda browser: self._attempt(browser, act))
             except Exception as error:  # whatever the driver raises, the page is in no known state any more
                 self._context = self._tab = None
+                self._chromium.doubt()
                 if self.restarts >= MOST_RESTARTS:
                     raise SurfaceLostError(f"{type(error).__name__}: {str(error).splitlines()[0][:200]}") from error
                 self.restarts += 1
@@ -178,8 +179,9 @@ class InBrowser:
         if self._closed:
             return
         self._closed = True
-        with contextlib.suppress(Exception):
-            self._chromium.call_plain(self._drop)
+        if self._context is not None and self._generation == self._chromium.generation:
+            with contextlib.suppress(Exception):  # closing what is gone is no loss
+                self._chromium.call(lambda browser: self._drop())
         self._server.end(self._root)
         self._server.release()
         self._chromium.release()
