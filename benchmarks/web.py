@@ -120,7 +120,7 @@ def search() -> list[str]:
         queries = [query_terms(generate_goal("dev", catalogue, seed=seed).instruction) for seed in range(200)]
         for name in ("fts5", "tantivy"):
             begun = time.perf_counter()
-            engine = open_engine(documents, name=name)  # type: ignore[arg-type]
+            engine = open_engine(documents, name=name)
             index = time.perf_counter() - begun
             engine.search(queries[0], 50)
             times = []
@@ -182,8 +182,8 @@ def style() -> list[str]:
         *lines,
         "",
         f"A generated goal wants {attributes:.1f} attributes and {options:.1f} options on average. Upstream appends "
-        "a price clause to every human text when it loads it; here it is part of the wording, and 15 % have none. Counts of "
-        "different words are those of the first 5,000 texts.",
+        "a price clause to every human text when it loads it; here it is part of the wording, and 15 % have none. Counts "
+        "of different words are those of the first 5,000 texts.",
     ]
 
 
@@ -205,7 +205,7 @@ def pages() -> list[str]:
     ]
     for ranking in ("all", "bm25"):
         for name in ("gold", "random letter"):
-            env = WebPagesEnv("generated:heldout", ranking=ranking)  # type: ignore[arg-type]
+            env = WebPagesEnv("generated:heldout", ranking=ranking)
             rows = []
             for task in range(len(env.task_ids)):
                 env.reset(seed=task, options={"task": task})

@@ -161,9 +161,13 @@ class _Driver:
     def probe(self) -> None:
         """Look whether it still answers."""
         try:
-            self._submit(lambda: self._browser and self._browser.new_context().close()).result(_PROBE)
+            self._submit(self._try_out).result(_PROBE)
         except Exception:  # whatever it says, it is not well
             self._failed = True
+
+    def _try_out(self) -> None:
+        if self._browser is not None:
+            self._browser.new_context().close()
 
     def stop(self) -> None:
         """End both, dead or alive, and the thread."""

@@ -34,6 +34,7 @@ _ACTION = re.compile(r"^[ \t]*+(?:action:)?+[ \t]*+(click|type|press|at)[ \t]*+\
 _GAME = re.compile(r"[a-z0-9-]{1,60}")
 _NO_CLOCK = "core.EPISODE_MAX_TIME = 86400000;"
 _LONGEST = 20_000
+_MOST_SHOWN = 100_000
 
 
 class MiniWoBEnv(gymnasium.Env[str, str]):
@@ -60,7 +61,7 @@ class MiniWoBEnv(gymnasium.Env[str, str]):
             raise ConfigError(f"max_rounds={max_rounds!r}: wanted a whole number above 0")
         self.game = game
         self.task_types = (game,)
-        self.observation_space = AnyText(100_000)
+        self.observation_space = AnyText(_MOST_SHOWN + 1_000)
         self.action_space = AnyText(1_000_000)
         self._max_rounds = max_rounds
         self._inner: Any = _open(game)
@@ -147,7 +148,7 @@ class MiniWoBEnv(gymnasium.Env[str, str]):
             words = clean(" ".join(part for part in said if part), limit=300)
             name = f" #{each['id']}" if each["id"] else ""
             lines.append(f"[{each['ref']}] {each['tag'].lower()}{name} {json.dumps(words, ensure_ascii=False)}")
-        return "\n".join(lines)[: self.observation_space.max_length - 1_000]
+        return "\n".join(lines)[:_MOST_SHOWN]
 
     def _read(self, action: str) -> Any:
         """The action for the game, or what is wrong with it."""

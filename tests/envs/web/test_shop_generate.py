@@ -100,7 +100,7 @@ def test_instructions_are_varied_and_about_as_long_as_those_of_people(agentbench
 def test_mistakes_in_settings_are_told() -> None:
     """An unknown split names the nearest; a wrong size says what is wanted."""
     with pytest.raises(UnknownNameError, match="did you mean 'heldout'"):
-        generate_catalogue("held-out", products=5, seed=0)  # type: ignore[arg-type]
+        generate_catalogue("held-out", products=5, seed=0)
     for wrong in (0, -1, True, 2_000_000):
         with pytest.raises(ConfigError, match="from 1 to"):
             generate_catalogue("train", products=wrong, seed=0)
