@@ -35,9 +35,9 @@ DOCS = ROOT / "docs" / "web.md"
 HUMAN = ROOT.parent / "shared" / "agentbench" / "web" / "webshop_human_goals.json"
 START = (
     "import time; t = time.perf_counter(); import cmat_env, resource; from cmat_env.registry import make_task; "
-    "e = make_task('cmat/WebShop-v0'); e.reset(seed=0); seconds = time.perf_counter() - t; "
+    "e = make_task('cmat/WebShop-v0'); e.reset(seed=0); seconds, used = time.perf_counter() - t, time.process_time(); "
     "[(e.reset(seed=s), [e.step(a) for a in e.solution()]) for s in range(300)]; "
-    "print(seconds, time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    "print(seconds, used, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
 )
 
 
@@ -96,7 +96,9 @@ def speed() -> list[str]:
     return [
         "| in process, text mode, 1,000 products | median | best |",
         "|---|---|---|",
-        f"| start: import, shop, index, first page | {statistics.median(row[0] for row in rows):.2f} s "
+        f"| start: import, shop, index, first page: processor time | {statistics.median(row[1] for row in rows):.2f} s "
+        f"| {min(row[1] for row in rows):.2f} s |",
+        f"| start, wall time | {statistics.median(row[0] for row in rows):.2f} s "
         f"| {min(row[0] for row in rows):.2f} s |",
         f"| peak memory after 300 episodes | {statistics.median(row[2] for row in rows):.0f} MB "
         f"| {min(row[2] for row in rows):.0f} MB |",
@@ -182,8 +184,8 @@ def style() -> list[str]:
         *lines,
         "",
         f"A generated goal wants {attributes:.1f} attributes and {options:.1f} options on average. Upstream appends "
-        "a price clause to every human text when it loads it; here it is part of the wording, and 15 % have none. Counts "
-        "of different words are those of the first 5,000 texts.",
+        "a price clause to every human text when it loads it; here it is part of the wording, and 15 % have none. "
+        "Counts of different words are those of the first 5,000 texts.",
     ]
 
 

@@ -16,18 +16,18 @@ _OPENERS = (
 )
 _AFTER = (", {}", " with {}", " that is {}", ". it should be {}", ", must be {}", " which is {}")
 _OPTION = {
-    "color": ("in {}", "in the color {}", "that is {} colored", ". pick the {} one", ". i want the {} color"),
+    "color": ("in {}", "in the color {}", "that is {} colored", ", {}", ". pick the {} one"),
     "size": ("in size {}", "in a size {}", ", size {}", ". the size should be {}"),
     "flavor": ("in {} flavor", ", {} flavored", ". i want the {} flavor"),
     "scent": ("in {} scent", ". choose the {} scent", ", {} scented"),
 }
-_OPTION_OTHER = (", {name} {}", "({name}: {})", ". the {name} should be {}", ". choose {} for {name}")
+_OPTION_OTHER = (", {name} {}", "({name}: {})", ", {} as {name}", ". the {name} should be {}")
 _PRICE = (
     ", and price lower than {:.2f} dollars",
     ", and price lower than {:.2f} dollars",
     " under ${:.0f}",
     " for less than {:.0f} dollars",
-    ". my budget is ${:.0f}",
+    ", my budget is ${:.0f}",
     ", price below {:.0f} dollars please",
     ". it must not cost more than ${:.2f}",
 )
