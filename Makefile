@@ -6,10 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test check types format bench bench-learning docs dist links install clean
+.PHONY: help demo test check types format bench bench-learning bench-web docs dist links install clean
 
 help:
-	@echo "make demo | test | check | types | format | bench | bench-learning | docs | dist | links | install | clean"
+	@echo "make demo | test | check | types | format | bench | bench-learning | bench-web | docs | dist | links | install | clean"
 
 install:
 	@.ci/install $(VENV)
@@ -34,6 +34,9 @@ format: install
 	$(BIN)/ruff check --fix .
 
 bench: bench-learning
+
+bench-web: install
+	$(BIN)/python benchmarks/web.py
 
 bench-learning: install
 	$(BIN)/python benchmarks/learning.py
