@@ -11,6 +11,7 @@ import contextlib
 import os
 import queue
 import shutil
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -107,8 +108,13 @@ class Chromium:
             self._shared.pop((os.getpid(), self._headless), None)
         self.stop()
 
-    def call(self, job: Callable[[Browser], T]) -> T:
-        """Do something with the browser, on its thread; it is started if it does not run."""
+    def call(self, job: Callable[[Browser], T], *, limit: float = 600.0) -> T:
+        """Do something with the browser, on its thread; it is started if it does not run.
+
+        Args:
+            job: what to do.
+            limit: in seconds; a browser that takes longer is ended, and the job with it.
+        """
         with self._renewing:
             driver = self._driver
             if driver.lost:
@@ -117,7 +123,7 @@ class Chromium:
             if not driver.started:
                 self.generation += 1
                 driver.start()
-        return driver.call(job)
+        return driver.call(job, limit=limit)
 
     def doubt(self) -> None:
         """Something went wrong: if the browser does not answer any more, the next call starts another one."""
@@ -151,15 +157,29 @@ class _Driver:
         self.started = True
         self._submit(self._launch).result()
 
-    def call(self, job: Callable[[Browser], T]) -> T:
-        """Do something with the browser."""
+    def call(self, job: Callable[[Browser], T], *, limit: float) -> T:
+        """Do something with the browser; a page whose script never ends makes Playwright wait without end."""
         browser = self._browser
         if browser is None:
             raise RuntimeError("the browser could not be started")
-        return self._submit(lambda: job(browser)).result()
+        future = self._submit(lambda: job(browser))
+        try:
+            return future.result(limit)
+        except TimeoutError:
+            if not future.done():
+                self._kill()
+            raise
+
+    def _kill(self) -> None:
+        """End Playwright's process, which takes the browser with it and frees the thread."""
+        self._failed = True
+        with contextlib.suppress(AttributeError, OSError):
+            os.kill(self._playwright._impl_obj._connection._transport._proc.pid, signal.SIGKILL)
 
     def probe(self) -> None:
         """Look whether it still answers."""
+        if self._failed:
+            return
         try:
             self._submit(self._try_out).result(_PROBE)
         except Exception:  # whatever it says, it is not well

@@ -131,7 +131,7 @@ class InBrowser:
             raise SurfaceLostError("it was closed")
         while True:
             try:
-                return self._chromium.call(lambda browser: self._attempt(browser, act))
+                return self._chromium.call(lambda browser: self._attempt(browser, act), limit=_PATIENCE / 500)
             except Exception as error:  # whatever the driver raises, the page is in no known state any more
                 self._context = self._tab = None
                 self._chromium.doubt()
