@@ -38,7 +38,7 @@ _FLAGS = (
     # Nothing but the own machine is reached, whatever a page links to.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
-_STOP = 20.0
+_STOP = 90.0
 _PROBE = 60.0
 
 
@@ -195,7 +195,10 @@ class _Driver:
             with contextlib.suppress(Exception):  # it is on its way out, in whatever state it is
                 self._submit(self._end).result(_STOP)
             self._jobs.put(None)
-            self._thread.join(_STOP)
+            self._thread.join(1.0)
+            if self._thread.is_alive():
+                self._kill()
+                self._thread.join(_STOP)
 
     def _submit(self, job: Callable[[], T]) -> Future[T]:
         if not self._thread.is_alive():
