@@ -253,3 +253,6 @@ def _tell_pettingzoo(id: str) -> None:
 register("cmat/DB-v0", "cmat_env.envs.database:DBEnv")
 register("cmat/KG-v0", "cmat_env.envs.knowledge_graph:KGEnv", extra="kg")
 register("cmat/OS-v0", "cmat_env.envs.operating_system:OSEnv", extra="os")
+register("cmat/WebShop-v0", "cmat_env.envs.web.shop:WebShopEnv", extra="web")
+register("cmat/WebPages-v0", "cmat_env.envs.web.pages:WebPagesEnv", extra="web")
+register("cmat/MiniWoB-v0", "cmat_env.envs.web.miniwob:MiniWoBEnv", extra="miniwob")

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cmat_env.log_lines import EpisodeRecord
+from cmat_env.replay_page import is_page, page
 from cmat_env.terminal import printable
 from cmat_env.types import Payment, Step, Trajectory
 
@@ -213,6 +214,8 @@ def _prose(text: str) -> list[RenderableType]:
     rows = rows_of(text)
     if rows is not None:
         return [_table(rows)]
+    if is_page(text):
+        return [page(text)]
     if _SQL.match(text):
         return [_code(text, "sql")]
     if text.lstrip().startswith("{"):

@@ -50,7 +50,7 @@ class RandomPolicy:
 
     def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
         """Answer each dialogue with text drawn from its own stream of random numbers."""
-        return [Generation(self._text(dialogue, random.Random(_stream(dialogue, seed)))) for dialogue in dialogues]
+        return [Generation(self._text(dialogue, random.Random(stream_of(dialogue, seed)))) for dialogue in dialogues]
 
     def _text(self, dialogue: Dialogue, rng: random.Random) -> str:
         if dialogue.role == "checker":
@@ -87,7 +87,7 @@ class CoinPolicy:
         ]
 
     def _revises(self, dialogue: Dialogue, seed: int) -> bool:
-        return random.Random(_stream(dialogue, seed)).random() < self.p_revise
+        return random.Random(stream_of(dialogue, seed)).random() < self.p_revise
 
 
 class OracleChecker:
@@ -196,7 +196,7 @@ class DemonstratorPolicy:
         if dialogue.role == "user":
             return Generation(_last(dialogue))
         demonstrate = _extra(_task_of(self._tasks, dialogue, "demonstrator"), "demonstrate", "demonstrator")
-        return Generation(demonstrate(random.Random(_stream(dialogue, seed)), refused_proposals(dialogue)))
+        return Generation(demonstrate(random.Random(stream_of(dialogue, seed)), refused_proposals(dialogue)))
 
 
 def refused_proposals(dialogue: Dialogue) -> list[str]:
@@ -218,7 +218,7 @@ def _junk(rng: random.Random) -> str:
     return " ".join(rng.choice(_WORDS) for _ in range(rng.randint(1, 6)))
 
 
-def _stream(dialogue: Dialogue, seed: int) -> int:
+def stream_of(dialogue: Dialogue, seed: int) -> int:
     """A 128-bit seed from all that a reply may depend on."""
     key = f"{seed}/{dialogue.seed}/{dialogue.role}/{dialogue.replies}"
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big")

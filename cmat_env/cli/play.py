@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import functools
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from cmat_env.cli.options import DEFAULTS, ROLES, rules_of, settings_of
 from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
+    from cmat_env.collab import CollabEnv
     from cmat_env.types import Step
 
 Policy = Annotated[str | None, typer.Option(metavar="P", help="Who plays this role, as in cmat eval.")]
@@ -33,6 +35,9 @@ def play_command(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the task; may be repeated.")
     ] = None,
+    browser: Annotated[
+        bool, typer.Option("--browser", help="Web tasks: play in a real browser, and look at it.")
+    ] = False,
     record: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the episode here.")] = None,
 ) -> None:
     """Play one episode yourself."""
@@ -51,11 +56,18 @@ def play_command(
     made_with: dict[str, Any] = settings_of(settings or (), flags=("roles", "max_revisions", "dry_run", "tasks"))
     made_with |= {"roles": tuple(team), "max_revisions": rules.max_revisions, "dry_run": rules.dry_run}
     made_with |= {} if tasks is None else {"tasks": tasks}
+    made_with |= {"browser": True, "headless": not _has_screen()} if browser else {}
     policies = {role: parse_spec(policy, role=role) for role, policy in team.items()}
-    rollout = Rollout(
-        functools.partial(make, env, **made_with), policies, prompts=prompts_of(rules.prompts), seed=seed, width=1
-    )
     console = Console()
+
+    def make_env() -> CollabEnv:
+        made = make(env, **made_with)
+        if browser:
+            where = "in the browser's window, and" if _has_screen() else "at this address (there is no screen here):"
+            console.print(f"Look at it {where} {_address_of(made.task)}", soft_wrap=True)
+        return made
+
+    rollout = Rollout(make_env, policies, prompts=prompts_of(rules.prompts), seed=seed, width=1)
     named = None if task is None else {"task": int(task) if task.isdigit() else task}
     watch = _Watch(human, console)
     try:
@@ -88,6 +100,16 @@ class _Watch:
         self._steps.append(step)
         if self._human not in ("assistant", step.role):
             self._console.print(turn(self._steps, len(self._steps) - 1))
+
+
+def _has_screen() -> bool:
+    """Can a window be shown?"""
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _address_of(task: Any) -> str:
+    """Where the pages of a web task are served."""
+    return str(task.unwrapped.surface.address)
 
 
 def _team(human: str, given: dict[str, str | None]) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Web tasks: a shop, pages, and Farama's MiniWoB++."""

@@ -1,0 +1,84 @@
+"""Settings and state of an episode in a shop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from cmat_env.envs.web.shop.catalogue import Goal
+from cmat_env.envs.web.shop.codec import FORMAT_NAMES, FormatName
+from cmat_env.envs.web.shop.elements import ElementIds
+from cmat_env.envs.web.shop.state import State
+from cmat_env.errors import ConfigError, did_you_mean
+
+Mode = Literal["text", "text_rich", "html", "url", "axtree"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+@dataclass(frozen=True, slots=True)
+class ShopSettings:
+    """How an episode is played.
+
+    Attributes:
+        observation_mode: "text" (visible text with [SEP] between), "text_rich" (a line each, buttons marked), "html",
+            "url", or "axtree" (the accessibility tree; a number is a label, too).
+        action_format: "text" (ours), "v0.2" (AgentBench's text) or "tools" (AgentBench's tool calls).
+        max_rounds: actions in an episode; None = 20, or 10 in format "v0.2".
+        quote: put what sellers and customers wrote between « and » in the text modes.
+        max_observation: characters of a page; the rest is cut.
+
+    Raises:
+        ConfigError: a setting is out of range.
+    """
+
+    observation_mode: Mode = "text"
+    action_format: FormatName = "text"
+    max_rounds: int | None = None
+    quote: bool = True
+    max_observation: int = 20_000
+
+    def __post_init__(self) -> None:
+        for name, known in (("observation_mode", MODES), ("action_format", FORMAT_NAMES)):
+            value = getattr(self, name)
+            if value not in known:
+                raise ConfigError(f"{name}={value!r} is unknown; {did_you_mean(str(value), known)}")
+        for name in ("max_rounds", "max_observation"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ConfigError(f"{name}={value!r}: wanted a whole number above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """The state of an episode.
+
+    Attributes:
+        goal: what is wanted.
+        state: the page.
+        rounds, searches, mistakes: actions taken; of them searches; of them unreadable or impossible ones.
+        over: has it ended?
+        visited: ids of the products that were clicked.
+        ids: the numbers of elements, in mode "axtree".
+    """
+
+    goal: Goal
+    state: State = field(default_factory=State)
+    rounds: int = 0
+    searches: int = 0
+    mistakes: int = 0
+    over: bool = False
+    visited: frozenset[str] = frozenset()
+    ids: ElementIds = field(default_factory=ElementIds)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An episode to come back to.
+
+    Attributes:
+        episode: its state.
+        generator: state of the random numbers that pick tasks; None = not seeded yet.
+    """
+
+    episode: Episode
+    generator: Any
