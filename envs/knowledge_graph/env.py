@@ -246,7 +246,7 @@ class KGEnv(gymnasium.Env[str, str]):
     def solution(self) -> list[str]:
         """The actions of a right episode: the known calls, with entities by name, then the last variable."""
         task = self.task
-        names = {id: name for name, id in reversed(task.entities.items())}
+        names = {id: name for name, id in reversed(list(task.entities.items()))}
         written = [Call(call.tool, tuple(names.get(each, each) for each in call.arguments)) for call in task.actions]
         made = sum(call.tool not in ("get_relations", "get_attributes") for call in task.actions)
         return [*(self.codec.call(call) for call in written), self.codec.final(max(made - 1, 0))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from cmat_env.envs.database.backend import Limits, Table
@@ -47,7 +49,7 @@ def test_it_gives_what_mariadb_gives(sql: str, rows: list[tuple[object, ...]]) -
 
     assert (None, rows) == (
         result.error,
-        [tuple(float(cell) if type(cell).__name__ == "Decimal" else cell for cell in row) for row in result.rows],
+        [tuple(float(cell) if isinstance(cell, Decimal) else cell for cell in row) for row in result.rows],
     )
 
 

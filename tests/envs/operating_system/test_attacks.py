@@ -357,7 +357,7 @@ def test_programs_of_every_kind_are_filtered(sandbox: Sandbox) -> None:
     """The live shell, programs beside it and checks: no new privileges, a filter, and few capabilities."""
     command = "grep -E '^(NoNewPrivs|Seccomp|CapEff):' /proc/self/status"
     shell = sandbox.execute(command).output.split()
-    own, pristine = (sandbox.run(command, view=view).stdout.decode().split() for view in ("own", "pristine"))  # type: ignore[arg-type]
+    own, pristine = (sandbox.run(command, view=view).stdout.decode().split() for view in ("own", "pristine"))
 
     assert ["CapEff:", "00000000000004fb", "NoNewPrivs:", "1", "Seccomp:", "2"] == shell == own
     assert ["CapEff:", "00000008000004fb", "NoNewPrivs:", "1", "Seccomp:", "2"] == pristine

@@ -151,7 +151,7 @@ def test_docker_s_other_views_get_the_agent_s_files_as_data() -> None:
         live.spawn(["/bin/true"], view="snapshot")
     live.snapshot()
     for view in ("pristine", "snapshot"):
-        Running(live, ["/bin/true"], view=view, seconds=10, output=10).wait()  # type: ignore[arg-type]
+        Running(live, ["/bin/true"], view=view, seconds=10, output=10).wait()
     names = []
     for made in engine.made[1:]:
         with tarfile.open(fileobj=io.BytesIO(made.put)) as archive:
