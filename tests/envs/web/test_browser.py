@@ -42,11 +42,12 @@ def children(process: int | None = None) -> set[int]:
 @pytest.fixture(scope="module")
 def held() -> Iterator[None]:
     """One Chromium and one server for all tests of this file, so that each does not start its own."""
+    before = children()
     chromium, server = Chromium.hold(headless=True), ShopServer.hold()
     yield
     chromium.release()
     server.release()
-    assert set() == children()
+    assert set() == children() - before
 
 
 def recorded(number: int) -> list[str]:
@@ -142,7 +143,8 @@ def test_a_killed_driver_is_started_again(enter: Enter) -> None:
     """Playwright's own process may die, too."""
     player = enter(browser=True).at_shoes()
     for victim in children():
-        os.kill(victim, signal.SIGKILL)
+        if b"playwright" in Path(f"/proc/{victim}/cmdline").read_bytes():
+            os.kill(victim, signal.SIGKILL)
     assert "Chosen" in player.do("click[7]")
 
 
