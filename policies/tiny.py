@@ -153,7 +153,7 @@ def _pass_on(model: LlamaForCausalLM) -> None:
 
 def _pair_words(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
     """Give " word" the embedding of "word", moved by a vector that is the same for all words."""
-    embeddings = model.get_input_embeddings().weight
+    embeddings = model.model.embed_tokens.weight
     space = torch.randn(embeddings.shape[1]) * model.config.initializer_range
     ids = tokenizer.get_vocab()
     for word, index in sorted(ids.items(), key=lambda item: item[1]):

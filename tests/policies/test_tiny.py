@@ -72,7 +72,7 @@ def test_attention_passes_on_half_of_what_it_reads() -> None:
 def test_words_with_and_without_a_space_are_one_vector_apart() -> None:
     """ " cat" is "cat" plus a vector that is the same for " dog", so that a copied word may stand after anything."""
     tokenizer = train_tokenizer(["cat dog cat dog", "cat", "dog"] * 9, vocabulary=300)
-    embeddings = make_model(tokenizer, SMALL, seed=0).get_input_embeddings().weight
+    embeddings = make_model(tokenizer, SMALL, seed=0).model.embed_tokens.weight
     (cat,), (_cat,), (dog,), (_dog,) = (ids(tokenizer, text) for text in ("cat", " cat", "dog", " dog"))
 
     assert torch.allclose(embeddings[_cat] - embeddings[cat], embeddings[_dog] - embeddings[dog], atol=1e-6)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -288,7 +289,7 @@ def test_a_fork_with_the_same_model_goes_on_from_its_own_tokens(
     make_policy(adapter="shared").save(tmp_path / "model")
     registry.register("test/Guess-v0", guess_task)
     team = {"assistant": f"hf:{tmp_path / 'model'}", "checker": "coin:0.5"}
-    settings = {"roles": tuple(team), "max_rounds": 3}
+    settings: dict[str, Any] = {"roles": tuple(team), "max_rounds": 3}
     try:
         players = {role: parse_spec(spec, role=role) for role, spec in team.items()}
         rollout = Rollout(lambda: registry.make("test/Guess-v0", **settings), players, width=1)

@@ -40,7 +40,8 @@ def episodes(env: KGEnv, tasks: int) -> list[tuple[Any, ...]]:
     found = []
     for task in range(tasks):
         env.reset(seed=task)
-        seen, info = [], {}
+        seen: list[str] = []
+        info: dict[str, Any] = {}
         for action in env.solution():
             observation, *_, over, _, info = env.step(action)
             seen.append(observation)

@@ -125,9 +125,7 @@ def test_answers_are_judged_without_being_executed(begin: Begin) -> None:
 
     assert Judgement(good=False, reason="format") == env.judge("hello")
     assert env.judge(bash("rm -rf /")) is None
-    assert [True, False] == [
-        bool(env.judge(f"Act: answer({n})") and env.judge(f"Act: answer({n})").good) for n in (5, 6)
-    ]  # type: ignore[union-attr]
+    assert [True, False] == [judged.good for n in (5, 6) if (judged := env.judge(f"Act: answer({n})"))]
     assert 1.0 == env.step("Act: answer(5)")[1]
 
 
@@ -204,6 +202,6 @@ def test_settings_are_checked() -> None:
         {"script_dir": "/no"},
     ):
         with pytest.raises((ConfigError, UnknownNameError, ValueError)):
-            OSEnv("/nowhere.json" if "script_dir" in wrong else "generated:train", **wrong)  # type: ignore[arg-type]
+            OSEnv("/nowhere.json" if "script_dir" in wrong else "generated:train", **wrong)
     with pytest.raises(UnknownNameError):
         OSEnv("generated:tset")
