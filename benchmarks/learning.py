@@ -64,7 +64,7 @@ class Seed:
     def _settings(self, overrides: Sequence[str], iterations: int = 1) -> RunSettings:
         rounds = max(1, round(iterations * self.scale))
         common = [f"seed={self.seed}", "threads=1", "evaluate_every=0", f"iterations={rounds}"]
-        common += ["warm_start.sft.steps=3000", "tuner.decay=0"]
+        common += ["warm_start.sft.steps=3000"]
         settings = settings_of("tinyagent-nano-db", [*common, *overrides])
         if self.scale < 1:
             steps = max(20, round(settings.warm_start.sft.steps * self.scale))
@@ -105,7 +105,7 @@ class Seed:
         if "team: trained checker" in self.done:
             return
         base = self._start("team", ["warm_start.sft.steps=2200"], None)
-        settings = self._settings([f"model.path={base}", "tuner.decay=30"], 30)
+        settings = self._settings([f"model.path={base}"], 30)
         folder = self.out / "team-tuned"
         folder.mkdir(exist_ok=True)
         run = Run(settings, folder)

@@ -28,12 +28,10 @@ _NANO_DB: Mapping[str, Any] = {
     },
     "tuner": {
         "learning_rate": 1.5e-4,
-        "decay": 24,
         "normalise": "turn",
         "kl_beta": 0.01,
         "kl_target": 0.1,
         "line_width": 192,
-        "roles": {"checker": {"learning_rate": 5e-4, "entropy_bonus": 0.01, "kl_beta": 0.002, "kl_target": 0.6}},
     },
 }
 _QUICK: Mapping[str, Any] = {
