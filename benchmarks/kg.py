@@ -134,10 +134,10 @@ def episode(knowledge: Knowledge, rng: random.Random, entities: int) -> Iterator
 def opened(row: str, file: Path, folder: Path, size: int) -> tuple[Store, Any]:
     """The store of a row, loaded, and what must be stopped afterwards."""
     if row == "memory":
-        return OxigraphStore.of_file(file, inline_work=10**9), None
+        return OxigraphStore.of_file(file), None
     if row == "disk":
         build_folder([file], folder)
-        return OxigraphStore.of_folder(folder, inline_work=10**9), None
+        return OxigraphStore.of_folder(folder), None
     if row == "virtuoso":
         server = LocalVirtuoso([file], graph=BASE.strip("/"), buffers=100_000)
         return EndpointStore(server.url, dialect="virtuoso"), server

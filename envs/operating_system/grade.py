@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import regex
 
 from cmat_env.envs.operating_system.backends.base import View
 from cmat_env.envs.operating_system.checkers import CHECKERS, Fidelity
@@ -14,6 +15,8 @@ from cmat_env.envs.operating_system.tasks import Match, OSTask, Script
 from cmat_env.errors import ConfigError
 
 _SHOWN = 1000
+SEARCH_SECONDS = 1.0
+"""A pattern of a task file that takes longer on an answer has not found it."""
 _LONGEST_ANSWER = 100_000
 
 
@@ -51,13 +54,16 @@ def gold_of(running: Running) -> Gold:
 
 
 def grade_match(match: Match, answer: str | None) -> bool:
-    """By the one right answer: equal, or found by the pattern; nothing is right that was not said."""
+    """By the one right answer: equal, or found by the pattern in time; nothing is right that was not said."""
     if answer is None:
         return False
     said = answer.strip() if match.strip else answer
     if match.answer is not None:
         return said == match.answer
-    return re.search(match.regex or "", said) is not None
+    try:
+        return regex.search(match.regex or "", said, timeout=SEARCH_SECONDS) is not None
+    except TimeoutError:
+        return False
 
 
 def grade_checks(

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import regex
+
 from cmat_env.envs.operating_system.checkers import CHECKERS
 from cmat_env.envs.operating_system.defects import known_defect
 from cmat_env.envs.operating_system.tasks import Check, Language, Match, OSTask, Script
@@ -149,7 +151,13 @@ class _Entry:
             raise self.error("evaluation.match", "wanted text, or an object with answer or regex")
         if not isinstance(value.get("strip"), bool):
             raise self.error("evaluation.match.strip", f"is {_kind(value.get('strip'))}, wanted true or false")
-        return Match(value.get("answer"), value.get("regex") if "answer" not in value else None, value["strip"])
+        pattern = value.get("regex") if "answer" not in value else None
+        if pattern is not None:
+            try:
+                regex.compile(pattern)
+            except regex.error as error:
+                raise self.error("evaluation.match.regex", f"is no regular expression: {error}") from error
+        return Match(value.get("answer"), pattern, value["strip"])
 
     def checks(self, evaluation: dict[str, Any], *, has_example: bool) -> tuple[Check, ...]:
         value = evaluation.get("check")

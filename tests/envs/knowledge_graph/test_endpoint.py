@@ -85,13 +85,13 @@ def test_virtuoso_and_pyoxigraph_agree_on_generated_tasks(virtuoso: LocalVirtuos
 
 def test_virtuoso_ends_an_endless_query(virtuoso: LocalVirtuoso) -> None:
     """The time limit is passed on to the server; the next query is answered."""
-    store = EndpointStore(virtuoso.url, dialect="virtuoso", retries=5)
+    store = EndpointStore(virtuoso.url, dialect="virtuoso", retries=1, backoff=0.01)
     started = time.monotonic()
     with pytest.raises(QueryTimeoutError):
-        store.select(ENDLESS, seconds=3.0)
+        store.select(ENDLESS, seconds=1.0)
 
-    assert time.monotonic() - started < 120
-    assert 10_001 == len(store.select(ANYTHING, graph="urn:geo", seconds=60))
+    assert time.monotonic() - started < 20
+    assert 10_001 == len(store.select(ANYTHING, graph="urn:geo"))
 
 
 def test_virtuoso_cuts_answers_silently_and_is_caught(

@@ -313,14 +313,13 @@ def test_the_host_cannot_be_read(sandbox: Sandbox, tmp_path: Path) -> None:
         "hostname other",
         "date -s 2001-01-01",
         "echo -1000 > /proc/1/oom_score_adj",
-        "swapoff -a; false",
     ],
 )
 def test_privileged_calls_are_refused(sandbox: Sandbox, command: str) -> None:
     """Root in the sandbox is nobody outside of it."""
     result = sandbox.execute(command)
 
-    assert result.status not in (0, None)
+    assert result.status not in (0, 127, None), result.output
     assert works(sandbox)
 
 
@@ -415,7 +414,8 @@ def test_the_shell_s_own_words_stay_hidden(sandbox: Sandbox) -> None:
     seen = sandbox.execute("echo hi").output
 
     assert "hi" in seen
-    assert "%s%s" not in seen.replace("'\\n%s%s", "") or "builtin printf" not in seen
+    assert "%s%s" not in seen
+    assert "builtin printf" not in seen
     sandbox.execute("set +xv")
     assert works(sandbox)
 

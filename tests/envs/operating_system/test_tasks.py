@@ -12,6 +12,8 @@ from cmat_env.envs.operating_system import OSTask, Script, generate, load_tasks
 from cmat_env.envs.operating_system.checkers import CHECKERS
 from cmat_env.envs.operating_system.generate import FAMILIES, SPLITS
 from cmat_env.envs.operating_system.generate.words import WORDS
+from cmat_env.envs.operating_system.grade import grade_match
+from cmat_env.envs.operating_system.tasks import Match
 from cmat_env.errors import ConfigError, TaskFileError, UnknownNameError
 
 GOOD: dict[str, Any] = {"description": "d", "evaluation": {"match": "1"}}
@@ -96,6 +98,7 @@ def test_a_task_that_cannot_be_played_is_named(tmp_path: Path) -> None:
         ({"evaluation": {"check": {"language": "perl", "code": ""}}}, "is 'perl', wanted bash, python"),
         ({"evaluation": {"check": {}}}, "has neither code nor file"),
         ({"evaluation": {"match": {"answer": "x"}}}, "field 'evaluation.match.strip'"),
+        ({"evaluation": {"match": {"regex": "(", "strip": True}}}, "field 'evaluation.match.regex': is no regular"),
         ({"create": 7}, "field 'create': is a number"),
         ({"create": {"init": ["a", 7]}}, r"field 'create.init\[1\]': is a number"),
         ({"start": 7}, "field 'start': is a number"),
@@ -116,6 +119,12 @@ def test_a_file_that_is_none_is_an_error(tmp_path: Path, text: str) -> None:
     for path in (tmp_path / "bad.json", tmp_path / "missing.json"):
         with pytest.raises(TaskFileError, match=path.name):
             load_tasks(path)
+
+
+def test_a_pattern_that_explodes_has_not_found_the_answer() -> None:
+    """What an agent says cannot keep the grader busy for ever; a plain pattern is found as ever."""
+    assert not grade_match(Match(None, "^(a|aa)+$", strip=True), "a" * 200 + "b")
+    assert grade_match(Match(None, "^[0-9]+ files$", strip=True), " 12 files\n")
 
 
 def test_a_script_file_may_not_lead_out_of_its_folder(tmp_path: Path) -> None:
