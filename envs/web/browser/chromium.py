@@ -11,7 +11,6 @@ import contextlib
 import os
 import queue
 import shutil
-import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -142,6 +141,7 @@ class _Driver:
         self._headless = headless
         self._failed = False
         self._playwright: Any = None
+        self._processes: list[Any] = []
         self._browser: Browser | None = None
         self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="cmat-chromium", daemon=True)
@@ -171,10 +171,15 @@ class _Driver:
             raise
 
     def _kill(self) -> None:
-        """End Playwright's process, which takes the browser with it and frees the thread."""
+        """End Playwright's process and the browser, which frees the thread."""
         self._failed = True
-        with contextlib.suppress(AttributeError, OSError):
-            os.kill(self._playwright._impl_obj._connection._transport._proc.pid, signal.SIGKILL)
+        import psutil  # noqa: PLC0415 - an extra
+
+        for driver in self._processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for process in [*driver.children(recursive=True), driver]:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        process.kill()
 
     def probe(self) -> None:
         """Look whether it still answers."""
@@ -216,9 +221,13 @@ class _Driver:
                 future.set_exception(error)
 
     def _launch(self) -> None:
+        import psutil  # noqa: PLC0415 - an extra
         from playwright.sync_api import sync_playwright  # noqa: PLC0415 - an extra, and a slow import
 
+        before = set(psutil.Process().children())
         self._playwright = sync_playwright().start()
+        started = set(psutil.Process().children()) - before
+        self._processes = [process for process in started if "playwright" in " ".join(process.cmdline())]
         root = hasattr(os, "geteuid") and os.geteuid() == 0
         self._browser = self._playwright.chromium.launch(
             executable_path=find_chromium(),

@@ -47,7 +47,8 @@ def held() -> Iterator[None]:
     yield
     chromium.release()
     server.release()
-    assert set() == children() - before
+    left = {process: Path(f"/proc/{process}/cmdline").read_bytes()[:80] for process in children() - before}
+    assert {} == left
 
 
 def recorded(number: int) -> list[str]:
