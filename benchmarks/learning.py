@@ -32,7 +32,7 @@ from cmat_env.tuning.run import Run
 from cmat_env.types import Payment, Trajectory
 
 ALONE = ['team.roles=["user", "assistant"]', 'team.learners=["assistant"]']
-LONG = ["tuner.epochs=3", "tuner.learning_rate=2e-4", "tuner.kl_target=0.15"]
+LONG = ["tuner.epochs=3"]
 EPISODES = 400
 MARKS = ("<!-- bench-learning -->", "<!-- /bench-learning -->")
 
@@ -64,7 +64,7 @@ class Seed:
     def _settings(self, overrides: Sequence[str], iterations: int = 1) -> RunSettings:
         rounds = max(1, round(iterations * self.scale))
         common = [f"seed={self.seed}", "threads=1", "evaluate_every=0", f"iterations={rounds}"]
-        common += ["warm_start.sft.steps=3000"]
+        common += ["warm_start.sft.steps=2500"]
         settings = settings_of("tinyagent-nano-db", [*common, *overrides])
         if self.scale < 1:
             steps = max(20, round(settings.warm_start.sft.steps * self.scale))
@@ -104,7 +104,7 @@ class Seed:
         """The checker: trained together with the assistant, beside one that always approves and one that guesses."""
         if "team: trained checker" in self.done:
             return
-        base = self._start("team", ["warm_start.sft.steps=2200"], None)
+        base = self._start("team", ["warm_start.sft.steps=2000"], None)
         settings = self._settings([f"model.path={base}"], 30)
         folder = self.out / "team-tuned"
         folder.mkdir(exist_ok=True)

@@ -19,16 +19,17 @@ LARGEST = 4.0
 """No verdict counts more often than this, however rare its kind."""
 
 
-def balanced(trajectories: Sequence[Trajectory]) -> list[Trajectory]:
+def balanced(trajectories: Sequence[Trajectory], *, strength: float = 1.0) -> list[Trajectory]:
     """The same episodes, in which payments for verdicts are scaled by kind of proposal.
 
     With n verdicts in all, n_k of them on proposals of kind k (good or bad), each is scaled by n / (2 n_k), at most by
-    `LARGEST`. Everything else is paid as it was.
+    `LARGEST`, to the power of `strength`: 1 = both kinds weigh the same, 0 = each verdict does. Everything else is
+    paid as it was.
     """
     kinds = [_judged(trajectory) for trajectory in trajectories]
     counts = Counter(good for turns in kinds for good in turns.values())
     total = counts.total()
-    scales = {good: min(LARGEST, total / (2 * count)) for good, count in counts.items()}
+    scales = {good: min(LARGEST, total / (2 * count)) ** strength for good, count in counts.items()}
 
     def scaled(payment: Payment, turns: dict[int, bool]) -> Payment:
         if payment.reason != "verdict" or payment.turn not in turns:
@@ -39,6 +40,11 @@ def balanced(trajectories: Sequence[Trajectory]) -> list[Trajectory]:
         dataclasses.replace(trajectory, payments=tuple(scaled(payment, turns) for payment in trajectory.payments))
         for trajectory, turns in zip(trajectories, kinds, strict=True)
     ]
+
+
+def strength_at(iteration: int, until: int) -> float:
+    """How strongly an iteration balances: fully in the first, then less, and from iteration `until` on not at all."""
+    return max(0.0, 1.0 - iteration / until) if until else 0.0
 
 
 def _judged(trajectory: Trajectory) -> dict[int, bool]:

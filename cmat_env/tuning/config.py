@@ -47,7 +47,8 @@ class TeamSettings:
         verdict: what a right verdict is worth to the checker.
         bad: how many times a verdict on a bad proposal counts; see `cmat_env.ledger.RewardRule`.
         team: share of the team's result that the checker is paid.
-        balance: verdicts on good and on bad proposals weigh the same in an update; see `cmat_env.tuning.balance`.
+        balance: verdicts on good and on bad proposals weigh the same in the first iteration, and less and less until
+            each weighs what it is paid in this one; 0 = never the same. See `cmat_env.tuning.balance`.
         prompts: style of the system prompts; see `cmat_env.agents.prompts`.
         memory: short-term memory of each agent in tokens; 0 = no limit.
     """
@@ -59,12 +60,12 @@ class TeamSettings:
     verdict: float = 1.0
     bad: float = 1.0
     team: float = 0.7
-    balance: bool = True
+    balance: int = 24
     prompts: str = "names"
     memory: int = 0
 
     def __post_init__(self) -> None:
-        _at_least(self, 0, "max_revisions", "memory")
+        _at_least(self, 0, "max_revisions", "memory", "balance")
         ShortTermMemory(self.memory or None)
         prompts_of(self.prompts)
         for role in self.learners:

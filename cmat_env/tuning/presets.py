@@ -9,9 +9,18 @@ from typing import Any
 from cmat_env.errors import UnknownNameError, did_you_mean
 from cmat_env.tuning.config import RunSettings, from_mapping, load, override
 
+_JUDGE: Mapping[str, Any] = {
+    "learning_rate": 1e-3,
+    "credit": "turn",
+    "gamma": 0.0,
+    "lam": 0.0,
+    "kl_beta": 0.01,
+    "kl_target": 0.3,
+}
+"""A verdict is paid at once: nothing that comes later is to its credit, and one word has to move far from a coin's."""
 _NANO_DB: Mapping[str, Any] = {
     "threads": 1,
-    "iterations": 24,
+    "iterations": 30,
     "evaluate_every": 0,
     "final_episodes": 300,
     "episodes": 128,
@@ -22,16 +31,17 @@ _NANO_DB: Mapping[str, Any] = {
         "settings": {"level": 1, "max_rounds": 4, "max_observation": 48, "max_rows_shown": 4},
     },
     "warm_start": {
-        "settings": {"demonstrator_error": 0.75},
-        "revise": 0.25,
+        "settings": {"demonstrator_error": 0.8},
+        "revise": 0.1,
         "sft": {"steps": 2000, "batch": 8, "learning_rate": 3e-3, "line_width": 192},
     },
     "tuner": {
-        "learning_rate": 1.5e-4,
+        "learning_rate": 2e-4,
         "normalise": "turn",
-        "kl_beta": 0.01,
-        "kl_target": 0.1,
+        "kl_beta": 0.02,
+        "kl_target": 0.06,
         "line_width": 192,
+        "roles": {"checker": _JUDGE},
     },
 }
 _QUICK: Mapping[str, Any] = {
@@ -40,13 +50,20 @@ _QUICK: Mapping[str, Any] = {
     "episodes": 64,
     "evaluate_every": 0,
     "final_episodes": 100,
+    "team": {"balance": 8},
     "task": {
         **_NANO_DB["task"],
         "settings": {**_NANO_DB["task"]["settings"], "families": ["count_all", "max", "min", "sum"]},
     },
     "model": {"layers": 2, "max_new_tokens": 32},
-    "warm_start": {"episodes": 1200, "revise": 0.25, "sft": {"steps": 320, "batch": 16, "line_width": 192}},
-    "tuner": {"line_width": 192, "learning_rate": 2e-4, "value_warmup": 1, "warmup": 2},
+    "warm_start": {"episodes": 1200, "revise": 0.1, "sft": {"steps": 320, "batch": 16, "line_width": 192}},
+    "tuner": {
+        "line_width": 192,
+        "learning_rate": 2e-4,
+        "value_warmup": 1,
+        "warmup": 2,
+        "roles": {"checker": _JUDGE},
+    },
 }
 PRESETS: Mapping[str, Mapping[str, Any]] = {"tinyagent-nano-db": _NANO_DB, "tinyagent-nano-db-quick": _QUICK}
 

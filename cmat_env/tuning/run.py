@@ -26,7 +26,7 @@ from cmat_env.policies.sampling import Sampling
 from cmat_env.report import EvalReport
 from cmat_env.rollout import Episode, Rollout
 from cmat_env.tuning import checkpoint, sft
-from cmat_env.tuning.balance import balanced
+from cmat_env.tuning.balance import balanced, strength_at
 from cmat_env.tuning.config import RunSettings, to_toml
 from cmat_env.tuning.curve import draw_png
 from cmat_env.tuning.recording import record, trim
@@ -149,7 +149,8 @@ class Run:
         result = rollout.run(self._episodes(tuner.iteration))
         played = time.process_time()
         shown = self._shown(result.finished)
-        statistics = tuner.update(balanced(shown) if settings.team.balance else shown)
+        strength = strength_at(tuner.iteration, settings.team.balance)
+        statistics = tuner.update(balanced(shown, strength=strength))
         record(self.folder, tuner, shown, settings)
         success = [trajectory.success for trajectory in result.finished]
         line: dict[str, Any] = {

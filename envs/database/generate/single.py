@@ -101,7 +101,7 @@ def _argmax(rng: random.Random, s: Sheet) -> Draft:
         slips=slips(
             f"SELECT {s.key} FROM {s.table} ORDER BY {s.num} ASC LIMIT 1",
             f"SELECT {s.key} FROM {s.table} ORDER BY {s.alt} DESC LIMIT 1",
-            weights=(0.6, 0.4),
+            weights=(0.4, 0.6),
         ),
     )
 
@@ -114,7 +114,7 @@ def _argmin(rng: random.Random, s: Sheet) -> Draft:
         slips=slips(
             f"SELECT {s.key} FROM {s.table} ORDER BY {s.num} DESC LIMIT 1",
             f"SELECT {s.cat} FROM {s.table} ORDER BY {s.num} ASC LIMIT 1",
-            weights=(0.6, 0.4),
+            weights=(0.4, 0.6),
         ),
     )
 

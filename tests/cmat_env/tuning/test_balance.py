@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cmat_env.tuning.balance import balanced
+from cmat_env.tuning.balance import balanced, strength_at
 from cmat_env.types import Generation, Judgement, Payment, Step, Trajectory, Verdict
 
 
@@ -54,3 +54,13 @@ def test_one_kind_alone_is_halved_and_no_verdict_is_no_error() -> None:
     """Without a bad proposal the good ones keep their half: 2 / (2 * 2)."""
     assert [0.5, 0.5] == amounts(balanced([episode((True, 1.0), (True, 1.0))]), "verdict")
     assert [] == amounts(balanced([episode()]), "verdict")
+
+
+def test_balance_fades() -> None:
+    """At half strength a weight of 2 is its root; at none each verdict counts what it is paid."""
+    three_to_one = [episode((True, 1.0), (True, 1.0), (True, 1.0), (False, 1.0))]
+
+    assert 2**0.5 == amounts(balanced(three_to_one, strength=0.5), "verdict")[-1]
+    assert [1.0] * 4 == amounts(balanced(three_to_one, strength=0.0), "verdict")
+    assert [1.0, 0.75, 0.0, 0.0] == [strength_at(iteration, 4) for iteration in (0, 1, 4, 9)]
+    assert 0.0 == strength_at(0, 0)
