@@ -1,10 +1,15 @@
 # Every verb makes the virtual environment first. Wanted: Python 3.11 to 3.13, make, and a package index.
 #   make demo      a small model, made from scratch, learns to work a database, in six to twelve minutes
-#   make test      the whole test suite
+#   make test      the whole test suite, in two processes; WORKERS=0: in one
 
 VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
+
+WORKERS ?= 2
+# A file's tests run in one process, so that a server or browser that they share is started once; files begin in order,
+# with short ones last.
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test check types format bench bench-db bench-kg bench-learning bench-web docs dist links install clean
 
@@ -19,13 +24,13 @@ demo: install
 	$(BIN)/cmat demo
 
 test: install
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: install links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 types: install links
 	$(BIN)/mypy

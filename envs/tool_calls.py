@@ -23,22 +23,33 @@ class ToolCall:
     arguments: Mapping[str, Any]
 
 
-def read_calls(text: str) -> list[ToolCall | None]:
-    """The calls in a text, in order, at most 32; None for one that cannot be read.
+@dataclass(frozen=True, slots=True)
+class BadCall:
+    """One that cannot be read.
+
+    Attributes:
+        error: what is wrong with the JSON; empty if it is JSON, but no call.
+    """
+
+    error: str = ""
+
+
+def read_calls(text: str) -> list[ToolCall | BadCall]:
+    """The calls in a text, in order; beyond `MAX_CALLS` one more at most, which tells that there are more.
 
     Read are `{"name": ..., "arguments": {...}}`, a list of them, OpenAI's `{"tool_calls": [{"function": ...}]}` and
     `{"function": ...}`, arguments also as JSON text or under "parameters"; each alone, in `<tool_call>` tags, in a
     block of JSON, or from the first line that begins with a brace to the end.
     """
-    calls: list[ToolCall | None] = []
+    calls: list[ToolCall | BadCall] = []
     for part in _parts(text):
         try:
             value = json.loads(part)
-        except (ValueError, RecursionError):
-            calls.append(None)
-            continue
-        calls.extend(_call(each) for each in _each(value))
-    return calls[:MAX_CALLS]
+        except (ValueError, RecursionError) as error:
+            calls.append(BadCall(f"{type(error).__name__}: {error}"))
+        else:
+            calls.extend(_call(each) for each in _each(value))
+    return calls[: MAX_CALLS + 1]
 
 
 def write_call(name: str, **arguments: object) -> str:
@@ -67,15 +78,15 @@ def _each(value: object) -> Iterator[object]:
     yield from value if isinstance(value, list) else [value]
 
 
-def _call(value: object) -> ToolCall | None:
+def _call(value: object) -> ToolCall | BadCall:
     if isinstance(value, dict) and isinstance(value.get("function"), dict):
         value = value["function"]
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
-        return None
-    arguments = value.get("arguments", value.get("parameters", {}))
+        return BadCall()
+    arguments = value.get("arguments", value.get("parameters"))
     if isinstance(arguments, str):
         try:
             arguments = json.loads(arguments)
-        except (ValueError, RecursionError):
-            return None
-    return ToolCall(value["name"], arguments) if isinstance(arguments, dict) else None
+        except (ValueError, RecursionError) as error:
+            return BadCall(f"{type(error).__name__}: {error}")
+    return ToolCall(value["name"], arguments) if isinstance(arguments, dict) else BadCall()

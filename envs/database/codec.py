@@ -6,10 +6,12 @@ A codec reads any text in time linear in its length and never runs any of it. Wh
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args
+
+from cmat_env.envs.tool_calls import MAX_CALLS, BadCall, ToolCall, read_calls, write_call
 
 FormatName = Literal["v0.2", "tools"]
 FORMAT_NAMES: tuple[FormatName, ...] = get_args(FormatName)
@@ -128,18 +130,15 @@ def _between(text: str, start: str, end: str) -> str | None:
 NO_CALL = "Internal error: No tool calls found despite finish reason."
 BAD_CALL = "Error: Failed to parse tool call. Tool call format is incorrect."
 UNKNOWN_TOOL = "Invalid function call. Please call a tool instead."
-MAX_CALLS = 32
 TOO_MANY = f"Error: Only the first {MAX_CALLS} tool calls of a turn are executed."
 
-_NAMES = MappingProxyType({"execute_sql": "query", "commit_final_answer": "answers"})
+_TOOLS = ("execute_sql", "commit_final_answer")
 
 
 class ToolCodec:
     """AgentBench main: the tools `execute_sql{query}` and `commit_final_answer{answers}`, called in JSON text.
 
-    Read are: `{"name": ..., "arguments": {...}}`, a list of them, OpenAI's `{"tool_calls": [{"function": ...}]}` and
-    `{"function": ...}`, arguments also as JSON text, each alone, in `<tool_call>` tags, in a block of JSON, or from
-    the first line that begins with a brace to the end. As upstream, the first argument counts whatever its name, and
+    See `read_calls` for what is read. As upstream, the first argument counts whatever its name, and
     a turn may hold several calls. Ours: at most 32; empty arguments are a malformed call, where upstream crashes.
     """
 
@@ -170,74 +169,29 @@ class ToolCodec:
 
     def parse(self, text: str, *, last_round: bool = False) -> tuple[Move, ...]:
         """All calls of a turn, in its last round too; a malformed one carries upstream's message."""
-        moves: list[Move] = []
-        for part in _json_parts(text):
-            try:
-                value = json.loads(part)
-            except (ValueError, RecursionError):
-                moves.append(Malformed(BAD_CALL))
-            else:
-                moves.extend(_move(call) for call in _calls(value))
+        moves = [_move(call) for call in read_calls(text)]
         if len(moves) > MAX_CALLS:
             moves[MAX_CALLS:] = [Malformed(TOO_MANY)]
         return tuple(moves) or (Malformed(NO_CALL),)
 
     def query(self, sql: str) -> str:
         """The call of `execute_sql`."""
-        return json.dumps({"name": "execute_sql", "arguments": {"query": sql}}, ensure_ascii=False)
+        return write_call("execute_sql", query=sql)
 
     def answer(self, answers: Sequence[str]) -> str:
         """The call of `commit_final_answer`."""
-        return json.dumps({"name": "commit_final_answer", "arguments": {"answers": list(answers)}}, ensure_ascii=False)
+        return write_call("commit_final_answer", answers=list(answers))
 
 
-def _json_parts(text: str) -> list[str]:
-    """The parts of a text that are meant to be JSON."""
-    parts = text.split("<tool_call>", MAX_CALLS + 1)
-    if len(parts) > 1:
-        return [part.partition("</tool_call>")[0] for part in parts[1:]]
-    block = _between(text, "```json\n", "\n```")
-    if block is not None:
-        return [block]
-    whole = text.strip()
-    if whole.startswith(("{", "[")):
-        return [whole]
-    _, brace, rest = whole.partition("\n{")
-    return [brace + rest] if brace else []
-
-
-def _calls(value: object) -> Iterator[object]:
-    """The single calls in a JSON value."""
-    if isinstance(value, dict) and isinstance(value.get("tool_calls"), list):
-        value = value["tool_calls"]
-    yield from value if isinstance(value, list) else [value]
-
-
-def _move(call: object) -> Move:
-    if isinstance(call, dict) and isinstance(call.get("function"), dict):
-        call = call["function"]
-    if not isinstance(call, dict) or not isinstance(call.get("name"), str):
+def _move(call: ToolCall | BadCall) -> Move:
+    if isinstance(call, BadCall):
         return Malformed(BAD_CALL)
-    arguments = _arguments(call)
-    if arguments is None:
-        return Malformed(BAD_CALL)
-    if call["name"] not in _NAMES:
+    if call.name not in _TOOLS:
         return Malformed(UNKNOWN_TOOL)
-    first = next(iter(arguments.values()), None)
-    if call["name"] == "commit_final_answer":
-        return Answer(first) if arguments else Malformed(BAD_CALL)
+    first = next(iter(call.arguments.values()), None)
+    if call.name == "commit_final_answer":
+        return Answer(first) if call.arguments else Malformed(BAD_CALL)
     return Query(first) if isinstance(first, str) else Malformed(BAD_CALL)
-
-
-def _arguments(call: Mapping[str, Any]) -> dict[str, object] | None:
-    """The arguments of a call, None if they are no JSON object."""
-    arguments = call.get("arguments", call.get("parameters"))
-    if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments)
-        except (ValueError, RecursionError):
-            return None
-    return arguments if isinstance(arguments, dict) else None
 
 
 CODECS: Mapping[FormatName, Codec] = MappingProxyType({"v0.2": TextCodec(), "tools": ToolCodec()})

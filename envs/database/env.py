@@ -15,17 +15,19 @@ from typing import Any
 import gymnasium
 from gymnasium.error import ResetNeeded
 
-from cmat_env.envs.database.backend import Backend, Row
+from cmat_env.envs.database.backend import Backend
 from cmat_env.envs.database.choice import open_backend
-from cmat_env.envs.database.codec import CODECS, MAX_CALLS, Answer, Codec, FormatName, Malformed, Move, Query
+from cmat_env.envs.database.codec import CODECS, Answer, Codec, FormatName, Malformed, Move, Query
 from cmat_env.envs.database.demonstrate import DONE, Uniform, next_action
 from cmat_env.envs.database.episode import DBSettings, Episode, Snapshot, WriteGrading
-from cmat_env.envs.database.grade import GRADERS, GraderName, grade_table, table_md5
+from cmat_env.envs.database.gold import Gold, final_rows
+from cmat_env.envs.database.grade import GRADERS, GraderName, grade_table
 from cmat_env.envs.database.judge import judge_result
-from cmat_env.envs.database.source import Generated, open_source
+from cmat_env.envs.database.source import open_source
 from cmat_env.envs.database.sqlite import DialectName
 from cmat_env.envs.database.tasks import DBTask
-from cmat_env.errors import ConfigError
+from cmat_env.envs.source import Generated, task_of_reset
+from cmat_env.envs.tool_calls import MAX_CALLS
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
 
@@ -85,8 +87,7 @@ class DBEnv(gymnasium.Env[str, str]):
         self.observation_space = AnyText(max(100_000, MAX_CALLS * (max_observation + 100)))
         self.action_space = AnyText(1_000_000)
         self._episode: Episode | None = None
-        self._gold: dict[str, tuple[Row, ...]] = {}
-        self._wrong_labels: dict[str, bool] = {}
+        self._gold = Gold(self.backend)
 
     @property
     def codec(self) -> Codec:
@@ -128,41 +129,14 @@ class DBEnv(gymnasium.Env[str, str]):
             ConfigError: the reference of a write whose ending is not given otherwise does not run.
         """
         super().reset(seed=seed)
-        named = (options or {}).get("task")
-        if named is not None:
-            task = self.source.named(named)
-        else:
-            task = self.source.pick(int(self.np_random.integers(1 << 31)) if seed is None else seed)
-        gold = self._gold_rows(task) if task.write else ()
+        task = task_of_reset(self.source, self, seed=seed, options=options)
+        gold = self._gold.rows(task) if task.write else ()
         self.backend.load(task.tables)
         self._episode = Episode(task, gold)
         info: dict[str, Any] = {"task_id": task.id, "task_type": task.family}
-        if task.known_bad or self._label_is_wrong(task, gold):
+        if task.known_bad or self._gold.label_is_wrong(task, gold):
             info["known_bad"] = task.known_bad or _WRONG_LABEL
         return self.codec.state(task.description, task.add_description, task.evidence), info
-
-    def _label_is_wrong(self, task: DBTask, gold: tuple[Row, ...]) -> bool:
-        """Does the file state another hash than its own statement gives?"""
-        if task.answer_md5 is None:
-            return False
-        if task.id not in self._wrong_labels:
-            self._wrong_labels[task.id] = task.answer_md5 != table_md5(gold)
-        return self._wrong_labels[task.id]
-
-    def _gold_rows(self, task: DBTask) -> tuple[Row, ...]:
-        """The right final rows of a write, worked out by its reference where they are not given."""
-        if task.gold_rows is not None:
-            return task.gold_rows
-        if task.id not in self._gold:
-            self.backend.load(task.tables)
-            result = self.backend.execute(task.reference or "")
-            if result.error is not None and task.answer_md5 is None:
-                raise ConfigError(f"task {task.id!r}: its reference fails ({result.error}); give SQL that runs here")
-            self._gold[task.id] = tuple(self._rows(task) or ())
-        return self._gold[task.id]
-
-    def _rows(self, task: DBTask) -> list[Row] | None:
-        return self.backend.table_rows(task.tables[0].name, task.tables[0].columns)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Take one turn; whatever is no text counts as an empty one.
@@ -237,7 +211,7 @@ class DBEnv(gymnasium.Env[str, str]):
     def _table_is_right(self, state: Episode) -> tuple[bool, bool]:
         """By the grader's rule, and row by row."""
         task = state.task
-        return grade_table(self._rows(task), state.gold, grader=self.settings.grader, md5=task.answer_md5)
+        return grade_table(final_rows(self.backend, task), state.gold, grader=self.settings.grader, md5=task.answer_md5)
 
     def solution(self) -> list[str]:
         """The actions of a right episode: the reference where there is one, then the label or "done"."""
@@ -289,7 +263,8 @@ class DBEnv(gymnasium.Env[str, str]):
         if isinstance(move, Malformed):
             return Judgement(good=False, reason="format")
         if isinstance(move, Query):
-            return judge_result(task, self.backend.execute(move.sql), gold=state.gold, rows=lambda: self._rows(task))
+            result = self.backend.execute(move.sql)
+            return judge_result(task, result, gold=state.gold, rows=lambda: final_rows(self.backend, task))
         right = (
             self._table_is_right(state)[0] if task.write else GRADERS[self.settings.grader](move.given, task.answers)
         )

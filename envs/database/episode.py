@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from cmat_env.checks import check_known, check_whole
 from cmat_env.envs.database.backend import Result, Row
 from cmat_env.envs.database.codec import FORMAT_NAMES, FormatName
 from cmat_env.envs.database.grade import GRADER_NAMES, GraderName
 from cmat_env.envs.database.tasks import DBTask
-from cmat_env.errors import ConfigError, did_you_mean
+from cmat_env.errors import ConfigError
 
 WriteGrading = Literal["commit", "any_end"]
 
@@ -45,13 +46,11 @@ class DBSettings:
             ("grader", GRADER_NAMES),
             ("grade_writes", get_args(WriteGrading)),
         ):
-            value = getattr(self, name)
-            if value not in known:
-                raise ConfigError(f"{name}={value!r} is unknown; {did_you_mean(str(value), known)}")
-        for name in ("max_rounds", "max_observation", "max_rows_shown"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name}={value}: wanted a whole number above 0")
+            check_known(name, getattr(self, name), known)
+        if self.max_rows_shown is not None:
+            check_whole("max_rows_shown", self.max_rows_shown)
+        for name in ("max_rounds", "max_observation"):
+            check_whole(name, getattr(self, name))
         if not 0.0 <= self.demonstrator_error <= 1.0:
             raise ConfigError(f"demonstrator_error={self.demonstrator_error}: wanted a share from 0 to 1")
 

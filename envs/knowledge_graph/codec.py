@@ -5,18 +5,17 @@ A codec reads any text in time linear in its length and never runs any of it. Wh
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args
 
 from cmat_env.envs.knowledge_graph.tasks import TOOLS, Call
+from cmat_env.envs.tool_calls import MAX_CALLS, BadCall, ToolCall, read_calls, write_call
 
 FormatName = Literal["v0.2", "tools"]
 FORMAT_NAMES: tuple[FormatName, ...] = get_args(FormatName)
-MAX_CALLS = 32
 LONGEST_ARGUMENT = 2_000
 
 NO_ACTION = "No executable function found! Need to recheck the action."
@@ -133,30 +132,18 @@ class TextCodec:
 class ToolCodec:
     """AgentBench main: tool calls with named arguments, as JSON text, and a plain message `Final Answer: #k`.
 
-    Read are: `{"name": ..., "arguments": {...}}`, a list of them, OpenAI's `{"tool_calls": [{"function": ...}]}` and
-    `{"function": ...}`, arguments also as JSON text, each alone, in `<tool_call>` tags, in a block of JSON, or from
-    the first line that begins with a brace to the end. A turn may hold several calls; ours: at most 32.
+    See `read_calls` for what is read. A turn may hold several calls; ours: at most 32.
     """
 
     def instructions(self, max_rounds: int) -> str:
         """The tools, and how to write a call."""
-        calls = "\n".join(
-            json.dumps({"name": tool, "arguments": dict.fromkeys(arguments, "...")})
-            for tool, arguments in TOOLS.items()
-        )
+        calls = "\n".join(write_call(tool, **dict.fromkeys(arguments, "...")) for tool, arguments in TOOLS.items())
         return f"{_GUIDE}A call of a tool is written as JSON:\n{calls}\nYou can take at most {max_rounds} turns."
 
     def parse(self, text: str, *, names: Collection[str] = ()) -> tuple[Move, ...]:
         """All calls of a turn, or the answer."""
         text = _own(text)
-        moves: list[Move] = []
-        for part in _json_parts(text):
-            try:
-                value = json.loads(part)
-            except (ValueError, RecursionError):
-                moves.append(Malformed(BAD_CALL))
-            else:
-                moves.extend(_move(call) for call in _calls(value))
+        moves = [_move(call) for call in read_calls(text)]
         if len(moves) > MAX_CALLS:
             moves[MAX_CALLS:] = [Malformed(TOO_MANY)]
         if not any(isinstance(move, Call) for move in moves):
@@ -167,8 +154,7 @@ class ToolCodec:
 
     def call(self, call: Call) -> str:
         """The call as JSON."""
-        arguments = dict(zip(TOOLS[call.tool], call.arguments, strict=True))
-        return json.dumps({"name": call.tool, "arguments": arguments}, ensure_ascii=False)
+        return write_call(call.tool, **dict(zip(TOOLS[call.tool], call.arguments, strict=True)))
 
     def final(self, number: int) -> str:
         """The answer's line."""
@@ -218,49 +204,10 @@ def _inside(rest: str) -> str:
     return rest.rpartition(")")[0] or rest.rstrip(")")
 
 
-def _json_parts(text: str) -> Sequence[str]:
-    """The parts of a text that are meant to be JSON."""
-    parts = text.split("<tool_call>", MAX_CALLS + 1)
-    if len(parts) > 1:
-        return [part.partition("</tool_call>")[0] for part in parts[1:]]
-    _, mark, rest = text.partition("```json\n")
-    block, end, _ = rest.partition("\n```")
-    if mark and end:
-        return [block]
-    whole = text.strip()
-    if whole.startswith(("{", "[")):
-        return [whole]
-    _, brace, rest = whole.partition("\n{")
-    return [brace + rest] if brace else []
-
-
-def _calls(value: object) -> Iterator[object]:
-    """The single calls in a JSON value."""
-    if isinstance(value, dict) and isinstance(value.get("tool_calls"), list):
-        value = value["tool_calls"]
-    yield from value if isinstance(value, list) else [value]
-
-
-def _move(call: object) -> Move:
-    if isinstance(call, dict) and isinstance(call.get("function"), dict):
-        call = call["function"]
-    if not isinstance(call, dict) or not isinstance(call.get("name"), str):
+def _move(call: ToolCall | BadCall) -> Move:
+    if isinstance(call, BadCall):
         return Malformed(BAD_CALL)
-    arguments = _arguments(call)
-    if arguments is None:
-        return Malformed(BAD_CALL)
-    wanted = TOOLS.get(call["name"])
-    if wanted is None or set(arguments) != set(wanted) or not all(isinstance(arguments[key], str) for key in wanted):
+    wanted, given = TOOLS.get(call.name), call.arguments
+    if wanted is None or set(given) != set(wanted) or not all(isinstance(given[key], str) for key in wanted):
         return Malformed(WRONG_ARGUMENTS)
-    return Call(call["name"], tuple(arguments[key].strip()[:LONGEST_ARGUMENT] for key in wanted))
-
-
-def _arguments(call: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The arguments of a call, also where they are JSON text."""
-    arguments = call.get("arguments", {})
-    if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments)
-        except (ValueError, RecursionError):
-            return None
-    return arguments if isinstance(arguments, dict) else None
+    return Call(call.name, tuple(given[key].strip()[:LONGEST_ARGUMENT] for key in wanted))

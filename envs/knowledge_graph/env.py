@@ -15,7 +15,7 @@ from typing import Any
 import gymnasium
 from gymnasium.error import ResetNeeded
 
-from cmat_env.envs.knowledge_graph.codec import CODECS, MAX_CALLS, Codec, Final, FormatName, Malformed, Move, state
+from cmat_env.envs.knowledge_graph.codec import CODECS, Codec, Final, FormatName, Malformed, Move, state
 from cmat_env.envs.knowledge_graph.compiler import Dialect, Fidelity, ImpossibleError
 from cmat_env.envs.knowledge_graph.episode import Episode, KGSettings, RewardName, Snapshot
 from cmat_env.envs.knowledge_graph.grade import Grade, grade
@@ -26,6 +26,8 @@ from cmat_env.envs.knowledge_graph.source import open_source
 from cmat_env.envs.knowledge_graph.store import Limits, QueryTimeoutError, Store
 from cmat_env.envs.knowledge_graph.tasks import Call, KGTask
 from cmat_env.envs.knowledge_graph.tools import perform
+from cmat_env.envs.source import task_of_reset
+from cmat_env.envs.tool_calls import MAX_CALLS
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
 
@@ -133,11 +135,7 @@ class KGEnv(gymnasium.Env[str, str]):
             UnknownNameError: options["task"] names no task.
         """
         super().reset(seed=seed)
-        named = (options or {}).get("task")
-        if named is not None:
-            task = self.source.named(named)
-        else:
-            task = self.source.pick(int(self.np_random.integers(1 << 31)) if seed is None else seed)
+        task = task_of_reset(self.source, self, seed=seed, options=options)
         self._episode = Episode(task)
         self._judge = None
         return state(task.question, task.entities), self._info()

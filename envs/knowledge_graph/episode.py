@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from cmat_env.checks import check_known, check_whole
 from cmat_env.envs.knowledge_graph.codec import FORMAT_NAMES, FormatName
 from cmat_env.envs.knowledge_graph.compiler import FIDELITIES, Fidelity
 from cmat_env.envs.knowledge_graph.tasks import KGTask
 from cmat_env.envs.knowledge_graph.tools import Session
-from cmat_env.errors import ConfigError, did_you_mean
 
 RewardName = Literal["em", "f1"]
 
@@ -41,13 +41,9 @@ class KGSettings:
             ("fidelity", FIDELITIES),
             ("reward", get_args(RewardName)),
         ):
-            value = getattr(self, name)
-            if value not in known:
-                raise ConfigError(f"{name}={value!r} is unknown; {did_you_mean(str(value), known)}")
+            check_known(name, getattr(self, name), known)
         for name in ("max_rounds", "max_observation"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name}={value!r}: wanted a whole number above 0")
+            check_whole(name, getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)

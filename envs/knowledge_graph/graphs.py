@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from cmat_env.checks import check_known
 from cmat_env.envs.knowledge_graph.compiler import DIALECTS, Dialect
 from cmat_env.envs.knowledge_graph.endpoint import EndpointStore
 from cmat_env.envs.knowledge_graph.generate.facts import Facts
@@ -13,7 +14,7 @@ from cmat_env.envs.knowledge_graph.generate.isles import isles
 from cmat_env.envs.knowledge_graph.oxigraph import OxigraphStore
 from cmat_env.envs.knowledge_graph.schema import FREEBASE, Schema, derive_schema, load_ontology
 from cmat_env.envs.knowledge_graph.store import Store
-from cmat_env.errors import ConfigError, TaskFileError, did_you_mean
+from cmat_env.errors import ConfigError, TaskFileError
 
 _OPEN_AT_ONCE = 8
 
@@ -67,8 +68,7 @@ def open_graph(
         TaskFileError: a file is missing or malformed.
         ConfigError: a folder is no store, an endpoint does not answer, or there is no such dialect.
     """
-    if dialect not in DIALECTS:
-        raise ConfigError(f"dialect={dialect!r} is unknown; {did_you_mean(str(dialect), DIALECTS)}")
+    check_known("dialect", dialect, DIALECTS)
     if isinstance(graphs, str) and graphs.startswith(("http://", "https://")):
         return _open_url(graphs, dialect, None if ontology is None else str(Path(ontology).resolve()), named_graph)
     if graphs is None or isinstance(graphs, str | Path):

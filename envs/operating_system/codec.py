@@ -5,12 +5,13 @@ A codec reads any text in time linear in its length and never runs any of it. Wh
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args
+
+from cmat_env.envs.tool_calls import BadCall, read_calls, write_call
 
 FormatName = Literal["v0.2", "tools"]
 FORMAT_NAMES: tuple[FormatName, ...] = get_args(FormatName)
@@ -142,7 +143,6 @@ _CALLS = (
     '{"name": "finish_action", "arguments": {"thought": "..."}}.'
 )
 _TOOLS = ("bash_action", "answer_action", "finish_action")
-_TAG = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
 
 
 class ToolCodec:
@@ -163,59 +163,28 @@ class ToolCodec:
 
     def parse(self, text: str) -> Move:
         """The first call of a turn."""
-        part = _json_part(text)
-        if part is None:
+        calls = read_calls(text)
+        if not calls:
             return Malformed(f"{NO_CALL}.{_CALLS}")
-        try:
-            call = _first_call(json.loads(part))
-            arguments = call.get("arguments", call.get("parameters"))
-            arguments = json.loads(arguments) if isinstance(arguments, str) else arguments
-        except (ValueError, RecursionError) as error:
-            return Malformed(f"{type(error).__name__}: {error}.{_CALLS}")
-        if call.get("name") not in _TOOLS or not isinstance(arguments, dict):
+        call = calls[0]
+        if isinstance(call, BadCall):
+            return Malformed(f"{call.error or UNKNOWN_TOOL}.{_CALLS}")
+        if call.name not in _TOOLS:
             return Malformed(f"{UNKNOWN_TOOL}.{_CALLS}")
-        first = next(iter(arguments.values()), None)
-        if call["name"] == "bash_action":
+        first = next(iter(call.arguments.values()), None)
+        if call.name == "bash_action":
             return Bash(first) if isinstance(first, str) else Malformed(f"{UNKNOWN_TOOL}.{_CALLS}")
         return Answer(None if first is None else str(first))
 
     def bash(self, script: str) -> str:
         """The call of `bash_action`."""
-        return json.dumps({"name": "bash_action", "arguments": {"script": script}}, ensure_ascii=False)
+        return write_call("bash_action", script=script)
 
     def answer(self, answer: str | None) -> str:
         """The call of `answer_action`, or of `finish_action` for None."""
-        call = {"name": "answer_action", "arguments": {"answer": answer}}
         if answer is None:
-            call = {"name": "finish_action", "arguments": {"thought": "done"}}
-        return json.dumps(call, ensure_ascii=False)
-
-
-def _json_part(text: str) -> str | None:
-    """What is meant to be JSON: in tags, in a block, the whole text, or from the first line with a brace in front."""
-    tag = _TAG.search(text)
-    if tag:
-        return tag[1]
-    _, mark, rest = text.partition("```json\n")
-    inner, end, _ = rest.partition("\n```")
-    if mark and end:
-        return inner
-    whole = text.strip()
-    if whole.startswith(("{", "[")):
-        return whole
-    _, brace, rest = whole.partition("\n{")
-    return brace + rest if brace else None
-
-
-def _first_call(value: Any) -> Mapping[str, Any]:
-    """The first call in a JSON value; empty if there is none."""
-    if isinstance(value, dict) and isinstance(value.get("tool_calls"), list):
-        value = value["tool_calls"]
-    if isinstance(value, list):
-        value = value[0] if value else {}
-    if isinstance(value, dict) and isinstance(value.get("function"), dict):
-        value = value["function"]
-    return value if isinstance(value, dict) else {}
+            return write_call("finish_action", thought="done")
+        return write_call("answer_action", answer=answer)
 
 
 CODECS: Mapping[FormatName, Codec] = MappingProxyType({"v0.2": TextCodec(), "tools": ToolCodec()})

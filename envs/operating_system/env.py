@@ -26,9 +26,10 @@ from cmat_env.envs.operating_system.grade import Gold, gold_of, grade_checks, gr
 from cmat_env.envs.operating_system.limits import SandboxSettings
 from cmat_env.envs.operating_system.process import Running
 from cmat_env.envs.operating_system.sandbox import Sandbox
-from cmat_env.envs.operating_system.source import Listed, open_source
+from cmat_env.envs.operating_system.source import open_source, without_users
 from cmat_env.envs.operating_system.tasks import OSTask
 from cmat_env.envs.operating_system.wording import observation_of
+from cmat_env.envs.source import task_of_reset
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
 
@@ -85,8 +86,8 @@ class OSEnv(gymnasium.Env[str, str]):
         self.sandbox_settings = replace(sandbox or SandboxSettings(), **given)  # type: ignore[arg-type]
         self.source = open_source(tasks, script_dir=script_dir, only=families)
         chosen = choose(self.sandbox_settings)
-        if chosen.backend == "single-uid" and isinstance(self.source, Listed):
-            self.source = self.source.without_users()
+        if chosen.backend == "single-uid":
+            self.source = without_users(self.source)
         self.skipped = dict(self.source.skipped)
         if self.skipped:
             _warn_of(self.skipped, len(self.source.ids or ()))
@@ -136,11 +137,7 @@ class OSEnv(gymnasium.Env[str, str]):
             SandboxError: no sandbox could be started.
         """
         super().reset(seed=seed)
-        named = (options or {}).get("task")
-        if named is not None:
-            task = self.source.named(named)
-        else:
-            task = self.source.pick(int(self.np_random.integers(1 << 31)) if seed is None else seed)
+        task = task_of_reset(self.source, self, seed=seed, options=options)
         self._close_sandbox()
         self.sandbox = Sandbox(self.sandbox_settings)
         self._episode = Episode(task)

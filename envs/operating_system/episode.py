@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from cmat_env.checks import check_known, check_whole
 from cmat_env.envs.operating_system.checkers import FIDELITIES, Fidelity
 from cmat_env.envs.operating_system.codec import FORMAT_NAMES, FormatName
 from cmat_env.envs.operating_system.tasks import OSTask
-from cmat_env.errors import ConfigError, did_you_mean
+from cmat_env.errors import ConfigError
 
 GoldSource = Literal["live", "snapshot"]
 OnInvalid = Literal["observe", "end"]
@@ -44,13 +45,9 @@ class OSSettings:
             ("gold", get_args(GoldSource)),
             ("fidelity", FIDELITIES),
         ):
-            value = getattr(self, name)
-            if value not in known:
-                raise ConfigError(f"{name}={value!r} is unknown; {did_you_mean(str(value), known)}")
+            check_known(name, getattr(self, name), known)
         for name, least in (("max_rounds", 1), ("max_observation", 100)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError(f"{name}={value!r}: wanted a whole number of at least {least}")
+            check_whole(name, getattr(self, name), least=least)
         if self.init_seconds <= 0:
             raise ConfigError(f"init_seconds={self.init_seconds}: wanted a number above 0")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from cmat_env.errors import ConfigError, did_you_mean
+from cmat_env.checks import check_known
+from cmat_env.errors import ConfigError
 
 BACKENDS = ("auto", "bubblewrap", "subuid", "single-uid", "docker")
 _MIB = 1 << 20
@@ -39,8 +40,7 @@ class SandboxSettings:
     image: str = "python:3.12-bookworm"
 
     def __post_init__(self) -> None:
-        if self.backend not in BACKENDS:
-            raise ConfigError(f"backend={self.backend!r} is unknown; {did_you_mean(str(self.backend), BACKENDS)}")
+        check_known("backend", self.backend, BACKENDS)
         if self.rootfs not in ("auto", "host") and not Path(self.rootfs).is_dir():
             raise ConfigError(f"rootfs={self.rootfs!r} is no folder; give 'auto', 'host', or one that exists")
         for field in fields(self):

@@ -6,19 +6,17 @@ import contextlib
 import os
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from cmat_env.envs.database.backend import Limits, Result, Row, Table
 from cmat_env.envs.database.images import quote
 from cmat_env.envs.database.replayable import NOW, Numbers
 from cmat_env.envs.database.server.dump import dump, named, pack, script_of, unpack
+from cmat_env.envs.database.server.fetch import fetch
 from cmat_env.envs.database.server.host import PRIVATE, Host, Lease, shared
 from cmat_env.envs.database.server.link import ServerLostError, is_lost, pymysql, reset, told
 from cmat_env.envs.database.server.refuse import first_word, refusal, writes
 from cmat_env.errors import CmatError, ConfigError
-
-if TYPE_CHECKING:
-    from pymysql.cursors import Cursor
 
 T = TypeVar("T")
 
@@ -114,31 +112,12 @@ class ServerBackend:
             self._stored = None
         number = lease.number
         with self._leased_host().watch.over(number, self.limits.seconds) as ticket:
-            result = self._fetch(sql, lease)
+            result = fetch(sql, lease.connection, self.limits, stop=lambda: self._leased_host().stop(lease))
         if ticket.fired and not result.truncated:  # else it fell while the rest was thrown away
             return Result(error=told(1317, "Query execution was interrupted"), error_code=1317, timed_out=True)
         if changes and result.error is None:
             self._full = self._leased_host().size_of(lease) > self.limits.database_bytes
         return result
-
-    def _fetch(self, sql: str, lease: Lease) -> Result:
-        library = pymysql()
-        cursor = lease.connection.cursor(library.cursors.SSCursor)
-        try:
-            cursor.execute(sql)
-            rows, truncated = _take(cursor, self.limits)
-            if truncated:
-                self._leased_host().stop(lease)  # what is still on its way is thrown away
-            columns = tuple(column[0] for column in cursor.description or ())
-            changed = 0 if columns else max(int(cursor.rowcount), 0)
-            return Result(rows, columns, truncated=truncated, changed=changed)
-        except library.MySQLError as error:
-            if is_lost(error):
-                raise
-            code, message = error.args[0], str(error.args[1])
-            return Result(error=told(code, message, getattr(error, "sqlstate", None)), error_code=code)
-        finally:
-            _drain(cursor)
 
     def table_rows(self, table: str, columns: Sequence[str]) -> list[Row] | None:
         """Read a table for grading; None: the table or a column is gone, or a view stands in its place."""
@@ -304,28 +283,3 @@ def _free(place: str, host: Host, lease: Lease) -> None:
     with contextlib.suppress(ServerLostError):
         host.give_back(lease, broken=not lease.connection.open)
     shared.release(place, host)
-
-
-def _take(cursor: Cursor, limits: Limits) -> tuple[tuple[Row, ...], bool]:
-    """The rows within the limits, and whether there were more."""
-    if cursor.description is None:
-        return (), False
-    rows: list[Row] = []
-    room = limits.result_bytes
-    while (row := cursor.fetchone()) is not None:
-        for cell in row:
-            room -= len(cell) if isinstance(cell, str | bytes) else 8
-        if room < 0 or len(rows) == limits.rows:
-            return tuple(rows), True
-        rows.append(row)
-    return tuple(rows), False
-
-
-def _drain(cursor: Cursor) -> None:
-    """Read what is left of a result that was cut short or failed, up to the error that ends it."""
-    library = pymysql()
-    try:
-        cursor.close()
-    except library.MySQLError as error:
-        if is_lost(error):
-            raise

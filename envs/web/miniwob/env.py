@@ -17,6 +17,7 @@ from typing import Any
 import gymnasium
 from gymnasium.error import ResetNeeded
 
+from cmat_env.checks import check_whole
 from cmat_env.envs.web.browser.chromium import find_chromium
 from cmat_env.envs.web.miniwob.solutions import SOLUTIONS, View
 from cmat_env.envs.web.text import clean
@@ -57,8 +58,7 @@ class MiniWoBEnv(gymnasium.Env[str, str]):
     instructions = INSTRUCTIONS
 
     def __init__(self, game: str = "click-button", *, max_rounds: int = 10) -> None:
-        if isinstance(max_rounds, bool) or not isinstance(max_rounds, int) or max_rounds < 1:
-            raise ConfigError(f"max_rounds={max_rounds!r}: wanted a whole number above 0")
+        check_whole("max_rounds", max_rounds)
         self.game = game
         self.task_types = (game,)
         self.observation_space = AnyText(_MOST_SHOWN + 1_000)

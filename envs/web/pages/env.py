@@ -16,6 +16,8 @@ from typing import Any, get_args
 import gymnasium
 from gymnasium.error import ResetNeeded
 
+from cmat_env.checks import check_known, check_whole
+from cmat_env.envs.source import Listed
 from cmat_env.envs.web.pages.choice import (
     GROUP,
     Choice,
@@ -30,8 +32,6 @@ from cmat_env.envs.web.pages.choice import (
 from cmat_env.envs.web.pages.dom import around, by_node_id, parse, short
 from cmat_env.envs.web.pages.sample import PageSample, load_mind2web
 from cmat_env.envs.web.pages.sites import own_samples
-from cmat_env.envs.web.source import Listed
-from cmat_env.errors import ConfigError, did_you_mean
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
 
@@ -106,11 +106,9 @@ class WebPagesEnv(gymnasium.Env[str, str]):
         shuffle: bool = True,
         max_rounds: int = 40,
     ) -> None:
-        if ranking not in get_args(Ranking):
-            raise ConfigError(f"ranking={ranking!r} is unknown; {did_you_mean(str(ranking), get_args(Ranking))}")
-        for name, value in (("top_k", top_k), ("max_rounds", max_rounds)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name}={value!r}: wanted a whole number above 0")
+        check_known("ranking", ranking, get_args(Ranking))
+        check_whole("top_k", top_k)
+        check_whole("max_rounds", max_rounds)
         if isinstance(tasks, str) and tasks.startswith(_GENERATED):
             samples: Sequence[PageSample] = own_samples(tasks.removeprefix(_GENERATED))
         else:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Literal, Protocol, get_args
 
-from cmat_env.errors import ConfigError, MissingExtraError, did_you_mean
+from cmat_env.checks import check_known
+from cmat_env.errors import MissingExtraError
 
 EngineName = Literal["auto", "fts5", "tantivy"]
 ENGINE_NAMES: tuple[str, ...] = get_args(EngineName)
@@ -38,8 +39,7 @@ def open_engine(documents: Iterable[Document], *, name: EngineName = "auto") -> 
         ConfigError: there is no such engine.
         MissingExtraError: tantivy is wanted and not installed.
     """
-    if name not in ENGINE_NAMES:
-        raise ConfigError(f"search={name!r} is unknown; {did_you_mean(str(name), ENGINE_NAMES)}")
+    check_known("search", name, ENGINE_NAMES)
     listed = list(documents)
     if name == "tantivy" or (name == "auto" and len(listed) > MOST_FOR_FTS5):
         if find_spec("tantivy") is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, Protocol, get_args
 
-from cmat_env.envs.tool_calls import read_calls, write_call
+from cmat_env.envs.tool_calls import MAX_CALLS, BadCall, read_calls, write_call
 
 FormatName = Literal["text", "v0.2", "tools"]
 FORMAT_NAMES: tuple[FormatName, ...] = get_args(FormatName)
@@ -164,12 +164,12 @@ class ToolCodec:
 
     def parse(self, text: str) -> Reading:
         """The first call."""
-        calls = read_calls(text)
+        calls = read_calls(text)[:MAX_CALLS]
         if not calls:
             return Reading(Unreadable(NO_CALL))
         call = calls[0]
         ignored = len(calls) - 1
-        if call is None:
+        if isinstance(call, BadCall):
             return Reading(Unreadable(BAD_CALL), ignored)
         if call.name not in ("search_action", "click_action"):
             return Reading(Unreadable(UNKNOWN_TOOL), ignored)

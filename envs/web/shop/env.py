@@ -15,6 +15,7 @@ from typing import Any
 import gymnasium
 from gymnasium.error import ResetNeeded
 
+from cmat_env.envs.source import task_of_reset
 from cmat_env.envs.web.search.engine import EngineName
 from cmat_env.envs.web.shop.catalogue import Catalogue, Goal
 from cmat_env.envs.web.shop.codec import CODECS, Click, Codec, FormatName, Search, Unreadable
@@ -125,11 +126,7 @@ class WebShopEnv(gymnasium.Env[str, str]):
             SurfaceLostError: the browser cannot be started.
         """
         super().reset(seed=seed)
-        named = (options or {}).get("task")
-        if named is not None:
-            goal = self.source.named(named)
-        else:
-            goal = self.source.pick(int(self.np_random.integers(1 << 31)) if seed is None else seed)
+        goal = task_of_reset(self.source, self, seed=seed, options=options)
         self._episode = Episode(goal)
         self.surface.open(goal, self._episode.state)
         return self._observe(), self._info()

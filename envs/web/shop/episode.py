@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from cmat_env.checks import check_known, check_whole
 from cmat_env.envs.web.shop.catalogue import Goal
 from cmat_env.envs.web.shop.codec import FORMAT_NAMES, FormatName
 from cmat_env.envs.web.shop.elements import ElementIds
 from cmat_env.envs.web.shop.state import State
-from cmat_env.errors import ConfigError, did_you_mean
 
 Mode = Literal["text", "text_rich", "html", "url", "axtree"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -39,13 +39,10 @@ class ShopSettings:
 
     def __post_init__(self) -> None:
         for name, known in (("observation_mode", MODES), ("action_format", FORMAT_NAMES)):
-            value = getattr(self, name)
-            if value not in known:
-                raise ConfigError(f"{name}={value!r} is unknown; {did_you_mean(str(value), known)}")
-        for name in ("max_rounds", "max_observation"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ConfigError(f"{name}={value!r}: wanted a whole number above 0")
+            check_known(name, getattr(self, name), known)
+        check_whole("max_observation", self.max_observation)
+        if self.max_rounds is not None:
+            check_whole("max_rounds", self.max_rounds)
 
 
 @dataclass(frozen=True, slots=True)

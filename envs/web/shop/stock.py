@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from cmat_env.envs.source import Generated, Listed, Source, split_of
 from cmat_env.envs.web.search.engine import EngineName
 from cmat_env.envs.web.shop.catalogue import Catalogue, Goal
-from cmat_env.envs.web.shop.generate import SPLITS, Split, generate_catalogue, generate_goal
-from cmat_env.envs.web.source import Generated, Listed, Source
-from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
-
-_GENERATED = "generated:"
+from cmat_env.envs.web.shop.generate import SPLITS, generate_catalogue, generate_goal
+from cmat_env.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +45,12 @@ def open_stock(
         TaskFileError: a file of WebShop cannot be read.
         ConfigError: arguments do not go together.
     """
-    if isinstance(tasks, str) and tasks.startswith(_GENERATED):
+    split = split_of(tasks, SPLITS)
+    if split is not None:
         if goals is not None:
             raise ConfigError("goals chooses among WebShop's own; leave it out, or name goals by options={'task': ...}")
-        split = _split_of(tasks.removeprefix(_GENERATED))
         chosen = catalogue or generate_catalogue(split, products=products, seed=shop_seed, search=search)
-        return _stock(chosen, Generated(split, lambda seed: generate_goal(split, chosen, seed=seed)))
+        return _stock(chosen, Generated(split, partial(generate_goal, split, chosen)))
     if isinstance(tasks, str | Path):
         if catalogue is not None:
             raise ConfigError("a folder of WebShop has its own products; leave catalogue out")
@@ -65,13 +64,6 @@ def open_stock(
         if goal.product_id not in catalogue.by_id:
             raise ConfigError(f"goal {goal.id!r} wants product {goal.product_id!r}, which the catalogue does not have")
     return _stock(catalogue, Listed(tasks))
-
-
-def _split_of(wanted: str) -> Split:
-    for split in SPLITS:
-        if split == wanted:
-            return split
-    raise UnknownNameError(f"split {wanted!r} is unknown; {did_you_mean(wanted, SPLITS)}")
 
 
 def _stock(catalogue: Catalogue, source: Source[Goal]) -> Stock:

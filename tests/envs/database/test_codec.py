@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from cmat_env.envs.database.codec import (
     BAD_CALL,
     CODECS,
-    MAX_CALLS,
     NO_CALL,
     TOO_MANY,
     UNKNOWN_TOOL,
@@ -22,6 +21,7 @@ from cmat_env.envs.database.codec import (
     Move,
     Query,
 )
+from cmat_env.envs.tool_calls import MAX_CALLS
 
 TEXT, TOOLS = CODECS["v0.2"], CODECS["tools"]
 SQL_BLOCK = "```sql\nSELECT 1\n```"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -75,7 +76,8 @@ class Fault:
 
             def do_POST(self) -> None:
                 form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-                fault.answer(self, form["query"][0])
+                with contextlib.suppress(ConnectionError):  # a client that has given up
+                    fault.answer(self, form["query"][0])
 
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing."""

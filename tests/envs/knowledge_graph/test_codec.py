@@ -9,7 +9,6 @@ import pytest
 from cmat_env.envs.knowledge_graph.codec import (
     BAD_CALL,
     CODECS,
-    MAX_CALLS,
     NO_ACTION,
     NO_CALL,
     TOO_MANY,
@@ -20,8 +19,10 @@ from cmat_env.envs.knowledge_graph.codec import (
     ToolCodec,
 )  # fmt: skip
 from cmat_env.envs.knowledge_graph.tasks import TOOLS, Call
+from cmat_env.envs.tool_calls import MAX_CALLS
 
 TEXT, TOOL = TextCodec(), ToolCodec()
+
 NAMES = ("Paris, France", "Paris", "Rome (Italy)", "half :( open", "a,b,c")
 
 

@@ -77,7 +77,7 @@ def test_the_tool_format(text: str, move: Move) -> None:
         ("hello", NO_CALL),
         ("{", "JSONDecodeError"),
         (call("drop", x=1), UNKNOWN_TOOL),
-        ("[]", UNKNOWN_TOOL),
+        ("[]", NO_CALL),
         (call("bash_action"), UNKNOWN_TOOL),
     ],
 )
