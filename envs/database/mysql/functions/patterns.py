@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import regex  # type: ignore[import-untyped]
+import regex
 
 from cmat_env.envs.database.mysql.collation import key
 from cmat_env.envs.database.mysql.functions.registry import Call, Function, strict
