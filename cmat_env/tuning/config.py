@@ -16,7 +16,8 @@ from typing import Any, Literal
 from cmat_env.agents.memory import ShortTermMemory
 from cmat_env.agents.prompts import prompts_of
 from cmat_env.errors import ConfigError, did_you_mean
-from cmat_env.tuning.settings import SFTSettings, TunerSettings
+from cmat_env.tuning.alarms import AlarmSettings
+from cmat_env.tuning.settings import GROUPED, PairsSettings, SFTSettings, TunerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,9 @@ class ModelSettings:
     Attributes:
         path: folder of a model to start from; empty = make a TinyAgent of the size below and warm it up.
         vocabulary, width, layers, heads, feed_forward, context: of the TinyAgent.
-        adapter: what each role owns: "full" weights or a "lora".
+        adapter: what each role owns: "full" weights, a "lora", or virtual tokens ("ptuning").
         rank: of the LoRA.
+        virtual_tokens: of P-tuning.
         max_new_tokens: longest reply.
         temperature: of sampling while training.
     """
@@ -96,15 +98,15 @@ class ModelSettings:
     heads: int = 4
     feed_forward: int = 256
     context: int = 512
-    adapter: Literal["full", "lora"] = "full"
+    adapter: Literal["full", "lora", "ptuning"] = "full"
     rank: int = 16
+    virtual_tokens: int = 8
     max_new_tokens: int = 48
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        _at_least(
-            self, 1, "vocabulary", "width", "layers", "heads", "feed_forward", "context", "rank", "max_new_tokens"
-        )
+        _at_least(self, 1, "vocabulary", "width", "layers", "heads", "feed_forward", "context", "rank")
+        _at_least(self, 1, "virtual_tokens", "max_new_tokens")
         if not self.temperature > 0:
             raise ConfigError(f"temperature={self.temperature} must be above 0")
 
@@ -150,6 +152,7 @@ class RunSettings:
         checkpoint_every: iterations between checkpoints.
         record_every: iterations between recordings of training episodes with the credit of their tokens; 0 = never.
         threads: of the tensor library; 0 = its own default.
+        tensorboard: write the metrics for TensorBoard too (extra "tensorboard").
     """
 
     seed: int = 0
@@ -162,19 +165,25 @@ class RunSettings:
     checkpoint_every: int = 10
     record_every: int = 10
     threads: int = 1
+    tensorboard: bool = False
     task: TaskSettings = field(default_factory=TaskSettings)
     team: TeamSettings = field(default_factory=TeamSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     warm_start: WarmStartSettings = field(default_factory=WarmStartSettings)
     tuner: TunerSettings = field(default_factory=TunerSettings)
+    pairs: PairsSettings = field(default_factory=PairsSettings)
+    alarms: AlarmSettings = field(default_factory=AlarmSettings)
 
     def __post_init__(self) -> None:
         _at_least(self, 0, "iterations", "evaluate_every", "record_every", "threads")
         _at_least(self, 1, "episodes", "samples", "evaluate_episodes", "final_episodes", "checkpoint_every")
         if self.episodes % self.samples:
             raise ConfigError(f"samples={self.samples} does not divide episodes={self.episodes}")
-        if self.tuner.algorithm == "grpo" and self.samples < 2:
-            raise ConfigError("grpo compares episodes of one task: set samples to 2 or more, such as 8")
+        algorithm = self.tuner.algorithm
+        if self.pairs.path and algorithm != "dpo":
+            raise ConfigError(f"pairs.path is for dpo, but tuner.algorithm={algorithm!r}")
+        if algorithm in GROUPED and self.samples < 2 and not self.pairs.path:
+            raise ConfigError(f"{algorithm} compares episodes of one task: set samples to 2 or more, such as 8")
 
 
 def _at_least(settings: object, least: int, *names: str) -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from cmat_env.tuning.losses import clipped_policy_loss, k3, value_loss, weighted_imitation_loss
+from cmat_env.tuning.losses import clipped_policy_loss, k3, value_loss, weighted_likelihood_loss
 
 OLD = -1.0
 
@@ -49,7 +49,7 @@ def test_clipped_loss_is_the_mean_over_tokens() -> None:
 
 def test_imitation_weighs_log_likelihoods() -> None:
     """(-1 * 1, -3 * 0): -(-1 - 0) / 2 tokens; a token of weight 0 counts in the mean."""
-    assert 0.5 == weighted_imitation_loss(torch.tensor([-1.0, -3.0]), torch.tensor([1.0, 0.0])).item()
+    assert 0.5 == weighted_likelihood_loss(torch.tensor([-1.0, -3.0]), torch.tensor([1.0, 0.0])).item()
 
 
 def test_value_loss_looks_at_the_mask_alone() -> None:
