@@ -1,7 +1,7 @@
 """Early alarms: what in the latest metrics says that a run goes wrong, and what to do about it.
 
-Bands are those of runs that were measured; see docs/tuning.md. A figure is the mean of the latest few iterations, so that
-one noisy iteration rings no bell.
+Bands are those of runs that were measured; see docs/tuning.md. A figure is the mean of the latest few iterations, so
+that one noisy iteration rings no bell.
 """
 
 from __future__ import annotations

@@ -5,10 +5,12 @@ FOLDER/warm_start/      the model before tuning            FOLDER/final/    and 
 FOLDER/checkpoints/     to resume from                     FOLDER/episodes.jsonl   evaluation episodes
 FOLDER/metrics.jsonl    one line an iteration              FOLDER/report.json, curve.png
 FOLDER/training.jsonl   some training episodes, with the credit of their tokens
+FOLDER/tensorboard/     the metrics again, if wanted
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,10 +27,10 @@ from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
 from cmat_env.report import EvalReport
 from cmat_env.rollout import Episode, Rollout
-from cmat_env.tuning import checkpoint, sft
+from cmat_env.tuning import alarms, board, checkpoint, pairs, sft
 from cmat_env.tuning.balance import balanced
 from cmat_env.tuning.config import RunSettings, to_toml
-from cmat_env.tuning.curve import draw_png
+from cmat_env.tuning.curve import draw_png, read_metrics
 from cmat_env.tuning.recording import record, trim
 from cmat_env.tuning.team import made_with, make_env, memory, play, prompts
 from cmat_env.tuning.tuner import Tuner
@@ -71,6 +73,9 @@ class Run:
         self._stop = stop
         self._shown = shown
         self.results: dict[str, EvalReport] = {}
+        self._rows: list[dict[str, Any]] = []
+        self._board: board.Board | None = None
+        self._pairs: list[pairs.Pair] = []
 
     def execute(self, *, resume: bool = False) -> dict[str, Any]:
         """Do the whole run, or the rest of it; returns the report.
@@ -82,6 +87,8 @@ class Run:
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
         make_env(self.settings, self.settings.task.train).close()  # shows a mistake in its settings
+        if self.settings.tensorboard:
+            board.require()
         self._open(resume=resume)
         base = self.warm_start(resume=resume)
         policy = self.policy(base)
@@ -103,6 +110,11 @@ class Run:
             policy.weights_changed()
         self._trim_metrics(tuner.iteration)
         trim(self.folder, tuner.iteration)
+        self._rows = read_metrics(self.folder)
+        if settings.pairs.path:
+            self._pairs = pairs.read(Path(settings.pairs.path), policy, settings.team.learners)
+        if settings.tensorboard:
+            self._board = board.Board(self.folder, iteration=tuner.iteration)
         rollout = self._rollout(policy)
         try:
             while tuner.iteration < settings.iterations:
@@ -115,6 +127,8 @@ class Run:
                     raise Interrupted
         finally:
             rollout.close()
+            if self._board:
+                self._board.close()
         return tuner
 
     def evaluate(
@@ -149,7 +163,8 @@ class Run:
         result = rollout.run(self._episodes(tuner.iteration))
         played = time.process_time()
         shown = self._shown(result.finished)
-        statistics = tuner.update(balanced(shown) if settings.team.balance else shown)
+        learned = balanced(shown) if settings.team.balance else shown
+        statistics = tuner.update(learned, preferences=self._preferences(shown, tuner.iteration))
         record(self.folder, tuner, shown, settings)
         success = [trajectory.success for trajectory in result.finished]
         line: dict[str, Any] = {
@@ -166,9 +181,22 @@ class Run:
         if every and tuner.iteration % every == 0 and tuner.iteration < settings.iterations:
             reports = self._evaluate_all("now", policy, settings.evaluate_episodes, log=False)
             line["evaluation"] = {name: report.success_rate for name, report in reports.items()}
+        self._rows.append(line)
+        line["alarms"] = [dataclasses.asdict(alarm) for alarm in alarms.find(self._rows, settings.alarms)]
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+        if self._board:
+            self._board.write(line)
         self._report("iteration", line)
+
+    def _preferences(self, trajectories: Sequence[Trajectory], iteration: int) -> list[Trajectory]:
+        """What dpo compares beside these episodes: the file's share of the iteration, and their revisions."""
+        settings = self.settings
+        if settings.tuner.algorithm != "dpo":
+            return []
+        revised = pairs.revisions(trajectories) if settings.pairs.revisions else ()
+        given = pairs.of_iteration(self._pairs, iteration, each=settings.pairs.each, seed=settings.seed)
+        return [*(given if self._pairs else ()), *revised]
 
     def _episodes(self, iteration: int) -> Iterator[Episode]:
         """The episodes of an iteration: fresh tasks, each played `samples` times."""
@@ -227,7 +255,7 @@ class Run:
             base.weights.base,
             base.chat.tokenizer,
             roles=[role for role in self.settings.team.roles if role != "user"],
-            adapter=AdapterSettings(size.adapter, rank=size.rank),
+            adapter=AdapterSettings(size.adapter, rank=size.rank, tokens=size.virtual_tokens),
             sampling=Sampling(temperature=size.temperature, max_new_tokens=size.max_new_tokens),
             seed=self.settings.seed,
         )
