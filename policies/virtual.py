@@ -26,10 +26,10 @@ Embed = Callable[[torch.Tensor], torch.Tensor]
 
 
 class PromptEncoder(nn.Module):
-    """The virtual tokens of one role: PEFT's prompt encoder (three linear layers), beginning at words of the model.
+    """The virtual tokens of one role: PEFT's prompt encoder (three linear layers), beginning where they disturb least.
 
-    What the network says at first is taken off and embeddings of the vocabulary are put in its place, so that the model
-    meets directions that it knows; vectors at random would cost it more of what it has learned.
+    What the network says at first is taken off and small noise is put in its place. Before a trained TinyAgent it costs
+    nothing, embeddings of words cost a quarter of its success; see docs/algorithms/ptuning.md.
     """
 
     def __init__(self, encoder: nn.Module, start: torch.Tensor) -> None:
@@ -54,8 +54,8 @@ def make_encoder(model: PreTrainedModel, tokens: int) -> PromptEncoder:
     config = PromptEncoderConfig(num_virtual_tokens=tokens, token_dim=width, encoder_hidden_size=width)
     config.num_transformer_submodules = 1
     network = Network(config).to(table.device, table.dtype)
-    words = torch.randint(table.shape[0], (tokens,)).to(table.device)
-    return PromptEncoder(network, model.get_input_embeddings()(words).detach())
+    spread = getattr(model.config.get_text_config(), "initializer_range", 0.02)
+    return PromptEncoder(network, (spread * torch.randn(tokens, width)).to(table))
 
 
 def embedding(model: PreTrainedModel, prompt: torch.Tensor) -> Embed:

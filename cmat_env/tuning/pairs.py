@@ -43,6 +43,24 @@ class Tokenizes(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """One line of a pairs file.
+
+    Attributes:
+        place: file and line, for messages to the user.
+        role: who learns from it.
+        prompt: what both sides begin with.
+        chosen, rejected: how they go on, the role's own messages and those of others.
+    """
+
+    place: str
+    role: str
+    prompt: tuple[Message, ...]
+    chosen: tuple[Message, ...]
+    rejected: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """Two episodes of one task, the preferred one first."""
 
@@ -50,12 +68,11 @@ class Pair:
     rejected: Trajectory
 
 
-def read(path: Path, policy: Tokenizes, roles: Sequence[str]) -> list[Pair]:
-    """The pairs of a file.
+def read(path: Path, roles: Sequence[str]) -> list[Written]:
+    """The lines of a pairs file.
 
     Args:
         path: JSONL; see the head of this module.
-        policy: makes token ids.
         roles: who learns; a line without a role is of the first.
 
     Raises:
@@ -65,13 +82,32 @@ def read(path: Path, policy: Tokenizes, roles: Sequence[str]) -> list[Pair]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise TaskFileError(f"{path} cannot be read: {error}") from error
-    pairs = [_pair(text, f"{path}:{n}", policy, roles) for n, text in enumerate(lines, 1) if text.strip()]
-    if not pairs:
+    written = [_written(text, f"{path}:{number}", roles) for number, text in enumerate(lines, 1) if text.strip()]
+    if not written:
         raise TaskFileError(f"{path} holds no preference pairs")
-    return pairs
+    return written
 
 
-def _pair(text: str, place: str, policy: Tokenizes, roles: Sequence[str]) -> Pair:
+def encode(written: Sequence[Written], policy: Tokenizes) -> list[Pair]:
+    """Pairs as token ids.
+
+    Raises:
+        TaskFileError: one is longer than the model's context.
+    """
+    return [Pair(_side(line, policy, better=True), _side(line, policy, better=False)) for line in written]
+
+
+def _side(line: Written, policy: Tokenizes, *, better: bool) -> Trajectory:
+    reply = line.chosen if better else line.rejected
+    dialogue = policy.tokenize(Dialogue(line.role, messages=[*line.prompt, *reply]))
+    length = len(dialogue.token_ids)
+    if length > policy.context:
+        raise TaskFileError(f"{line.place}: {length} tokens, but the model takes {policy.context}; shorten it")
+    own = dialogue.turns[sum(message.speaker == line.role for message in line.prompt) :]
+    return _episode(dialogue, own, line.place, better=better)
+
+
+def _written(text: str, place: str, roles: Sequence[str]) -> Written:
     try:
         line = json.loads(text)
     except json.JSONDecodeError as error:
@@ -87,20 +123,13 @@ def _pair(text: str, place: str, policy: Tokenizes, roles: Sequence[str]) -> Pai
     prompt, chosen, rejected = (_messages(line.get(name), f"{place}: {name}", role) for name in FIELDS)
     if prompt and prompt[-1].speaker == role:
         raise TaskFileError(f"{place}: prompt ends with the assistant's own message; wanted one to answer")
-    sides = []
     for name, reply in (("chosen", chosen), ("rejected", rejected)):
         if not reply or reply[-1].speaker != role:
             raise TaskFileError(f"{place}: {name} must end with a message of the assistant")
-        dialogue = policy.tokenize(Dialogue(role, messages=[*prompt, *reply]))
-        if len(dialogue.token_ids) > policy.context:
-            length = len(dialogue.token_ids)
-            raise TaskFileError(f"{place}: prompt and {name} are {length} tokens; the model takes {policy.context}")
-        own = dialogue.turns[sum(message.speaker == role for message in prompt) :]
-        sides.append(_episode(dialogue, own, place, better=name == "chosen"))
-    return Pair(*sides)
+    return Written(place, role, prompt, chosen, rejected)
 
 
-def _messages(value: Any, place: str, role: str) -> list[Message]:
+def _messages(value: Any, place: str, role: str) -> tuple[Message, ...]:
     """Chat messages as a role's dialogue knows them."""
     if not isinstance(value, list):
         raise TaskFileError(f"{place}: wanted a list of messages, got {value!r}")
@@ -110,7 +139,7 @@ def _messages(value: Any, place: str, role: str) -> list[Message]:
         if not known or not isinstance(message.get("content"), str):
             raise TaskFileError(f"{place}: {message!r} is no message; wanted role ({', '.join(CHAT)}) and content")
         messages.append(Message(role if message["role"] == "assistant" else message["role"], message["content"]))
-    return messages
+    return tuple(messages)
 
 
 def of_iteration(pairs: Sequence[Pair], iteration: int, *, each: int, seed: int) -> Iterator[Trajectory]:

@@ -89,6 +89,8 @@ class Run:
         make_env(self.settings, self.settings.task.train).close()  # shows a mistake in its settings
         if self.settings.tensorboard:
             board.require()
+        if self.settings.pairs.path:  # and so in a pairs file
+            pairs.read(Path(self.settings.pairs.path), self.settings.team.learners)
         self._open(resume=resume)
         base = self.warm_start(resume=resume)
         policy = self.policy(base)
@@ -112,7 +114,8 @@ class Run:
         trim(self.folder, tuner.iteration)
         self._rows = read_metrics(self.folder)
         if settings.pairs.path:
-            self._pairs = pairs.read(Path(settings.pairs.path), policy, settings.team.learners)
+            written = pairs.read(Path(settings.pairs.path), settings.team.learners)
+            self._pairs = pairs.encode(written, policy)
         if settings.tensorboard:
             self._board = board.Board(self.folder, iteration=tuner.iteration)
         rollout = self._rollout(policy)
