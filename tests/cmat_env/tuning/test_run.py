@@ -171,7 +171,6 @@ def test_dpo_takes_pairs_from_a_file_and_virtual_tokens(finished: Path, tmp_path
     assert [2.0, 2.0, 2.0] == [row["roles"]["assistant"]["pairs"] for row in rows]
     assert 0.0 == rows[0]["roles"]["checker"]["pairs"]
     assert [pytest.approx((row["iteration"], row["roles"]["assistant"]["margin"])) for row in rows] == shown
-    assert [] == rows[0]["alarms"]
     assert "lower tuner.learning_rate" in rows[-1]["alarms"][0]["text"]
     assert rows[-1]["roles"]["assistant"]["loss"] < rows[0]["roles"]["assistant"]["loss"]
 
