@@ -109,7 +109,7 @@ def leave_one_out(returns: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
     Returns:
         (E,) advantages; 0 for an episode that is alone, and exactly 0 where a group's returns are all alike.
 
-    Source: Ahmadian et al. 2024 (RLOO), arXiv:2402.14740, section 2.2; Kool et al. 2019, openreview r1lgTGL5DE.
+    Source: Kool et al. 2019, openreview.net r1lgTGL5DE; Ahmadian et al. 2024 (RLOO), arXiv:2402.14740.
     """
     advantages = torch.zeros_like(returns)
     for group in groups.unique():
