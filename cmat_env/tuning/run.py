@@ -114,11 +114,14 @@ class Run:
         return tuner
 
     def warm_start(self, *, resume: bool) -> HFPolicy:
-        """The model to tune: one that is given, the one of the run being resumed, or a new TinyAgent warmed up."""
+        """The model to tune: one that is given, the one of the run being resumed, or a new TinyAgent warmed up.
+
+        It is read from the disk in any case, so that a run that is resumed begins from the same.
+        """
         settings, known = self.settings, self.folder.path / WARM_START
-        if settings.model.path or (resume and known.exists()):
-            return HFPolicy.load(settings.model.path or known, roles=settings.team.roles)
-        return warm_up(settings, self.folder, resume=resume, report=self._report, stop=self._stop)
+        if not settings.model.path and not (resume and known.exists()):
+            warm_up(settings, self.folder, resume=resume, report=self._report, stop=self._stop)
+        return HFPolicy.load(settings.model.path or known, roles=settings.team.roles)
 
     def policy(self, base: HFPolicy) -> HFPolicy:
         """One set of weights per role over the base."""

@@ -30,8 +30,8 @@ FIRST_DEMONSTRATION = 1 << 40
 
 def warm_up(
     settings: RunSettings, folder: RunFolder, *, resume: bool, report: Report, stop: Callable[[], bool]
-) -> HFPolicy:
-    """A new TinyAgent that has imitated demonstrations, saved in the run's folder.
+) -> None:
+    """Make a TinyAgent, let it imitate demonstrations, and save it in the run's folder.
 
     Args:
         settings: of the run.
@@ -77,7 +77,6 @@ def warm_up(
     folder.save_model(policy, WARM_START)
     if imitated.exists():
         durable.remove_folder(imitated)
-    return policy
 
 
 def _go_on(folder: Path, parts: Mapping[str, Stateful], report: Report) -> None:
