@@ -136,7 +136,7 @@ class Seed:
 
     def _both(self, run: Run, policy: HFPolicy, roles: Sequence[str], **others: Any) -> tuple[EvalReport, EvalReport]:
         greedy, sampled = (
-            run.evaluate(policy, roles=roles, episodes=EPISODES, greedy=greedy, others=others)
+            run.evaluations.measure(policy, roles=roles, episodes=EPISODES, greedy=greedy, others=others)
             for greedy in (True, False)
         )
         return greedy, sampled

@@ -72,6 +72,17 @@ class Live:
         elif line:
             print(f"[{time.monotonic() - self._started:6.1f} s] {line}", flush=True)
 
+    def _on_notice(self, figures: Mapping[str, Any]) -> str:
+        text = f"note: {figures['text']}"
+        if self._drawn:
+            self._console.print(Text(text))
+        return text
+
+    def _on_resumed(self, figures: Mapping[str, Any]) -> str:
+        done, total = figures["iteration"], self._settings.iterations
+        self._stage = ("tuning from reward", done, total)
+        return f"going on from the checkpoint of iteration {done}/{total}"
+
     def _on_demonstrations(self, figures: Mapping[str, Any]) -> str | None:
         done, total = figures["episodes"], figures["of"]
         self._stage = ("playing demonstrations", done, total)

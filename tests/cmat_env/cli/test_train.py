@@ -96,7 +96,7 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path: Path) -> None:
     assert "--resume" in said
     metrics = out / "metrics.jsonl"
     done = len(metrics.read_text().splitlines())
-    assert [f"{done:06d}.pt"] == [path.name for path in (out / "checkpoints").iterdir()]
+    assert ["000000", f"{done:06d}"] == sorted(path.name for path in (out / "checkpoints").iterdir())
 
     text = (out / "config.toml").read_text().replace("iterations = 500", f"iterations = {done + 1}")
     (out / "config.toml").write_text(text, encoding="utf-8")

@@ -67,6 +67,7 @@ def test_a_run_leaves_everything_on_disk(finished: Path) -> None:
         "config.toml",
         "warm_start",
         "final",
+        "best",
         "checkpoints",
         "episodes.jsonl",
         "metrics.jsonl",
@@ -101,12 +102,10 @@ def test_a_run_that_was_stopped_and_resumed_ends_the_same(finished: Path, tmp_pa
     Run(SMALL, folder).execute(resume=True)
 
     assert metrics(finished) == metrics(folder)
-    expected, actual = (checkpoint.latest(path / "checkpoints") for path in (finished, folder))
-    assert expected is not None
-    assert actual is not None
-    for role, weights in expected["weights"].items():
+    expected, actual = (checkpoint.load(path / "checkpoints" / "000004") for path in (finished, folder))
+    for role, weights in expected.state["weights"].items():
         for name, tensor in weights.items():
-            assert torch.equal(tensor, actual["weights"][role][name]), (role, name)
+            assert torch.equal(tensor, actual.state["weights"][role][name]), (role, name)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
