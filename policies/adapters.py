@@ -131,7 +131,8 @@ class RoleModels:
     def prompt(self, role: str) -> torch.Tensor | None:
         """(P, width) the virtual tokens before everything that this role reads, with gradient; None = none."""
         self._check(role)
-        return self._encoders[role]() if role in self._encoders else self._prompt
+        prompt: torch.Tensor | None = self._encoders[role]() if role in self._encoders else self._prompt
+        return prompt
 
     @property
     def virtual_ids(self) -> list[int]:

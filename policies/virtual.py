@@ -29,7 +29,7 @@ class PromptEncoder(nn.Module):
     """The virtual tokens of one role: PEFT's prompt encoder (three linear layers), beginning where they disturb least.
 
     What the network says at first is taken off and small noise is put in its place. Before a trained TinyAgent it costs
-    nothing, embeddings of words cost a quarter of its success; see docs/algorithms/ptuning.md.
+    nothing, embeddings of words cost a quarter of its success and more; see docs/algorithms/ptuning.md.
     """
 
     def __init__(self, encoder: nn.Module, start: torch.Tensor) -> None:
@@ -49,10 +49,11 @@ def make_encoder(model: PreTrainedModel, tokens: int) -> PromptEncoder:
     from peft import PromptEncoder as Network  # noqa: PLC0415 - four seconds to import
     from peft import PromptEncoderConfig  # noqa: PLC0415
 
-    table = model.get_input_embeddings().weight
+    table: torch.Tensor = _table(model).weight
     width = table.shape[1]
-    config = PromptEncoderConfig(num_virtual_tokens=tokens, token_dim=width, encoder_hidden_size=width)
-    config.num_transformer_submodules = 1
+    config = PromptEncoderConfig(
+        num_virtual_tokens=tokens, token_dim=width, encoder_hidden_size=width, num_transformer_submodules=1
+    )
     network = Network(config).to(table.device, table.dtype)
     spread = getattr(model.config.get_text_config(), "initializer_range", 0.02)
     return PromptEncoder(network, (spread * torch.randn(tokens, width)).to(table))
@@ -60,11 +61,11 @@ def make_encoder(model: PreTrainedModel, tokens: int) -> PromptEncoder:
 
 def embedding(model: PreTrainedModel, prompt: torch.Tensor) -> Embed:
     """The embedding (B, T) ids -> (B, T, width) of a model that knows (P, width) virtual tokens too."""
-    table = model.get_input_embeddings()
+    table = _table(model)
     size = table.num_embeddings
 
     def embed(ids: torch.Tensor) -> torch.Tensor:
-        words = table(ids.clamp(max=size - 1))
+        words: torch.Tensor = table(ids.clamp(max=size - 1))
         return torch.where((ids >= size).unsqueeze(-1), prompt[(ids - size).clamp(min=0)], words)
 
     return embed
@@ -72,7 +73,7 @@ def embedding(model: PreTrainedModel, prompt: torch.Tensor) -> Embed:
 
 def ids_of(model: PreTrainedModel, count: int) -> list[int]:
     """The ids of so many virtual tokens."""
-    size = model.get_input_embeddings().num_embeddings
+    size = _table(model).num_embeddings
     return list(range(size, size + count))
 
 
@@ -118,3 +119,8 @@ def load(folder: Path) -> torch.Tensor | None:
     """(P, width) the virtual tokens of an adapter folder; None if its adapter is of another kind."""
     config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     return load_file(folder / TENSORS)[KEY] if config.get("peft_type") == "P_TUNING" else None
+
+
+def _table(model: PreTrainedModel) -> Any:
+    """The embedding of a model's own words: torch's, or one that scales what it gives."""
+    return model.get_input_embeddings()

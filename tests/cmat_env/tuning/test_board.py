@@ -29,8 +29,8 @@ def line(iteration: int, success: float) -> dict[str, Any]:
 def read(folder: Path, tag: str) -> list[tuple[int, float]]:
     """(step, value) of a tag, as TensorBoard sees them."""
     events = EventAccumulator(str(folder / "tensorboard"))
-    events.Reload()  # type: ignore[no-untyped-call]
-    return [(event.step, event.value) for event in events.Scalars(tag)]  # type: ignore[no-untyped-call]
+    events.Reload()
+    return [(event.step, event.value) for event in events.Scalars(tag)]
 
 
 def test_every_figure_has_a_tag() -> None:

@@ -163,8 +163,8 @@ def test_dpo_takes_pairs_from_a_file_and_virtual_tokens(finished: Path, tmp_path
     Run(settings, tmp_path / "stopped").execute(resume=True)
     rows = metrics(tmp_path / "whole")
     events = EventAccumulator(str(tmp_path / "stopped" / "tensorboard"))
-    events.Reload()  # type: ignore[no-untyped-call]
-    shown = [(e.step, e.value) for e in events.Scalars("assistant/margin")]  # type: ignore[no-untyped-call]
+    events.Reload()
+    shown = [(e.step, e.value) for e in events.Scalars("assistant/margin")]
 
     assert rows == metrics(tmp_path / "stopped")
     assert [2.0, 2.0, 2.0] == [row["roles"]["assistant"]["pairs"] for row in rows]
