@@ -264,10 +264,13 @@ def test_gradients_by_hand(
 
 
 @pytest.mark.parametrize("width", [0, 400])
-def test_the_gradient_of_dpo_by_hand(make_policy: MakePolicy, play_team: PlayTeam, width: int) -> None:
+@pytest.mark.parametrize("longest", [0, 1])
+def test_the_gradient_of_dpo_by_hand(make_policy: MakePolicy, play_team: PlayTeam, width: int, longest: int) -> None:
     """At the base every margin is 0: half of beta, down on the rejected episode and up on the chosen, as whole sums."""
     policy = make_policy(dtype=torch.float64)
-    played = [dataclasses.replace(t, task_id="t") for t in play_team(policy, episodes=2)]
+    played = [dataclasses.replace(t, task_id="t") for t in play_team(policy, episodes=4)]
+    ranked = sorted(played, key=lambda t: len(t.dialogues["assistant"][0].token_ids))
+    played = [ranked[0], ranked[-1]] if longest else [ranked[-1], ranked[0]]
     ours = gradient(policy, "dpo", paid(played, [0.0, 1.0]), line_width=width, dpo_beta=0.3)
     (rejected, chosen), _ = plain_sums(policy, played)
     by_hand = torch.autograd.grad(0.15 * (rejected - chosen), policy.weights.policy_parameters("assistant"))
