@@ -54,7 +54,7 @@ def make_encoder(model: PreTrainedModel, tokens: int) -> PromptEncoder:
     config = PromptEncoderConfig(
         num_virtual_tokens=tokens, token_dim=width, encoder_hidden_size=width, num_transformer_submodules=1
     )
-    network = Network(config).to(table.device, table.dtype)
+    network = Network(config).to(table.device, table.dtype)  # type: ignore[no-untyped-call]
     spread = getattr(model.config.get_text_config(), "initializer_range", 0.02)
     return PromptEncoder(network, (spread * torch.randn(tokens, width)).to(table))
 
@@ -111,7 +111,7 @@ def save(folder: Path, prompt: torch.Tensor, *, base: PreTrainedModel) -> None:
         num_transformer_submodules=1,
         num_attention_heads=config.num_attention_heads,
         num_layers=config.num_hidden_layers,
-    ).save_pretrained(folder)
+    ).save_pretrained(str(folder))
     save_file({KEY: prompt.cpu().contiguous()}, folder / TENSORS, metadata={"format": "pt"})
 
 

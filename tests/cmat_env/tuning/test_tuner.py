@@ -12,6 +12,7 @@ import torch
 
 from cmat_env.errors import ConfigError
 from cmat_env.policies.hf import HFPolicy
+from cmat_env.policies.sampling import Sampling
 from cmat_env.policies.scripted import EchoPolicy
 from cmat_env.rollout import Episode
 from cmat_env.tuning import losses
@@ -256,18 +257,23 @@ def test_gradients_by_hand(
     played = [dataclasses.replace(t, task_id="t") for t in play_team(policy, episodes=3)]
     ours = gradient(policy, algorithm, paid(played, [3.0, 0.0, 0.0]), line_width=width)
     sums, count = plain_sums(policy, played)
-    total = -sum(weight * each for weight, each in zip(weights, sums, strict=True)) / count
-    by_hand = torch.autograd.grad(total, policy.weights.policy_parameters("assistant"))
+    total = torch.stack([weight * each for weight, each in zip(weights, sums, strict=True)]).sum()
+    by_hand = torch.autograd.grad(-total / count, policy.weights.policy_parameters("assistant"))
 
     # The module's own norms compute in float32 whatever the weights are; 1e-4 is added to GRPO's deviation.
     assert all(torch.allclose(a, b, rtol=2e-4, atol=1e-6) for a, b in zip(ours, by_hand, strict=True))
 
 
 @pytest.mark.parametrize("width", [0, 400])
-def test_the_gradient_of_dpo_by_hand(make_policy: MakePolicy, play_team: PlayTeam, width: int) -> None:
+@pytest.mark.parametrize("longest", [0, 1])
+def test_the_gradient_of_dpo_by_hand(make_policy: MakePolicy, play_team: PlayTeam, width: int, longest: int) -> None:
     """At the base every margin is 0: half of beta, down on the rejected episode and up on the chosen, as whole sums."""
     policy = make_policy(dtype=torch.float64)
-    played = [dataclasses.replace(t, task_id="t") for t in play_team(policy, episodes=2)]
+    short = policy.with_sampling(Sampling(max_new_tokens=2))
+    order = (policy, short) if longest == 0 else (short, policy)
+    played = [dataclasses.replace(play_team(player, episodes=1)[0], task_id="t") for player in order]
+    lengths = [len(trajectory.dialogues["assistant"][0].token_ids) for trajectory in played]
+    assert max(lengths) == lengths[longest] != min(lengths)
     ours = gradient(policy, "dpo", paid(played, [0.0, 1.0]), line_width=width, dpo_beta=0.3)
     (rejected, chosen), _ = plain_sums(policy, played)
     by_hand = torch.autograd.grad(0.15 * (rejected - chosen), policy.weights.policy_parameters("assistant"))
