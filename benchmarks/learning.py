@@ -54,9 +54,16 @@ class Seed:
         base = self._start("imperfect", ALONE, "warm start, imperfect demonstrations")
         self._tune("PPO", base, [*ALONE, *LONG], iterations=74)
         self._tune("GRPO", base, [*ALONE, "samples=8", "tuner.algorithm=grpo"], iterations=30)
+        self._tune("RLOO", base, [*ALONE, "samples=8", "tuner.algorithm=rloo"], iterations=30)
+        self._tune("REINFORCE", base, [*ALONE, "tuner.epochs=1", "tuner.algorithm=reinforce"], iterations=30)
+        self._tune("DPO", base, [*ALONE, "samples=8", "tuner.algorithm=dpo"], iterations=30)
+        turns = ["tuner.credit=turn", "tuner.normalise=turn"]
+        self._tune("PPO, turn-level", base, [*ALONE, *turns], iterations=30)
         self._tune("filtered behaviour cloning", base, [*ALONE, "tuner.algorithm=filtered_bc"], iterations=30)
         lora = [*ALONE, "model.adapter=lora", "tuner.learning_rate=1e-3"]
         self._tune("PPO, LoRA rank 16", base, lora, iterations=30)
+        virtual = [*ALONE, "model.adapter=ptuning", "tuner.learning_rate=1e-3"]
+        self._tune("PPO, P-tuning, 8 virtual tokens", base, virtual, iterations=30)
         self._tune("control: PPO, shuffled rewards", base, ALONE, iterations=20, shuffle=True)
         self._tune("control: PPO, learning rate 0", base, [*ALONE, "tuner.learning_rate=0.0"], iterations=4)
         self._team()
@@ -129,7 +136,7 @@ class Seed:
 
     def _both(self, run: Run, policy: HFPolicy, roles: Sequence[str], **others: Any) -> tuple[EvalReport, EvalReport]:
         greedy, sampled = (
-            run.evaluate(policy, roles=roles, episodes=EPISODES, greedy=greedy, others=others)
+            run.evaluations.measure(policy, roles=roles, episodes=EPISODES, greedy=greedy, others=others)
             for greedy in (True, False)
         )
         return greedy, sampled

@@ -7,7 +7,6 @@ left after the last footer is torn; reading drops it and says so, appending cuts
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from cmat_env import durable
 from cmat_env.credit import TokenCredit
 from cmat_env.errors import LogError
 from cmat_env.log_fields import LineError, take
@@ -79,12 +79,9 @@ class EpisodeWriter:
 
     def _append(self, data: bytes) -> None:
         """All of it or nothing."""
-        start, rest = self._file.seek(0, os.SEEK_END), memoryview(data)
         try:
-            while rest:
-                rest = rest[self._file.write(rest) or 0 :]
+            durable.append(self._file, data)
         except OSError as error:
-            self._file.truncate(start)
             raise LogError(
                 f"{self.path}: an episode cannot be written: {error.strerror or error}; those before it are whole. "
                 "Make room, or record elsewhere"

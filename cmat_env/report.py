@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -188,6 +188,20 @@ class EvalReport:
             "per_episode": [asdict(row) for row in self.per_episode],
         }
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> EvalReport:
+        """The inverse of `to_json`."""
+        return cls(
+            env=data["env"],
+            total=_score({name: data[name] for name in Score.__dataclass_fields__}),
+            by_type={kind: _score(score) for kind, score in data["by_type"].items()},
+            outcomes=dict(data["outcomes"]),
+            seconds=data["seconds"],
+            per_episode=tuple(EpisodeRow(**row) for row in data["per_episode"]),
+            dropped=tuple(data["errors"]),
+            checker=None if data["checker"] is None else CheckerScore(**data["checker"]),
+        )
+
 
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
@@ -195,3 +209,8 @@ def _share(part: int, whole: int) -> float | None:
 
 def _listed(fields: dict[str, Any]) -> dict[str, Any]:
     return fields | {"success_ci95": list(fields["success_ci95"])}
+
+
+def _score(fields: Mapping[str, Any]) -> Score:
+    low, high = fields["success_ci95"]
+    return Score(**{**fields, "success_ci95": (low, high)})

@@ -1,6 +1,7 @@
-"""One set of weights per role over one base model: shared, a full copy, or a LoRA adapter.
+"""One set of weights per role over one base model: shared, a full copy, a LoRA adapter, or virtual tokens.
 
-The frozen base is the reference of the KL penalty; with LoRA it is the same model with the adapter switched off.
+The frozen base is the reference of the KL penalty; with LoRA it is the same model with the adapter switched off, with
+virtual tokens it is the same model without them.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from cmat_env.errors import ConfigError, did_you_mean
+from cmat_env.policies import virtual
 
-KINDS = ("shared", "full", "lora")
+KINDS = ("shared", "full", "lora", "ptuning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +29,24 @@ class AdapterSettings:
     """What each role owns.
 
     Attributes:
-        kind: "shared" = every role is the base itself; "full" = a copy of it; "lora" = a low-rank adapter on it.
+        kind: "shared" = every role is the base itself; "full" = a copy of it; "lora" = a low-rank adapter on it;
+            "ptuning" = virtual tokens before everything that it reads, made by a small network.
         rank: of the LoRA matrices.
         alpha: LoRA scale times rank; 0 = twice the rank.
+        tokens: virtual tokens of P-tuning.
     """
 
-    kind: Literal["shared", "full", "lora"] = "full"
+    kind: Literal["shared", "full", "lora", "ptuning"] = "full"
     rank: int = 16
     alpha: int = 0
+    tokens: int = 8
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConfigError(f"adapter kind {self.kind!r} is unknown; {did_you_mean(self.kind, KINDS)}")
-        if self.rank < 1:
-            raise ConfigError(f"rank={self.rank} must be at least 1")
+        for name in ("rank", "tokens"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
 
 
 class ValueHead(nn.Module):
@@ -69,18 +75,29 @@ class RoleModels:
         base: a causal language model; it is frozen unless the kind is "shared".
         roles: who gets weights.
         settings: of which kind.
-        seed: of what is initialised at random (LoRA's A matrices, value heads).
+        seed: of what is initialised at random (LoRA's A matrices, prompt encoders, value heads).
+        prompt: (P, width) virtual tokens that every role has and nobody tunes; only where the weights are shared.
 
     Attributes:
         version: counts the changes of weights; what was computed under another version is stale.
     """
 
-    def __init__(self, base: PreTrainedModel, roles: Sequence[str], settings: AdapterSettings, *, seed: int) -> None:
+    def __init__(
+        self,
+        base: PreTrainedModel,
+        roles: Sequence[str],
+        settings: AdapterSettings,
+        *,
+        seed: int,
+        prompt: torch.Tensor | None = None,
+    ) -> None:
         self.base = base
         self.roles = tuple(roles)
         self.settings = settings
         self.version = 0
         self._copies: dict[str, PreTrainedModel] = {}
+        self._encoders: dict[str, virtual.PromptEncoder] = {}
+        self._prompt = prompt
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             width = base.config.get_text_config().hidden_size
@@ -89,6 +106,8 @@ class RoleModels:
                 self._copies = {role: copy.deepcopy(base) for role in roles}
             elif settings.kind == "lora":
                 self._add_lora()
+            elif settings.kind == "ptuning":
+                self._encoders = {role: virtual.make_encoder(base, settings.tokens) for role in roles}
         base.requires_grad_(settings.kind == "shared")
 
     def _add_lora(self) -> None:
@@ -109,6 +128,18 @@ class RoleModels:
             self.base.set_adapter(role)
         return self._copies.get(role, self.base)
 
+    def prompt(self, role: str) -> torch.Tensor | None:
+        """(P, width) the virtual tokens before everything that this role reads, with gradient; None = none."""
+        self._check(role)
+        prompt: torch.Tensor | None = self._encoders[role]() if role in self._encoders else self._prompt
+        return prompt
+
+    @property
+    def virtual_ids(self) -> list[int]:
+        """The ids of the virtual tokens that come before everything a role reads."""
+        count = self.settings.tokens if self._encoders else 0 if self._prompt is None else len(self._prompt)
+        return virtual.ids_of(self.base, count)
+
     @contextmanager
     def reference(self) -> Iterator[PreTrainedModel]:
         """The frozen base.
@@ -119,7 +150,7 @@ class RoleModels:
         if self.settings.kind == "shared":
             raise ConfigError(
                 "shared weights keep no frozen base to measure the KL from; make the policy with "
-                "AdapterSettings('full') or AdapterSettings('lora')"
+                "AdapterSettings('full'), AdapterSettings('lora') or AdapterSettings('ptuning')"
             )
         if self.settings.kind != "lora":
             yield self.base
@@ -138,6 +169,8 @@ class RoleModels:
             for parameter in parameters:
                 parameter.requires_grad_(True)
             return parameters
+        if self.settings.kind == "ptuning":
+            return list(self._encoders[role].parameters())
         model = self._copies.get(role, self.base).requires_grad_(True)
         return list(model.parameters())
 
@@ -189,6 +222,10 @@ class RoleModels:
         self.base.save_pretrained(folder)
         for role, model in self._copies.items():
             model.save_pretrained(folder / role)
+        for role in self.roles:
+            prompt = self.prompt(role)
+            if prompt is not None:
+                virtual.save(folder / role, prompt.detach(), base=self.base)
 
     def _save_lora(self, folder: Path) -> None:
         for role in self.roles:

@@ -12,7 +12,8 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from cmat_env.policies import llama, modules, pretrained
+from cmat_env.errors import ConfigError
+from cmat_env.policies import llama, modules, pretrained, virtual
 from cmat_env.policies.adapters import AdapterSettings, RoleModels
 from cmat_env.policies.chat import ChatEncoder
 from cmat_env.policies.decode import Decoder, Forward, KVStore
@@ -41,6 +42,10 @@ class HFPolicy:
         adapter: what each role owns of the weights.
         sampling: the distribution of replies.
         seed: of what is initialised at random.
+        prompt: (P, width) virtual tokens before everything that it reads, with shared weights.
+
+    Attributes:
+        context: longest dialogue, in tokens.
 
     Raises:
         ConfigError: the model or the tokenizer is of a kind that is not supported.
@@ -55,13 +60,18 @@ class HFPolicy:
         adapter: AdapterSettings | None = None,
         sampling: Sampling | None = None,
         seed: int = 0,
+        prompt: torch.Tensor | None = None,
     ) -> None:
         modules.check_head(model)
-        self.weights = RoleModels(model.eval(), roles, adapter or AdapterSettings(), seed=seed)
+        self.weights = RoleModels(model.eval(), roles, adapter or AdapterSettings(), seed=seed, prompt=prompt)
         self.sampling = sampling or Sampling()
         self.chat = ChatEncoder(tokenizer)
         self._end_ids = self.chat.stop_ids | _declared_ends(model, tokenizer)
-        self.context = int(getattr(model.config.get_text_config(), "max_position_embeddings", 2048))
+        positions = int(getattr(model.config.get_text_config(), "max_position_embeddings", 2048))
+        self._virtual = self.weights.virtual_ids
+        self.context = positions - len(self._virtual)
+        if self.context < 1:
+            raise ConfigError(f"{len(self._virtual)} virtual tokens leave no room in a context of {positions} tokens")
         self._forget()
 
     @classmethod
@@ -84,8 +94,9 @@ class HFPolicy:
         Raises:
             ConfigError: the folder is not there or holds no model.
         """
-        model, tokenizer = pretrained.read(Path(path), adapter=adapter, default=roles[0])
-        return cls(model, tokenizer, roles=roles, adapter=AdapterSettings(kind="shared"), sampling=sampling)
+        model, tokenizer, prompt = pretrained.read(Path(path), adapter=adapter, default=roles[0])
+        shared = AdapterSettings(kind="shared")
+        return cls(model, tokenizer, roles=roles, adapter=shared, sampling=sampling, prompt=prompt)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write base, tokenizer and each role's weights in the Hugging Face format."""
@@ -125,20 +136,21 @@ class HFPolicy:
         if fitting:
             decoder = self._decoder(role)
             lines = [self._line(dialogue, decoder.store) for dialogue in fitting]
-            cached = [_fed(line.token_ids, d.token_ids) for line, d in zip(lines, fitting, strict=True)]
+            wanted = [[*self._virtual, *dialogue.token_ids] for dialogue in fitting]
+            cached = [_fed(line.token_ids, ids) for line, ids in zip(lines, wanted, strict=True)]
             replies = decoder.reply(
-                [dialogue.token_ids[done:] for dialogue, done in zip(fitting, cached, strict=True)],
+                [ids[done:] for ids, done in zip(wanted, cached, strict=True)],
                 [line.number for line in lines],
                 cached,
                 [stream(seed, dialogue.seed, role, dialogue.replies) for dialogue in fitting],
                 sampling=self.sampling,
                 end_ids=self._end_ids,
-                context=self.context,
+                context=self.context + len(self._virtual),
             )
             texts = self.chat.decode([reply.token_ids for reply in replies])
-            for dialogue, line, reply, text in zip(fitting, lines, replies, texts, strict=True):
+            for dialogue, ids, line, reply, text in zip(fitting, wanted, lines, replies, texts, strict=True):
                 # The last sampled token has been chosen but not fed: it begins the next turn's chunk.
-                line.token_ids = [*dialogue.token_ids, *reply.token_ids[:-1]]
+                line.token_ids = [*ids, *reply.token_ids[:-1]]
                 reason: FinishReason = "stop" if reply.ended else "length"
                 answers[id(dialogue)] = Generation(text, reply.token_ids, reply.logprobs, reason)
         return [answers[id(dialogue)] for dialogue in dialogues]
@@ -180,11 +192,11 @@ class HFPolicy:
                 dtype=model.dtype,
                 device=model.device,
             )
-            if llama.supports(model):
-                with torch.no_grad():
+            with torch.no_grad():
+                if llama.supports(model):
                     forward: Forward = self._llama(model, role).cached
-            else:
-                forward = modules.make_forward(lambda: self.weights.model(role))
+                else:
+                    forward = modules.make_forward(lambda: self.weights.model(role), self._embed(model, role))
             self._decoders[role] = Decoder(forward, lambda hidden: modules.logits(model, hidden), store)
         return self._decoders[role]
 
@@ -193,6 +205,8 @@ class HFPolicy:
     def evaluate(self, batch: TokenBatch, role: str) -> Evaluation:
         """See `TokenPolicy.evaluate`: under the same processed distribution that replies are sampled from."""
         model = self.weights.model(role)
+        if self._virtual:
+            batch = virtual.lengthened(batch, self._virtual)
         hidden = self._hidden(model, batch, role)
         logprobs, entropy = self._score(model, hidden, batch)
         head = self.weights.value_heads[role]
@@ -215,7 +229,7 @@ class HFPolicy:
             return self._llama(model, role).whole(batch.token_ids, batch.positions, whole)
         places = torch.arange(batch.token_ids.shape[1], device=batch.token_ids.device)
         hidden: torch.Tensor = model.base_model(
-            input_ids=batch.token_ids,
+            **modules.inputs(batch.token_ids, self._embed(model, role)),
             position_ids=batch.positions,
             attention_mask=mask if mask is None else modules.attention_mask(model, mask, places.unsqueeze(-1) - places),
             use_cache=False,
@@ -224,7 +238,13 @@ class HFPolicy:
 
     def _llama(self, model: PreTrainedModel, role: str | None) -> llama.LlamaForward:
         """The fast forward pass with a role's adapter, or with none."""
-        return llama.LlamaForward(model, lambda linear: self.weights.weights_of(role or "", linear))
+        merged = self.weights.weights_of
+        return llama.LlamaForward(model, lambda linear: merged(role or "", linear), self._embed(model, role))
+
+    def _embed(self, model: PreTrainedModel, role: str | None) -> virtual.Embed | None:
+        """The embedding of ids where a role has virtual tokens; None = the model's own."""
+        prompt = None if role is None else self.weights.prompt(role)
+        return None if prompt is None else virtual.embedding(model, prompt)
 
     def _score(
         self, model: PreTrainedModel, hidden: torch.Tensor, batch: TokenBatch

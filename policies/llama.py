@@ -52,14 +52,21 @@ class LlamaForward:
         model: a Llama-type causal language model.
         weights_of: a linear module -> its effective weight and bias, with the adapter of a role merged in. Gradients
             flow to whatever it returns.
+        embed: (B, T) ids -> (B, T, width), where the model's own embedding does not know all ids.
     """
 
-    def __init__(self, model: PreTrainedModel, weights_of: Callable[[nn.Module], Weights]) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        weights_of: Callable[[nn.Module], Weights],
+        embed: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:
         trunk, config = model.model, model.config
         self._heads, self._groups = config.num_attention_heads, config.num_key_value_heads
         self._size = getattr(config, "head_dim", None) or config.hidden_size // self._heads
         self._layers = [_read(layer, weights_of) for layer in trunk.layers]
-        self._embedding, self._norm, self._epsilon = trunk.embed_tokens.weight, trunk.norm.weight, config.rms_norm_eps
+        self._embed = embed or (lambda ids: functional.embedding(ids, trunk.embed_tokens.weight))
+        self._norm, self._epsilon = trunk.norm.weight, config.rms_norm_eps
         self._rotary = trunk.rotary_emb
 
     def cached(self, ids: torch.Tensor, positions: torch.Tensor, block: KVBlock) -> torch.Tensor:
@@ -94,7 +101,7 @@ class LlamaForward:
     def _run(self, ids: torch.Tensor, positions: torch.Tensor, attend: Attend) -> torch.Tensor:
         batch, width = ids.shape
         heads, groups, size = self._heads, self._groups, self._size
-        x = functional.embedding(ids, self._embedding)
+        x = self._embed(ids)
         shape, epsilon = x.shape[-1:], self._epsilon
         cos, sin = (table.unsqueeze(1) for table in self._rotary(x, positions))
         for number, layer in enumerate(self._layers):

@@ -46,11 +46,13 @@ class _BlockCache(Cache):
 
 def make_forward(
     activate: Callable[[], PreTrainedModel],
+    embed: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> Callable[[torch.Tensor, torch.Tensor, KVBlock], torch.Tensor]:
     """The forward pass (ids, positions, block) -> hidden states of a model.
 
     Args:
         activate: returns the model, with the right adapter switched on.
+        embed: (B, T) ids -> (B, T, width), where the model's own embedding does not know all ids.
     """
 
     def forward(ids: torch.Tensor, positions: torch.Tensor, block: KVBlock) -> torch.Tensor:
@@ -58,7 +60,7 @@ def make_forward(
         slots = int(positions.max()) + 1
         distance = positions.unsqueeze(-1) - torch.arange(slots, device=ids.device)
         hidden: torch.Tensor = model.base_model(
-            input_ids=ids,
+            **inputs(ids, embed),
             position_ids=positions,
             attention_mask=attention_mask(model, distance >= 0, distance),
             past_key_values=_BlockCache(block, positions, slots),
@@ -67,6 +69,11 @@ def make_forward(
         return hidden
 
     return forward
+
+
+def inputs(ids: torch.Tensor, embed: Callable[[torch.Tensor], torch.Tensor] | None) -> dict[str, torch.Tensor]:
+    """What a model is called with: the ids, or embeddings where its own does not know all of them."""
+    return {"input_ids": ids} if embed is None else {"inputs_embeds": embed(ids)}
 
 
 def attention_mask(

@@ -11,10 +11,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import logging as bars
 
 from cmat_env.errors import ConfigError
+from cmat_env.policies import virtual
 
 
-def read(folder: Path, *, adapter: str | None, default: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A model and its tokenizer, a LoRA merged in.
+def read(
+    folder: Path, *, adapter: str | None, default: str
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, torch.Tensor | None]:
+    """A model, a LoRA merged in, its tokenizer, and the virtual tokens of P-tuning where the adapter is of that kind.
 
     Args:
         folder: of the model.
@@ -28,23 +31,24 @@ def read(folder: Path, *, adapter: str | None, default: str) -> tuple[PreTrained
         raise ConfigError(f"no model folder at {folder}; wanted a folder in the Hugging Face format")
     part = folder / (adapter or default)
     if adapter and not part.is_dir():
-        known = sorted(p.name for p in folder.iterdir() if (p / "config.json").exists() or _is_lora(p))
+        known = sorted(p.name for p in folder.iterdir() if (p / "config.json").exists() or _is_adapter(p))
         raise ConfigError(f"{folder} has no adapter {adapter!r}; it has {', '.join(known) or 'none'}")
     if not (folder / "config.json").exists():
         raise ConfigError(f"{folder} holds no model: config.json is missing")
-    full = part.is_dir() and not _is_lora(part)
+    full = part.is_dir() and not _is_adapter(part)
     with without_bars():
         try:
             model = AutoModelForCausalLM.from_pretrained(part if full else folder, local_files_only=True)
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise ConfigError(f"the model in {folder} cannot be loaded: {error}") from error
-        if _is_lora(part):
+        prompt = virtual.load(part) if _is_adapter(part) else None
+        if _is_adapter(part) and prompt is None:
             from peft import PeftModel  # noqa: PLC0415 - four seconds to import
 
             with torch.random.fork_rng(devices=[]):  # the adapter is filled at random before it is read
                 model = PeftModel.from_pretrained(model, str(part)).merge_and_unload()
-    return model, tokenizer
+    return model, tokenizer, None if prompt is None else prompt.to(model.device, model.dtype)
 
 
 @contextmanager
@@ -59,5 +63,5 @@ def without_bars() -> Iterator[None]:
             bars.enable_progress_bar()
 
 
-def _is_lora(folder: Path) -> bool:
-    return (folder / "adapter_config.json").exists()
+def _is_adapter(folder: Path) -> bool:
+    return (folder / virtual.CONFIG).exists()

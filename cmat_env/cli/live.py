@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +29,7 @@ FIGURES = {
     "kl_per_sequence": "KL/episode",
     "kl_beta": "KL weight",
     "clip_fraction": "clipped",
+    "margin": "margin",
     "entropy": "entropy",
     "tokens_per_episode": "tokens",
 }
@@ -48,6 +49,7 @@ class Live:
         self._loss: list[float] = []
         self._success: list[float] = []
         self._roles: Mapping[str, Mapping[str, float]] = {}
+        self._alarms: Sequence[Mapping[str, Any]] = ()
         self._evaluations: list[tuple[str, str, EvalReport]] = []
 
     def __enter__(self) -> Self:
@@ -69,6 +71,17 @@ class Live:
             self._live.update(self._view())
         elif line:
             print(f"[{time.monotonic() - self._started:6.1f} s] {line}", flush=True)
+
+    def _on_notice(self, figures: Mapping[str, Any]) -> str:
+        text = f"note: {figures['text']}"
+        if self._drawn:
+            self._console.print(Text(text))
+        return text
+
+    def _on_resumed(self, figures: Mapping[str, Any]) -> str:
+        done, total = figures["iteration"], self._settings.iterations
+        self._stage = ("tuning from reward", done, total)
+        return f"going on from the checkpoint of iteration {done}/{total}"
 
     def _on_demonstrations(self, figures: Mapping[str, Any]) -> str | None:
         done, total = figures["episodes"], figures["of"]
@@ -97,11 +110,13 @@ class Live:
         self._stage = ("tuning from reward", done, total)
         self._success.append(figures["success"])
         self._roles = figures["roles"]
+        self._alarms = figures.get("alarms", ())
         roles = "; ".join(
             f"{role} loss {values.get('loss', 0):+.3f} KL {values.get('kl_per_sequence', 0):.2f}"
             for role, values in self._roles.items()
         )
-        return f"iteration {done}/{total}: success {figures['success']:.2f}; {roles}"
+        warnings = "".join(f"\n  {_warning(alarm)}" for alarm in self._alarms)
+        return f"iteration {done}/{total}: success {figures['success']:.2f}; {roles}{warnings}"
 
     def _on_finished(self, figures: Mapping[str, Any]) -> str:
         self._stage = (f"finished: {figures['episodes']} episodes", 1, 1)
@@ -123,6 +138,7 @@ class Live:
             rates = smooth(self._success)
             parts.append(Text(f"success while training {rates[-1]:.2f} {sparkline(rates)}", style="green"))
             parts.append(self._statistics())
+            parts.extend(Text(_warning(alarm), style="bold red") for alarm in self._alarms)
         if self._evaluations:
             parts.append(self._results())
         return Panel(Group(*parts), title=f"{self._settings.task.env}, seed {self._settings.seed}", expand=False)
@@ -130,10 +146,11 @@ class Live:
     def _statistics(self) -> RenderableType:
         table = Table(box=None, padding=(0, 1))
         table.add_column("role")
-        for title in FIGURES.values():
-            table.add_column(title, justify="right")
+        shown = [name for name in FIGURES if any(name in values for values in self._roles.values())]
+        for name in shown:
+            table.add_column(FIGURES[name], justify="right")
         for role, values in self._roles.items():
-            table.add_row(role, *(f"{values[name]:.3f}" if name in values else "-" for name in FIGURES))
+            table.add_row(role, *(f"{values[name]:.3f}" if name in values else "-" for name in shown))
         return table
 
     def _results(self) -> Table:
@@ -166,6 +183,11 @@ def show_change(folder: Path) -> None:
         console.rule(title)
         for part in whole(record, number=record.trajectory.seed):
             console.print(part)
+
+
+def _warning(alarm: Mapping[str, Any]) -> str:
+    """An alarm as a line."""
+    return f"! {alarm['role']}: {alarm['text']}"
 
 
 def _rate(report: EvalReport) -> str:

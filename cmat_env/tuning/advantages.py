@@ -99,6 +99,55 @@ def group_advantages(returns: torch.Tensor, groups: torch.Tensor, *, epsilon: fl
     return advantages
 
 
+def leave_one_out(returns: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
+    """How much better an episode did than the mean of the others of its group.
+
+    Args:
+        returns: (E,) of the episodes.
+        groups: (E,) int64; episodes of one task have one number.
+
+    Returns:
+        (E,) advantages; 0 for an episode that is alone, and exactly 0 where a group's returns are all alike.
+
+    Source: Kool et al. 2019, openreview.net r1lgTGL5DE; Ahmadian et al. 2024 (RLOO), arXiv:2402.14740.
+    """
+    advantages = torch.zeros_like(returns)
+    for group in groups.unique():
+        inside = groups == group
+        own = returns[inside]
+        if (own != own[0]).any():
+            advantages[inside] = own - (own.sum() - own) / (len(own) - 1)
+    return advantages
+
+
+def scale(advantages: torch.Tensor, *, epsilon: float = 1e-8) -> torch.Tensor:
+    """(E,) divided by their root mean square, without a shift: what is 0 stays 0."""
+    return advantages / (advantages.pow(2).mean().sqrt() + epsilon)
+
+
+def ranked_pairs(returns: torch.Tensor, groups: torch.Tensor) -> list[tuple[int, int]]:
+    """Preferences within groups: the best episode over the worst, the second best over the second worst, and so on.
+
+    Every episode is in one pair at most. Where returns are 0 and 1 these are all the pairs of a success and a failure
+    that can be had at once.
+
+    Args:
+        returns: (E,) of the episodes.
+        groups: (E,) int64; episodes of one task have one number.
+
+    Returns:
+        (better, worse) positions; pairs of equal returns are left out.
+    """
+    pairs: list[tuple[int, int]] = []
+    for group in groups.unique().tolist():
+        members = [index for index, other in enumerate(groups.tolist()) if other == group]
+        ranked = sorted(members, key=lambda index: -returns[index].item())
+        for better, worse in zip(ranked[: len(ranked) // 2], ranked[::-1], strict=False):
+            if returns[better] > returns[worse]:
+                pairs.append((better, worse))
+    return pairs
+
+
 def standardise(
     advantages: torch.Tensor, mask: torch.Tensor, *, groups: torch.Tensor | None = None, epsilon: float = 1e-8
 ) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch.nn import functional
 
 
 def clipped_policy_loss(
@@ -26,16 +27,38 @@ def clipped_policy_loss(
     return -torch.minimum(plain, clipped).mean(), (clipped < plain).float().mean()
 
 
-def weighted_imitation_loss(logprobs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Log-likelihood of the tokens, weighted; weight 1 for successful episodes and 0 for others imitates them.
+def weighted_likelihood_loss(logprobs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Log-likelihood of the tokens, weighted, less its sign.
 
-    The mean is over all tokens, failed episodes included, so that the step grows with the success rate.
+    Weighted by an advantage it is REINFORCE; weight 1 for successful episodes and 0 for others imitates them. The mean
+    is over all tokens, failed episodes included, so that imitation's step grows with the success rate.
 
     Args:
         logprobs: (N,) with gradient, in nats.
         weights: (N,).
+
+    Source: Williams 1992, doi:10.1007/BF00992696.
     """
     return -(logprobs * weights).mean()
+
+
+def preference_loss(chosen: torch.Tensor, rejected: torch.Tensor, *, beta: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Direct preference optimisation.
+
+    Args:
+        chosen: (P,) log-probability of what is preferred less that under the frozen base, summed over the role's own
+            tokens, in nats, with gradient.
+        rejected: (P,) the same of what it is preferred to.
+        beta: weight of the log-ratios.
+
+    Returns:
+        the loss (mean over pairs), and the (P,) margins: how much more the policy's implicit reward gives to what is
+        preferred.
+
+    Source: Rafailov et al. 2023, arXiv:2305.18290, eq. 7.
+    """
+    margins = beta * (chosen - rejected)
+    return -functional.logsigmoid(margins).mean(), margins.detach()
 
 
 def value_loss(values: torch.Tensor, returns: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import takewhile
 from pathlib import Path
 
 import torch
 
 from cmat_env.credit import TokenCredit
-from cmat_env.log import EpisodeWriter, read_episodes
+from cmat_env.log import EpisodeWriter
 from cmat_env.tuning.config import RunSettings
+from cmat_env.tuning.folder import TRAINING, WARM_START
 from cmat_env.tuning.rows import RoleBatch, Row, pack, scatter
 from cmat_env.tuning.team import made_with
 from cmat_env.tuning.tuner import Tuner
 from cmat_env.types import Trajectory
 
-TRAINING = "training.jsonl"
 EPISODES = 8
 """How many of an iteration are recorded."""
 
@@ -33,7 +32,7 @@ def record(folder: Path, tuner: Tuner, trajectories: Sequence[Trajectory], setti
     done = tuner.iteration
     if not settings.record_every or ((done - 1) % settings.record_every and done != settings.iterations):
         return
-    model = f"hf:{settings.model.path or folder / 'warm_start'}"
+    model = f"hf:{settings.model.path or folder / WARM_START}"
     with EpisodeWriter(
         folder / TRAINING,
         policies={role: "echo" if role == "user" else model for role in settings.team.roles},
@@ -47,19 +46,6 @@ def record(folder: Path, tuner: Tuner, trajectories: Sequence[Trajectory], setti
     ) as log:
         for episode, credit in enumerate(credit_of(tuner, trajectories, range(min(EPISODES, len(trajectories))))):
             log.write(trajectories[episode], credit=credit)
-
-
-def trim(folder: Path, iteration: int) -> None:
-    """Drop the episodes of iterations that will be done again."""
-    path = folder / TRAINING
-    if not path.exists():
-        return
-    EpisodeWriter(path).close()  # cuts what a crash left behind the last whole episode
-    kept = sum(1 for _ in takewhile(lambda known: known.notes["iteration"] <= iteration, read_episodes(path)))
-    with path.open("r+b") as file:
-        while kept and (line := file.readline()):
-            kept -= line.startswith(b'{"kind":"footer"')
-        file.truncate(file.tell())
 
 
 def credit_of(

@@ -6,7 +6,7 @@ episode's action tokens, over all its rows of the role, form one sequence for cr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +54,7 @@ class RoleBatch:
         truncated: (E,) True = a limit ended the episode: bootstrap.
         groups: (E,) int64; episodes of one task have one number.
         success: (E,) 1.0 or 0.0.
+        sampled: (E,) True = the policy itself said it, so that `logprobs` count.
     """
 
     rows: tuple[Row, ...]
@@ -64,17 +65,29 @@ class RoleBatch:
     truncated: torch.Tensor
     groups: torch.Tensor
     success: torch.Tensor
+    sampled: torch.Tensor
+
+    @property
+    def returns(self) -> torch.Tensor:
+        """(E,) what the role was paid in all."""
+        return (self.rewards * self.mask).sum(-1)
 
 
-def role_batch(trajectories: Sequence[Trajectory], role: str) -> RoleBatch:
+def role_batch(trajectories: Sequence[Trajectory], role: str, *, preferences: Sequence[Trajectory] = ()) -> RoleBatch:
     """Gather what one role saw, wrote and was paid.
+
+    Args:
+        trajectories: that the policy played.
+        role: whose.
+        preferences: further ones, behind them, that it did not.
 
     A payment reaches the last token of the turn that earned it; if that turn has no token, the last one before it.
     What a role is paid before it has written anything is nobody's credit and is left out.
     """
     rows: list[Row] = []
     columns: list[tuple[list[float], list[int], list[float]]] = []
-    for episode, trajectory in enumerate(trajectories):
+    episodes = (*trajectories, *preferences)
+    for episode, trajectory in enumerate(episodes):
         logprobs: list[float] = []
         turns: list[int] = []
         for dialogue in trajectory.dialogues.get(role, ()):
@@ -91,9 +104,10 @@ def role_batch(trajectories: Sequence[Trajectory], role: str) -> RoleBatch:
         logprobs=_pad([c[0] for c in columns], width),
         rewards=_pad([c[2] for c in columns], width),
         turns=_pad([c[1] for c in columns], width).long(),
-        truncated=torch.tensor([t.truncated for t in trajectories], dtype=torch.bool),
-        groups=torch.tensor([keys.setdefault(t.task_id, len(keys)) for t in trajectories]),
-        success=torch.tensor([float(t.success) for t in trajectories], dtype=torch.float64),
+        truncated=torch.tensor([t.truncated for t in episodes], dtype=torch.bool),
+        groups=torch.tensor([keys.setdefault(t.task_id, len(keys)) for t in episodes]),
+        success=torch.tensor([float(t.success) for t in episodes], dtype=torch.float64),
+        sampled=torch.arange(len(episodes)) < len(trajectories),
     )
 
 
@@ -185,3 +199,26 @@ def scatter(flat: torch.Tensor, into: torch.Tensor, rows: Sequence[Row], order: 
         row = rows[index]
         into[row.episode, row.start : row.start + row.actions] = flat[start : start + row.actions]
         start += row.actions
+
+
+def minibatches(units: Sequence[Sequence[Row]], size: int, rng: np.random.Generator) -> Iterator[list[Row]]:
+    """The rows of random parts of about `size` units, all of them once; sizes differ by at most one unit."""
+    if not units:
+        return
+    count = max(1, round(len(units) / size)) if size else 1
+    for part in np.array_split(rng.permutation(len(units)), count):
+        yield [row for i in part for row in units[i]]
+
+
+def pieces(rows: Sequence[Row], tokens: int) -> Iterator[list[int]]:
+    """Consecutive rows of at most this many tokens, padding included, at least one row each."""
+    piece: list[int] = []
+    longest = 0
+    for index, row in enumerate(rows):
+        longest = max(longest, len(row.token_ids))
+        if piece and longest * (len(piece) + 1) > tokens:
+            yield piece
+            piece, longest = [], len(row.token_ids)
+        piece.append(index)
+    if piece:
+        yield piece

@@ -1,48 +1,48 @@
 """A training run: warm start, evaluation, tuning from the environment's reward, evaluation, and everything on disk.
 
-FOLDER/config.toml      every setting, the defaults too
-FOLDER/warm_start/      the model before tuning            FOLDER/final/    and after, each role's weights beside
-FOLDER/checkpoints/     to resume from                     FOLDER/episodes.jsonl   evaluation episodes
-FOLDER/metrics.jsonl    one line an iteration              FOLDER/report.json, curve.png
-FOLDER/training.jsonl   some training episodes, with the credit of their tokens
+A run that is killed at any moment and resumed ends as one that was not: see `cmat_env.tuning.state` for what a
+checkpoint holds, and `cmat_env.tuning.folder` for what else is kept.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from cmat_env.errors import ConfigError
-from cmat_env.evaluate import evaluate
-from cmat_env.log import EpisodeWriter
+from cmat_env.log import versions
 from cmat_env.policies.adapters import AdapterSettings
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
 from cmat_env.report import EvalReport
 from cmat_env.rollout import Episode, Rollout
-from cmat_env.tuning import checkpoint, sft
+from cmat_env.tuning import board, checkpoint, pairs
 from cmat_env.tuning.balance import balanced, strength_at
-from cmat_env.tuning.config import RunSettings, to_toml
+from cmat_env.tuning.config import RunSettings
 from cmat_env.tuning.curve import draw_png
-from cmat_env.tuning.recording import record, trim
-from cmat_env.tuning.team import made_with, make_env, memory, play, prompts
+from cmat_env.tuning.evaluations import TEAM_GREEDY, Evaluations
+from cmat_env.tuning.events import Interrupted, Report
+from cmat_env.tuning.folder import BEST, FINAL, WARM_START, RunFolder
+from cmat_env.tuning.metrics import Metrics
+from cmat_env.tuning.recording import record
+from cmat_env.tuning.state import (
+    FrozenBase,
+    KnownSettings,
+    ProcessorTime,
+    RandomStates,
+    Stateful,
+    collect,
+    restore,
+)
+from cmat_env.tuning.team import make_env, memory, play, prompts
 from cmat_env.tuning.tuner import Tuner
-from cmat_env.tuning.warmup import demonstrate, tiny_agent
-from cmat_env.types import Policy, Trajectory
+from cmat_env.tuning.warmup import warm_up
+from cmat_env.types import Trajectory
 
-Report = Callable[[str, Mapping[str, Any]], None]
-"""Called with the name of an event ("demonstrations", "warm_start", "evaluation", "iteration") and its figures."""
-
-CONFIG, METRICS, REPORT, EPISODES = "config.toml", "metrics.jsonl", "report.json", "episodes.jsonl"
-
-
-class Interrupted(KeyboardInterrupt):
-    """The user asked to stop; what is needed to resume is on disk."""
+__all__ = ["Interrupted", "Run"]
 
 
 class Run:
@@ -54,6 +54,9 @@ class Run:
         report: told what happens.
         stop: asked between updates whether to stop.
         shown: what the tuner is shown of an iteration's episodes; for controls such as shuffled rewards.
+
+    Attributes:
+        evaluations: of the policy, before, while and after it is tuned.
     """
 
     def __init__(
@@ -66,92 +69,113 @@ class Run:
         shown: Callable[[list[Trajectory]], list[Trajectory]] = lambda trajectories: trajectories,
     ) -> None:
         self.settings = settings
-        self.folder = folder
+        self.folder = RunFolder(folder)
+        self.evaluations = Evaluations(settings, self.folder, report)
         self._report = report
         self._stop = stop
         self._shown = shown
-        self.results: dict[str, EvalReport] = {}
+        self._time = ProcessorTime()
+        self._pairs: list[pairs.Pair] = []
+
+    @property
+    def results(self) -> dict[str, EvalReport]:
+        """The evaluations before and after tuning."""
+        return self.evaluations.results
 
     def execute(self, *, resume: bool = False) -> dict[str, Any]:
         """Do the whole run, or the rest of it; returns the report.
 
         Raises:
             ConfigError: there is a run in the folder already, or none to resume.
+            CheckpointError: a checkpoint cannot be written, or read.
+            LogError: something else cannot be written; as after any other end, the run can be resumed.
             Interrupted: the user asked to stop.
         """
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
         make_env(self.settings, self.settings.task.train).close()  # shows a mistake in its settings
-        self._open(resume=resume)
-        base = self.warm_start(resume=resume)
-        policy = self.policy(base)
-        started = time.process_time()
-        self._evaluate_all("before", policy, self.settings.final_episodes)
-        self.train(policy, resume=resume)
-        policy.save(self.folder / "final")
-        self._evaluate_all("after", policy, self.settings.final_episodes)
-        return self._finish(time.process_time() - started)
+        if self.settings.tensorboard:
+            board.require()
+        if self.settings.pairs.path:  # and so in a pairs file
+            pairs.read(Path(self.settings.pairs.path), self.settings.team.learners)
+        with self.folder.open(self.settings, resume=resume):
+            policy = self.policy(self.warm_start(resume=resume))
+            self._time = ProcessorTime()
+            tuner = self._tuner(policy)
+            if not (resume and self._restore(policy, tuner)):
+                self.folder.clear()
+                self.evaluations.final("before", policy)
+                self._save(policy, tuner, score=None)
+            self._tune(policy, tuner)
+            self.folder.save_model(policy, FINAL)
+            self.evaluations.final("after", policy)
+            return self._finish(policy)
 
     def train(self, policy: HFPolicy, *, resume: bool = False) -> Tuner:
         """Tune the learners of a policy from the environment's reward."""
-        settings = self.settings
-        tuner = Tuner(policy, settings.team.learners, settings.tuner, seed=settings.seed)
-        state = checkpoint.latest(self.folder / "checkpoints") if resume else None
-        if state:
-            policy.weights.load_state_dict(state["weights"])
-            tuner.load_state_dict(state["tuner"])
-            policy.weights_changed()
-        self._trim_metrics(tuner.iteration)
-        trim(self.folder, tuner.iteration)
-        rollout = self._rollout(policy)
-        try:
-            while tuner.iteration < settings.iterations:
-                self._iterate(policy, tuner, rollout)
-                done, stop = tuner.iteration, self._stop()
-                if stop or done % settings.checkpoint_every == 0 or done == settings.iterations:
-                    state = {"weights": policy.weights.state_dict(), "tuner": tuner.state_dict()}
-                    checkpoint.save(self.folder / "checkpoints", done, state)
-                if stop:
-                    raise Interrupted
-        finally:
-            rollout.close()
+        tuner = self._tuner(policy)
+        if not (resume and self._restore(policy, tuner)):
+            self.folder.clear()
+        self._tune(policy, tuner)
         return tuner
 
-    def evaluate(
-        self,
-        policy: HFPolicy,
-        *,
-        roles: Sequence[str],
-        episodes: int,
-        greedy: bool,
-        others: Mapping[str, Policy] | None = None,
-        on_end: Callable[[int, Trajectory], None] | None = None,
-    ) -> EvalReport:
-        """Success of a team on the evaluation tasks; the tasks are the same for every call."""
-        settings = self.settings
-        sampling = Sampling(greedy=greedy, max_new_tokens=settings.model.max_new_tokens)
-        return evaluate(
-            lambda: make_env(settings, settings.task.evaluate, roles),
-            play(policy.with_sampling(sampling), roles, **(others or {})),
-            episodes=[Episode(index) for index in range(episodes)],
-            seed=settings.seed,
-            prompts=prompts(settings),
-            width=128,
-            on_end=on_end,
+    def warm_start(self, *, resume: bool) -> HFPolicy:
+        """The model to tune: one that is given, the one of the run being resumed, or a new TinyAgent warmed up.
+
+        It is read from the disk in any case, so that a run that is resumed begins from the same.
+        """
+        settings, known = self.settings, self.folder.path / WARM_START
+        if not settings.model.path and not (resume and known.exists()):
+            warm_up(settings, self.folder, resume=resume, report=self._report, stop=self._stop)
+        return HFPolicy.load(settings.model.path or known, roles=settings.team.roles)
+
+    def policy(self, base: HFPolicy) -> HFPolicy:
+        """One set of weights per role over the base."""
+        size = self.settings.model
+        return HFPolicy(
+            base.weights.base,
+            base.chat.tokenizer,
+            roles=[role for role in self.settings.team.roles if role != "user"],
+            adapter=AdapterSettings(size.adapter, rank=size.rank, tokens=size.virtual_tokens),
+            sampling=Sampling(temperature=size.temperature, max_new_tokens=size.max_new_tokens),
+            seed=self.settings.seed,
         )
 
     # -- the parts -----------------------------------------------------------------------------------------------
 
-    def _iterate(self, policy: HFPolicy, tuner: Tuner, rollout: Rollout) -> None:
-        """Play a batch, learn from it, and write down what happened."""
+    def _tuner(self, policy: HFPolicy) -> Tuner:
+        return Tuner(policy, self.settings.team.learners, self.settings.tuner, seed=self.settings.seed)
+
+    def _tune(self, policy: HFPolicy, tuner: Tuner) -> None:
+        """The iterations that are left."""
+        settings = self.settings
+        if settings.pairs.path:
+            written = pairs.read(Path(settings.pairs.path), settings.team.learners)
+            self._pairs = pairs.encode(written, policy)
+        rollout = self._rollout(policy)
+        try:
+            with Metrics(self.folder, settings, iteration=tuner.iteration) as metrics:
+                while tuner.iteration < settings.iterations:
+                    score = self._iterate(policy, tuner, rollout, metrics)
+                    done, stop = tuner.iteration, self._stop()
+                    due = done % settings.checkpoint_every == 0 or done == settings.iterations
+                    if stop or due or self._is_best(score):
+                        self._save(policy, tuner, score=score)
+                    if stop:
+                        raise Interrupted
+        finally:
+            rollout.close()
+
+    def _iterate(self, policy: HFPolicy, tuner: Tuner, rollout: Rollout, metrics: Metrics) -> float | None:
+        """Play a batch, learn from it, and write down what happened; returns the team's success if it was evaluated."""
         settings = self.settings
         started, wall = time.process_time(), time.perf_counter()
         result = rollout.run(self._episodes(tuner.iteration))
         played = time.process_time()
         shown = self._shown(result.finished)
-        strength = strength_at(tuner.iteration, settings.team.balance)
-        statistics = tuner.update(balanced(shown, strength=strength))
-        record(self.folder, tuner, shown, settings)
+        learned = balanced(shown, strength=strength_at(tuner.iteration, settings.team.balance))
+        statistics = tuner.update(learned, preferences=self._preferences(shown, tuner.iteration))
+        record(self.folder.path, tuner, shown, settings)
         success = [trajectory.success for trajectory in result.finished]
         line: dict[str, Any] = {
             "iteration": tuner.iteration,
@@ -164,12 +188,21 @@ class Run:
             "wall_seconds": time.perf_counter() - wall,
         }
         every = settings.evaluate_every
-        if every and tuner.iteration % every == 0 and tuner.iteration < settings.iterations:
-            reports = self._evaluate_all("now", policy, settings.evaluate_episodes, log=False)
-            line["evaluation"] = {name: report.success_rate for name, report in reports.items()}
-        with (self.folder / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        if every and tuner.iteration % every == 0:
+            line["evaluation"] = self.evaluations.now(policy)
+        metrics.write(line)
         self._report("iteration", line)
+        score: float | None = line.get("evaluation", {}).get(TEAM_GREEDY)
+        return score
+
+    def _preferences(self, trajectories: Sequence[Trajectory], iteration: int) -> list[Trajectory]:
+        """What dpo compares beside these episodes: the file's share of the iteration, and their revisions."""
+        settings = self.settings
+        if settings.tuner.algorithm != "dpo":
+            return []
+        revised = pairs.revisions(trajectories) if settings.pairs.revisions else ()
+        given = pairs.of_iteration(self._pairs, iteration, each=settings.pairs.each, seed=settings.seed)
+        return [*(given if self._pairs else ()), *revised]
 
     def _episodes(self, iteration: int) -> Iterator[Episode]:
         """The episodes of an iteration: fresh tasks, each played `samples` times."""
@@ -190,119 +223,80 @@ class Run:
             width=settings.episodes,
         )
 
-    def warm_start(self, *, resume: bool) -> HFPolicy:
-        """The model to tune: one that is given, the one of the run being resumed, or a new TinyAgent warmed up."""
-        settings = self.settings
-        folder = self.folder / "warm_start"
-        if settings.model.path or (resume and (folder / "config.json").exists()):
-            return HFPolicy.load(settings.model.path or folder, roles=settings.team.roles)
-        played = 0
-
-        def on_end(index: int, trajectory: Trajectory) -> None:
-            nonlocal played
-            played += 1
-            if played % 100 == 0 or played == settings.warm_start.episodes:
-                self._report("demonstrations", {"episodes": played, "of": settings.warm_start.episodes})
-            if self._stop():
-                raise Interrupted
-
-        dialogues = demonstrate(settings, on_end)
-
-        def on_step(step: int, loss: float) -> None:
-            self._report("warm_start", {"step": step + 1, "steps": settings.warm_start.sft.steps, "loss": loss})
-            if self._stop():
-                raise Interrupted
-
-        policy = tiny_agent(settings, dialogues)
-        count = sum(parameter.numel() for parameter in policy.weights.base.parameters())
-        self._report("model", {"parameters": count, "vocabulary": len(policy.chat.tokenizer)})
-        encoded = [policy.tokenize(dialogue) for dialogue in dialogues]
-        sft.fit(policy, encoded, settings.warm_start.sft, seed=settings.seed, on_step=on_step)
-        policy.save(folder)
-        return policy
-
-    def policy(self, base: HFPolicy) -> HFPolicy:
-        """One set of weights per role over the base."""
-        size = self.settings.model
-        return HFPolicy(
-            base.weights.base,
-            base.chat.tokenizer,
-            roles=[role for role in self.settings.team.roles if role != "user"],
-            adapter=AdapterSettings(size.adapter, rank=size.rank),
-            sampling=Sampling(temperature=size.temperature, max_new_tokens=size.max_new_tokens),
-            seed=self.settings.seed,
-        )
-
-    def _evaluate_all(self, when: str, policy: HFPolicy, episodes: int, *, log: bool = True) -> dict[str, EvalReport]:
-        """Greedy and sampled success, with the checker and without it."""
-        roles = self.settings.team.roles
-        teams = {"team": roles}
-        if "checker" in roles:
-            teams["without checker"] = tuple(role for role in roles if role != "checker")
-        reports: dict[str, EvalReport] = {}
-        for name, present in teams.items():
-            for greedy in (True, False) if log else (True,):
-                title = f"{name}, {'greedy' if greedy else 'sampled'}"
-                writer = self._writer(when) if log and name == "team" and greedy else None
-                report = self.evaluate(
-                    policy, roles=present, episodes=episodes, greedy=greedy, on_end=_to(writer) if writer else None
-                )
-                if writer:
-                    writer.close()
-                reports[title] = report
-                self._report("evaluation", {"when": when, "title": title, "report": report})
-        if log:
-            self.results.update({f"{when}: {title}": report for title, report in reports.items()})
-        return reports
-
-    def _writer(self, phase: str) -> EpisodeWriter:
-        """The log of the evaluation before or after tuning."""
-        model = f"hf:{self.folder / {'before': 'warm_start', 'after': 'final'}[phase]}"
-        return EpisodeWriter(
-            self.folder / EPISODES,
-            policies={role: "echo" if role == "user" else model for role in self.settings.team.roles},
-            settings=made_with(self.settings, self.settings.task.evaluate),
-            notes={"phase": phase, "seed": self.settings.seed, "greedy": True},
-        )
-
-    # -- on disk -------------------------------------------------------------------------------------------------
-
-    def _open(self, *, resume: bool) -> None:
-        config = self.folder / CONFIG
-        if config.exists() and not resume:
-            raise ConfigError(f"{self.folder} holds a run already; resume it with --resume or choose another --out")
-        if resume and not config.exists():
-            raise ConfigError(f"{self.folder} holds no run to resume: {CONFIG} is missing")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if not resume:
-                config.write_text(to_toml(self.settings), encoding="utf-8")
-            (self.folder / EPISODES).unlink(missing_ok=True)
-        except OSError as error:
-            raise ConfigError(f"{self.folder} cannot be written to: {error.strerror}; choose another --out") from error
-
-    def _trim_metrics(self, iteration: int) -> None:
-        """Drop the metrics of iterations that will be done again."""
-        path = self.folder / METRICS
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["iteration"] <= iteration]
-        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-
-    def _finish(self, cpu_seconds: float) -> dict[str, Any]:
+    def _finish(self, policy: HFPolicy) -> dict[str, Any]:
+        """Write the report, and the best model where it is not the final one."""
+        best = checkpoint.best_of(self.folder.checkpoints) if self.settings.keep_best else None
+        if best and int(best[1].name) != self.settings.iterations:
+            policy.weights.load_state_dict(checkpoint.load(best[1]).state["weights"])
+            policy.weights_changed()
+            self.folder.save_model(policy, BEST)
         summary = {
             "seed": self.settings.seed,
             "episodes": self.settings.iterations * self.settings.episodes,
-            "cpu_seconds": cpu_seconds,
+            "cpu_seconds": self._time.seconds,
+            "best_iteration": int(best[1].name) if best else None,
             "evaluations": {name: _brief(report) for name, report in self.results.items()},
         }
-        (self.folder / REPORT).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-        draw_png(self.folder)
+        self.folder.write_report(summary)
+        draw_png(self.folder.path)
         self._report("finished", summary)
         return summary
 
+    # -- checkpoints ---------------------------------------------------------------------------------------------
 
-def _to(writer: EpisodeWriter) -> Callable[[int, Trajectory], None]:
-    return lambda _, trajectory: writer.write(trajectory)
+    def _parts(self, policy: HFPolicy, tuner: Tuner, settings: KnownSettings) -> dict[str, Stateful]:
+        """What a checkpoint holds, in the order in which it is restored; the logs last, since that loses lines."""
+        return {
+            "settings": settings,
+            "base": FrozenBase(policy.weights),
+            "weights": policy.weights,
+            "tuner": tuner,
+            "random": RandomStates(),
+            "seconds": self._time,
+            "logs": self.folder,
+            "evaluations": self.evaluations,
+        }
+
+    def _save(self, policy: HFPolicy, tuner: Tuner, *, score: float | None) -> None:
+        checkpoint.save(
+            self.folder.checkpoints,
+            tuner.iteration,
+            collect(self._parts(policy, tuner, KnownSettings(self.settings))),
+            keep=self.settings.keep_checkpoints,
+            keep_best=self.settings.keep_best,
+            score=score,
+        )
+
+    def _restore(self, policy: HFPolicy, tuner: Tuner) -> bool:
+        """Go on from the latest checkpoint that is whole, if there is one; damaged ones after it are set aside."""
+        damaged: list[tuple[Path, str]] = []
+        found = checkpoint.latest(self.folder.checkpoints, on_damaged=lambda path, why: damaged.append((path, why)))
+        if found is None:
+            return False
+        settings = KnownSettings(self.settings)
+        restore(found, self._parts(policy, tuner, settings))
+        policy.weights_changed()
+        for path, why in damaged:
+            aside = checkpoint.set_aside(path)
+            self._notice(f"{why}. It is set aside as {aside.name}; what came after {found.path.name} is done again")
+        if settings.changed:
+            self._notice(f"settings changed since iteration {found.iteration}: {', '.join(settings.changed)}")
+        was, now = found.versions, versions()
+        other = [f"{name} {was.get(name)}, now {now[name]}" for name in now if was.get(name) != now[name]]
+        if other:
+            self._notice(f"the checkpoint was written by {'; '.join(other)}: the last bits may come out otherwise")
+        self._report("resumed", {"iteration": found.iteration})
+        return True
+
+    def _is_best(self, score: float | None) -> bool:
+        """Is this evaluation better than all before it?"""
+        if score is None or not self.settings.keep_best:
+            return False
+        best = checkpoint.best_of(self.folder.checkpoints)
+        return best is None or score > best[0]
+
+    def _notice(self, text: str) -> None:
+        self._report("notice", {"text": text})
 
 
 def _brief(report: EvalReport) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from cmat_env.errors import ConfigError, did_you_mean
 
-ALGORITHMS = ("ppo", "grpo", "filtered_bc")
+ALGORITHMS = ("ppo", "grpo", "rloo", "reinforce", "filtered_bc", "dpo")
+GROUPED = ("grpo", "rloo", "dpo")
+"""These compare episodes of one task, and learn nothing where all are alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +19,15 @@ class TunerSettings:
     """How weights are updated from trajectories.
 
     Attributes:
-        algorithm: "ppo", "grpo" or "filtered_bc" (imitate the successful episodes).
+        algorithm: one of `ALGORITHMS`; docs/algorithms/ has a page on each.
         learning_rate: of the policy's weights.
         value_learning_rate: of the value head.
         warmup: updates are scaled up linearly over this many iterations.
         decay: then they shrink linearly, to a tenth at this iteration; 0 = they stay.
         value_warmup: PPO trains only the value head for this many iterations.
         epochs: passes over a batch of trajectories.
-        minibatch: episodes an optimiser step; 0 = all.
-        clip: PPO's and GRPO's clipping of the ratio.
+        minibatch: episodes (dpo: pairs of them) an optimiser step; 0 = all.
+        clip: clipping of the ratio, in ppo, grpo and rloo.
         gamma: discount a transition.
         lam: GAE's lambda.
         credit: GAE over "token"s or over "turn"s.
@@ -33,6 +35,7 @@ class TunerSettings:
         kl_beta: first weight of the KL penalty to the frozen base.
         kl_target: KL a token that the weight is steered to, in nats.
         kl_gain: how fast it is steered; 0 = not at all.
+        dpo_beta: dpo's weight of the log-ratio to the frozen base; larger stays nearer.
         entropy_bonus: weight of the entropy in the loss.
         value_weight: weight of the value loss.
         max_grad_norm: gradients are clipped to this norm.
@@ -40,7 +43,7 @@ class TunerSettings:
         roles: by role, settings that are other for it, such as {"checker": {"learning_rate": 5e-4}}.
     """
 
-    algorithm: Literal["ppo", "grpo", "filtered_bc"] = "ppo"
+    algorithm: Literal["ppo", "grpo", "rloo", "reinforce", "filtered_bc", "dpo"] = "ppo"
     learning_rate: float = 1e-4
     value_learning_rate: float = 1e-3
     warmup: int = 5
@@ -56,6 +59,7 @@ class TunerSettings:
     kl_beta: float = 0.02
     kl_target: float = 0.05
     kl_gain: float = 0.5
+    dpo_beta: float = 0.1
     entropy_bonus: float = 0.0
     value_weight: float = 0.5
     max_grad_norm: float = 1.0
@@ -69,7 +73,7 @@ class TunerSettings:
             raise ConfigError(f"credit={self.credit!r} must be 'token' or 'turn'")
         if self.normalise not in {"role", "turn"}:
             raise ConfigError(f"normalise={self.normalise!r} must be 'role' or 'turn'")
-        for name in ("epochs", "kl_target", "max_grad_norm", "clip"):
+        for name in ("epochs", "kl_target", "max_grad_norm", "clip", "dpo_beta"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}={getattr(self, name)} must be above 0")
         for name in (
@@ -81,6 +85,10 @@ class TunerSettings:
         for name in ("gamma", "lam"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be in [0, 1]")
+        if self.algorithm == "reinforce" and self.epochs != 1:
+            raise ConfigError(
+                f"reinforce learns from a sample once, but epochs={self.epochs}; set tuner.epochs=1 or take rloo"
+            )
         for role in self.roles:
             self.of(role)
 
@@ -98,6 +106,25 @@ class TunerSettings:
             if name not in known:
                 raise ConfigError(f"tuner.roles.{role}: unknown setting {name!r}; {did_you_mean(name, known)}")
         return dataclasses.replace(self, roles={}, **own)
+
+
+@dataclass(frozen=True, slots=True)
+class PairsSettings:
+    """What dpo compares beside the episodes of one task.
+
+    Attributes:
+        path: file of preference pairs, one a line; docs/algorithms/dpo.md says how they are written; empty = none.
+        each: pairs of the file an iteration.
+        revisions: prefer a proposal that was made after a checker's refusal, and was better, to the one refused.
+    """
+
+    path: str = ""
+    each: int = 64
+    revisions: bool = True
+
+    def __post_init__(self) -> None:
+        if self.each < 1:
+            raise ConfigError(f"each={self.each} must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ import copy
 import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,30 +18,13 @@ from torch import nn
 from cmat_env.errors import ConfigError
 from cmat_env.tuning import losses
 from cmat_env.tuning.adaptive import AdaptiveKL
-from cmat_env.tuning.advantages import gae, group_advantages, standardise, turn_gae
-from cmat_env.tuning.rows import RoleBatch, Row, gather, pack, role_batch, scatter
-from cmat_env.tuning.settings import TunerSettings
+from cmat_env.tuning.algorithms import Credit, from_outcomes, from_values, policy_loss, together
+from cmat_env.tuning.rows import RoleBatch, Row, gather, minibatches, pack, pieces, role_batch, scatter
+from cmat_env.tuning.settings import GROUPED, TunerSettings
 from cmat_env.types import TokenBatch, Trajectory, TunablePolicy
 
 EVALUATION_TOKENS = 16_384
 """Tokens of a forward pass without gradient."""
-
-
-@dataclass(frozen=True, slots=True)
-class Credit:
-    """What each action token should be changed by; all (E, A).
-
-    Attributes:
-        advantages: of the policy loss; for imitation, the weight of the token.
-        returns: targets of the value head.
-        value_mask: True = the value head learns here.
-        reference: log-probabilities of the frozen base, in nats.
-    """
-
-    advantages: torch.Tensor
-    returns: torch.Tensor
-    value_mask: torch.Tensor
-    reference: torch.Tensor
 
 
 class Tuner:
@@ -72,20 +54,35 @@ class Tuner:
         self.optimizers = {role: _optimizer(policy, role, own) for role, own in self.settings.items()}
         self.latest: dict[str, tuple[RoleBatch, Credit, list[Row]]] = {}
 
-    def update(self, trajectories: Sequence[Trajectory]) -> dict[str, dict[str, float]]:
+    def update(
+        self, trajectories: Sequence[Trajectory], *, preferences: Sequence[Trajectory] = ()
+    ) -> dict[str, dict[str, float]]:
         """One iteration: every role learns from the same episodes.
+
+        Args:
+            trajectories: episodes that the policy played.
+            preferences: for dpo, further ones that it did not play, which are compared where they share a task; see
+                `cmat_env.tuning.pairs`.
 
         Returns:
             by role, the statistics of the update; see docs/tuning.md.
+
+        Raises:
+            ConfigError: there are preferences, and the algorithm learns from its own episodes only.
         """
+        algorithms = {own.algorithm for own in self.settings.values()}
+        if preferences and algorithms != {"dpo"}:
+            raise ConfigError(f"{', '.join(sorted(algorithms))} cannot learn from preferences; wanted dpo")
         self.latest.clear()
-        statistics = {role: self._update_role(trajectories, role) for role in self.roles}
+        statistics = {
+            role: self._update_role(role_batch(trajectories, role, preferences=preferences), role)
+            for role in self.roles
+        }
         self.iteration += 1
         self.policy.weights_changed()
         return statistics
 
-    def _update_role(self, trajectories: Sequence[Trajectory], role: str) -> dict[str, float]:
-        batch = role_batch(trajectories, role)
+    def _update_role(self, batch: RoleBatch, role: str) -> dict[str, float]:
         if not batch.rows:
             return {"tokens": 0.0}
         credit, measured = self._credit(batch, role)
@@ -96,61 +93,49 @@ class Tuner:
         steps = 0
         settings = self.settings[role]
         for _ in range(settings.epochs):
-            for part in _minibatches(rows, settings.minibatch, order):
+            for part in minibatches(together(rows, credit), settings.minibatch, order):
                 for name, value in self._step(batch, part, credit, role).items():
                     sums[name] = sums.get(name, 0.0) + value
                 steps += 1
-        self.kl[role].update(measured["kl"])
+        if "kl_beta" in measured:
+            self.kl[role].update(measured["kl"])
         return {**measured, **{name: value / steps for name, value in sums.items()}}
 
     # -- credit --------------------------------------------------------------------------------------------------
 
     def _credit(self, batch: RoleBatch, role: str) -> tuple[Credit, dict[str, float]]:
         reference = self._reference(batch, role)
-        difference = (batch.logprobs - reference) * batch.mask
-        tokens = float(batch.mask.sum())
-        episodes = float(batch.mask.any(-1).sum())
-        kl = float(difference.sum()) / tokens
+        mask = batch.mask & batch.sampled.unsqueeze(-1)
+        difference = (batch.logprobs - reference) * mask
+        tokens, episodes = float(mask.sum()), max(float(mask.any(-1).sum()), 1.0)
+        kl = float(difference.sum()) / max(tokens, 1.0)
         if not math.isfinite(kl):
             raise FloatingPointError(f"KL of role {role!r} is {kl}: its weights have diverged; lower learning_rate")
         measured = {
             "tokens": tokens,
-            "tokens_per_episode": tokens / max(episodes, 1.0),
-            "return": float((batch.rewards * batch.mask).sum(-1).mean()),
+            "tokens_per_episode": tokens / episodes,
+            "return": float(batch.returns[batch.sampled].mean()) if batch.sampled.any() else 0.0,
             "kl": kl,
-            "kl_per_sequence": float(difference.sum()) / max(episodes, 1.0),
-            "kl_beta": self.kl[role].beta,
+            "kl_per_sequence": float(difference.sum()) / episodes,
         }
-        return self._estimate(batch, role, reference), measured
+        credit = self._estimate(batch, role, reference)
+        if self.settings[role].algorithm == "dpo":
+            measured["pairs"] = float(len(credit.pairs))
+        elif tokens:
+            measured["kl_beta"] = self.kl[role].beta
+        return credit, measured
 
     def _estimate(self, batch: RoleBatch, role: str, reference: torch.Tensor) -> Credit:
         """Advantages by the chosen algorithm."""
-        settings, mask = self.settings[role], batch.mask
-        nothing = torch.zeros_like(batch.rewards)
-        if settings.algorithm == "filtered_bc":
-            return Credit(batch.success.unsqueeze(-1) * mask, nothing, torch.zeros_like(mask), reference)
-        if settings.algorithm == "grpo":
-            outcome = group_advantages((batch.rewards * mask).sum(-1), batch.groups)
-            return Credit(outcome.unsqueeze(-1) * mask, nothing, torch.zeros_like(mask), reference)
+        settings = self.settings[role]
+        if settings.algorithm != "ppo":
+            return from_outcomes(batch, settings.algorithm, reference)
         values, last_values = self._values(batch, role)
-        rewards = batch.rewards - self.kl[role].beta * (batch.logprobs - reference) * mask
-        bootstrap = last_values * batch.truncated
-        gamma, lam = settings.gamma, settings.lam
-        if settings.credit == "turn":
-            advantages, returns, value_mask = turn_gae(
-                rewards=rewards, values=values, turns=batch.turns, mask=mask, gamma=gamma, lam=lam, last_value=bootstrap
-            )
-        else:
-            advantages, returns = gae(
-                rewards=rewards, values=values, mask=mask, gamma=gamma, lam=lam, last_value=bootstrap
-            )
-            value_mask = mask
-        groups = batch.turns if settings.normalise == "turn" else None
-        return Credit(standardise(advantages, mask, groups=groups), returns, value_mask, reference)
+        return from_values(batch, values, last_values, reference, settings, kl_beta=self.kl[role].beta)
 
     def _worth_learning(self, batch: RoleBatch, credit: Credit, role: str) -> list[Row]:
-        """GRPO drops the episodes of groups that are all alike: their advantage is 0."""
-        if self.settings[role].algorithm != "grpo":
+        """Algorithms that compare within groups drop the episodes that differ from no other: their advantage is 0."""
+        if self.settings[role].algorithm not in GROUPED:
             return list(batch.rows)
         alive = credit.advantages.ne(0).any(-1)
         return [row for row in batch.rows if alive[row.episode]]
@@ -175,7 +160,7 @@ class Tuner:
 
     def _passes(self, batch: RoleBatch, role: str) -> Iterator[tuple[TokenBatch, list[int]]]:
         """The whole batch in packed pieces of bounded size, an episode's rows in order."""
-        for piece in _pieces(batch.rows, EVALUATION_TOKENS):
+        for piece in pieces(batch.rows, EVALUATION_TOKENS):
             rows, device = [batch.rows[i] for i in piece], self.policy.weights.device
             tokens, order = pack(rows, width=self.settings[role].line_width, device=device)
             yield tokens, [piece[i] for i in order]
@@ -187,17 +172,16 @@ class Tuner:
         settings = self.settings[role]
         tokens, order = pack(rows, width=settings.line_width, device=self.policy.weights.device)
         evaluation = self.policy.evaluate(tokens, role)
-        old = gather(batch.logprobs, rows, order).to(evaluation.logprobs)
-        advantages = gather(credit.advantages, rows, order).to(evaluation.logprobs)
-        reference = gather(credit.reference, rows, order).to(evaluation.logprobs)
-        ratio = (evaluation.logprobs.detach() - old).exp()
-        statistics = {"ratio": float(ratio.mean()), "entropy": float(evaluation.entropy.detach().mean())}
-        if settings.algorithm == "filtered_bc":
-            policy_loss = losses.weighted_imitation_loss(evaluation.logprobs, advantages)
-        else:
-            policy_loss, clipped = losses.clipped_policy_loss(evaluation.logprobs, old, advantages, clip=settings.clip)
-            statistics["clip_fraction"] = float(clipped)
-        loss = policy_loss
+        loss, statistics = policy_loss(
+            evaluation.logprobs,
+            credit,
+            batch=batch,
+            rows=rows,
+            order=order,
+            settings=settings,
+            kl_beta=self.kl[role].beta,
+        )
+        statistics["entropy"] = float(evaluation.entropy.detach().mean())
         if settings.entropy_bonus:
             loss = loss - settings.entropy_bonus * evaluation.entropy.mean()
         if settings.algorithm == "ppo":
@@ -206,8 +190,6 @@ class Tuner:
             value_loss = losses.value_loss(evaluation.values, returns, learns)
             statistics["value_loss"] = float(value_loss.detach())
             loss = loss * (self.iteration >= settings.value_warmup) + settings.value_weight * value_loss
-        else:
-            loss = loss + self.kl[role].beta * losses.k3(evaluation.logprobs, reference).mean()
         statistics["loss"] = float(loss.detach())
         statistics["grad_norm"] = self._apply(loss, role)
         return statistics
@@ -261,26 +243,3 @@ def schedule(iteration: int, settings: TunerSettings) -> float:
         passed = (iteration - settings.warmup) / (settings.decay - settings.warmup)
         share *= 1.0 - 0.9 * min(1.0, max(0.0, passed))
     return share
-
-
-def _minibatches(rows: Sequence[Row], size: int, rng: np.random.Generator) -> Iterator[list[Row]]:
-    """Random parts of about `size` rows, all of them once; sizes differ by at most one."""
-    if not rows:
-        return
-    count = max(1, round(len(rows) / size)) if size else 1
-    for part in np.array_split(rng.permutation(len(rows)), count):
-        yield [rows[i] for i in part]
-
-
-def _pieces(rows: Sequence[Row], tokens: int) -> Iterator[list[int]]:
-    """Consecutive rows of at most this many tokens, padding included, at least one row each."""
-    piece: list[int] = []
-    longest = 0
-    for index, row in enumerate(rows):
-        longest = max(longest, len(row.token_ids))
-        if piece and longest * (len(piece) + 1) > tokens:
-            yield piece
-            piece, longest = [], len(row.token_ids)
-        piece.append(index)
-    if piece:
-        yield piece

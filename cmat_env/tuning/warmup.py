@@ -2,23 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from cmat_env import durable
 from cmat_env.agents.parsing import format_verdict
+from cmat_env.errors import CheckpointError
 from cmat_env.policies.adapters import AdapterSettings
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
 from cmat_env.policies.scripted import CoinPolicy, DemonstratorPolicy, EchoPolicy
 from cmat_env.policies.tiny import TinyConfig, make_model, train_tokenizer
 from cmat_env.rollout import Episode, OnEnd, Rollout
+from cmat_env.tuning import checkpoint, sft
 from cmat_env.tuning.config import RunSettings
+from cmat_env.tuning.events import Interrupted, Report
+from cmat_env.tuning.folder import WARM_START, RunFolder
+from cmat_env.tuning.state import RandomStates, Stateful, collect, restore
 from cmat_env.tuning.team import make_env, prompts
-from cmat_env.types import Dialogue, Policy, Verdict
+from cmat_env.types import Dialogue, Policy, Trajectory, Verdict
 
 FIRST_DEMONSTRATION = 1 << 40
 """Seeds of demonstrations begin here, far from those of training episodes."""
+
+
+def warm_up(
+    settings: RunSettings, folder: RunFolder, *, resume: bool, report: Report, stop: Callable[[], bool]
+) -> None:
+    """Make a TinyAgent, let it imitate demonstrations, and save it in the run's folder.
+
+    Args:
+        settings: of the run.
+        folder: of the run.
+        resume: go on from the latest checkpoint of the imitation. Demonstrations are played again, from the same
+            seeds; where they come out otherwise all the same, the imitation begins anew.
+        report: told what happens.
+        stop: asked now and then whether to stop.
+
+    Raises:
+        Interrupted: the user asked to stop.
+    """
+    imitated = folder.checkpoints / WARM_START
+    played = 0
+
+    def on_end(index: int, trajectory: Trajectory) -> None:
+        nonlocal played
+        played += 1
+        if played % 100 == 0 or played == settings.warm_start.episodes:
+            report("demonstrations", {"episodes": played, "of": settings.warm_start.episodes})
+        if stop():
+            raise Interrupted
+
+    dialogues = demonstrate(settings, on_end)
+    policy = tiny_agent(settings, dialogues)
+    count = sum(parameter.numel() for parameter in policy.weights.base.parameters())
+    report("model", {"parameters": count, "vocabulary": len(policy.chat.tokenizer)})
+    encoded = [policy.tokenize(dialogue) for dialogue in dialogues]
+    imitation = sft.Imitation(policy, encoded, settings.warm_start.sft, seed=settings.seed)
+    parts: dict[str, Stateful] = {"imitation": imitation, "random": RandomStates()}
+    if resume:
+        _go_on(imitated, parts, report)
+
+    def on_step(step: int, loss: float) -> None:
+        report("warm_start", {"step": step + 1, "steps": settings.warm_start.sft.steps, "loss": loss})
+        every, asked = settings.warm_start.checkpoint_every, stop()
+        if every and (asked or (step + 1) % every == 0):
+            checkpoint.save(imitated, step + 1, collect(parts), keep=settings.keep_checkpoints)
+        if asked:
+            raise Interrupted
+
+    imitation.finish(on_step)
+    folder.save_model(policy, WARM_START)
+    if imitated.exists():
+        durable.remove_folder(imitated)
+
+
+def _go_on(folder: Path, parts: Mapping[str, Stateful], report: Report) -> None:
+    """From the latest checkpoint that is whole and fits, or from the beginning."""
+    try:
+        found = checkpoint.latest(folder, on_damaged=lambda path, why: report("notice", {"text": why}))
+        if found:
+            restore(found, parts)
+    except CheckpointError as error:
+        report("notice", {"text": f"{error}; the warm start begins anew"})
 
 
 def demonstrate(settings: RunSettings, on_end: OnEnd | None = None) -> list[Dialogue]:

@@ -20,7 +20,7 @@ HEAVY = {
 }  # fmt: skip
 LEAVES = ("agents", "envs", "policies")
 LAYERS = {
-    "types": 0, "dialogue": 0, "spaces": 0, "errors": 0, "checks": 0, "terminal": 0,
+    "types": 0, "dialogue": 0, "spaces": 0, "errors": 0, "checks": 0, "terminal": 0, "durable": 0,
     "agents": 1, "policies": 1, "envs": 1,
     "ledger": 2, "order": 2, "episode": 2, "collab": 2, "views": 2, "registry": 2,
     "invariants": 2, "task_player": 2, "task_checks": 2, "team_checks": 2, "policy_checks": 2, "testing": 2,

@@ -123,7 +123,7 @@ def test_a_read_only_run_folder_is_read_and_not_written(tmp_path: Path, capsys: 
         assert 2 == main(["replay", str(tmp_path), "--html", str(tmp_path / "page.html")])
         assert "page.html: cannot be written" in capsys.readouterr().err
         with pytest.raises(ConfigError, match="cannot be written to"):
-            Run(RunSettings(), tmp_path)._open(resume=False)
+            Run(RunSettings(), tmp_path).execute()
     finally:
         if os.geteuid():
             tmp_path.chmod(0o755)

@@ -44,7 +44,15 @@ minibatch = 2
         (["train", "tinyagent-nano"], "did you mean 'tinyagent-nano-db"),
         (["train", "nowhere.toml"], "cannot read nowhere.toml"),
         (["train", "tinyagent-nano-db", "--set", "tuner.learning_rat=1"], "did you mean 'learning_rate'"),
-        (["train", "tinyagent-nano-db", "--set", "tuner.algorithm=pp"], "wanted one of 'ppo', 'grpo', 'filtered_bc'"),
+        (["train", "tinyagent-nano-db", "--set", "tuner.algorithm=pp"], "wanted one of 'ppo', 'grpo', 'rloo'"),
+        (["train", "tinyagent-nano-db", "--set", "tuner.algorithm=reinforce"], "set tuner.epochs=1"),
+        (["train", "tinyagent-nano-db", "--set", "tuner.algorithm=dpo"], "set samples to 2 or more"),
+        (["train", "tinyagent-nano-db", "--set", "pairs.path=p.jsonl"], "pairs.path is for dpo"),
+        (
+            ["train", "tinyagent-nano-db", "--set", "tuner.algorithm=dpo", "--set", "pairs.path=p.jsonl"],
+            "p.jsonl cannot be read",
+        ),
+        (["train", "tinyagent-nano-db", "--set", "alarms.window=0"], "window=0 must be at least 1"),
         (["train", "tinyagent-nano-db", "--set", "episodes=many"], "wanted int"),
         (["train", "tinyagent-nano-db", "--set", "tuner.algorithm=grpo"], "set samples to 2 or more"),
         (["train", "tinyagent-nano-db", "--set", 'team.learners=["asistant"]'], "did you mean 'assistant'"),
@@ -88,7 +96,7 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path: Path) -> None:
     assert "--resume" in said
     metrics = out / "metrics.jsonl"
     done = len(metrics.read_text().splitlines())
-    assert [f"{done:06d}.pt"] == [path.name for path in (out / "checkpoints").iterdir()]
+    assert ["000000", f"{done:06d}"] == sorted(path.name for path in (out / "checkpoints").iterdir())
 
     text = (out / "config.toml").read_text().replace("iterations = 500", f"iterations = {done + 1}")
     (out / "config.toml").write_text(text, encoding="utf-8")

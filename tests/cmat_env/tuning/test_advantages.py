@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cmat_env.tuning.advantages import gae, group_advantages, standardise, turn_gae
+from cmat_env.tuning.advantages import (
+    gae,
+    group_advantages,
+    leave_one_out,
+    ranked_pairs,
+    scale,
+    standardise,
+    turn_gae,
+)
 
 
 def row(*values: float | bool) -> torch.Tensor:
@@ -166,6 +174,48 @@ def test_a_group_that_is_all_alike_gets_exactly_zero(value: float, count: int, d
     returns = torch.full((count,), value, dtype=dtype)
 
     assert [0.0] * count == group_advantages(returns, torch.zeros(count, dtype=torch.long)).tolist()
+
+
+def test_leave_one_out_compares_with_the_others() -> None:
+    """(1, 4, 7): 1 - (4 + 7)/2, 4 - (1 + 7)/2, 7 - (1 + 4)/2; (5, 5) and the one that is alone have nothing to tell."""
+    returns = torch.tensor([1.0, 5.0, 4.0, 5.0, 7.0, 9.0])
+    groups = torch.tensor([0, 1, 0, 1, 0, 2])
+
+    assert [-4.5, 0.0, 0.0, 0.0, 4.5, 0.0] == leave_one_out(returns, groups).tolist()
+
+
+@pytest.mark.parametrize("value", [0.1, 0.7, 1 / 3, 1e6 + 0.1])
+def test_leave_one_out_makes_no_difference_out_of_rounding(value: float) -> None:
+    """The mean of two of three equal numbers may not be the third."""
+    returns = torch.full((7,), value)
+
+    assert [0.0] * 7 == leave_one_out(returns, torch.zeros(7, dtype=torch.long)).tolist()
+
+
+def test_scale_divides_by_the_root_mean_square() -> None:
+    """(3, 0, -3, 0): square root of 18/4; zeros stay, and nothing is shifted."""
+    result = scale(torch.tensor([3.0, 0.0, -3.0, 0.0]), epsilon=0.0)
+
+    assert result.tolist() == pytest.approx([2**0.5, 0.0, -(2**0.5), 0.0])
+    assert [0.0, 0.0] == scale(torch.zeros(2)).tolist()
+
+
+def test_pairs_are_the_best_over_the_worst() -> None:
+    """Group 0 is ranked 3 (at 4), 2 (at 0), 1 (at 2): 3 over 1, and the middle one is in no pair."""
+    returns = torch.tensor([2.0, 1.0, 1.0, 0.0, 3.0, 0.0])
+    groups = torch.tensor([0, 1, 0, 1, 0, 2])
+
+    assert [(4, 2), (1, 3)] == ranked_pairs(returns, groups)
+
+
+def test_pairs_of_successes_and_failures() -> None:
+    """Three successes and two failures make two pairs, four alike none; nobody is in two."""
+    returns = torch.tensor([1.0, 0.0, 1.0, 0.0, 1.0])
+    pairs = ranked_pairs(returns, torch.zeros(5, dtype=torch.long))
+
+    assert [(1.0, 0.0), (1.0, 0.0)] == [(returns[a].item(), returns[b].item()) for a, b in pairs]
+    assert 4 == len({index for pair in pairs for index in pair})
+    assert [] == ranked_pairs(torch.ones(4), torch.zeros(4, dtype=torch.long))
 
 
 def test_standardise_shifts_to_mean_zero_and_deviation_one() -> None:

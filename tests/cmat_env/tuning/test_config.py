@@ -22,7 +22,7 @@ from cmat_env.tuning.config import (
     override,
     to_toml,
 )
-from cmat_env.tuning.settings import SFTSettings, TunerSettings
+from cmat_env.tuning.settings import PairsSettings, SFTSettings, TunerSettings
 
 UNUSUAL = RunSettings(
     seed=7,
@@ -115,7 +115,7 @@ def test_a_wrong_override_is_named(item: str, message: str) -> None:
         ({"team": {"roles": "assistant"}}, "x: team.roles='assistant'; wanted a list"),
         ({"team": {"roles": [1]}}, "x: team.roles=1; wanted str, got int"),
         ({"task": {"settings": 3}}, "x: task.settings=3; wanted a section"),
-        ({"tuner": {"algorithm": "pppo"}}, "x: tuner.algorithm='pppo'; wanted one of 'ppo', 'grpo', 'filtered_bc'"),
+        ({"tuner": {"algorithm": "pppo"}}, "x: tuner.algorithm='pppo'; wanted one of 'ppo', 'grpo', 'rloo'"),
         ({"model": {"adapter": "loar"}}, "x: model.adapter='loar'; wanted one of 'full', 'lora'"),
         ({"warm_start": {"sft": {"stepps": 1}}}, "x: unknown setting 'warm_start.sft.stepps'; did you mean 'steps'"),
     ],
@@ -155,7 +155,11 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         (lambda: RunSettings(evaluate_every=-1), "evaluate_every"),
         (lambda: RunSettings(threads=-1), "threads"),
         (lambda: RunSettings(episodes=10, samples=3), "samples=3 does not divide episodes=10"),
-        (lambda: RunSettings(tuner=TunerSettings(algorithm="grpo")), "set samples to 2 or more"),
+        (lambda: RunSettings(tuner=TunerSettings(algorithm="grpo")), "grpo compares .* set samples to 2 or more"),
+        (lambda: RunSettings(tuner=TunerSettings(algorithm="rloo")), "rloo compares .* set samples to 2 or more"),
+        (lambda: RunSettings(tuner=TunerSettings(algorithm="dpo")), "dpo compares .* set samples to 2 or more"),
+        (lambda: RunSettings(pairs=PairsSettings(path="p.jsonl")), "pairs.path is for dpo"),
+        (lambda: PairsSettings(each=0), "each=0"),
         (lambda: TeamSettings(learners=("asistant",)), "did you mean 'assistant'"),
         (lambda: TeamSettings(learners=("user",)), "nothing to learn"),
         (lambda: TeamSettings(memory=5), "budget=5"),

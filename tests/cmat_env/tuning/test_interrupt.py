@@ -39,8 +39,8 @@ def test_a_stop_leaves_a_checkpoint_of_the_last_iteration(
     with pytest.raises(Interrupted):
         Run(SMALL, tmp_path, stop=stop).train(make_policy())
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    state = checkpoint.latest(tmp_path / "checkpoints")
+    found = checkpoint.latest(tmp_path / "checkpoints")
 
-    assert state is not None
-    assert lines[-1]["iteration"] == state["iteration"] == state["tuner"]["iteration"]
+    assert found is not None
+    assert lines[-1]["iteration"] == found.iteration == found.state["tuner"]["iteration"]
     assert 3 == Run(SMALL, tmp_path).train(make_policy(), resume=True).iteration

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from cmat_env.tuning.losses import clipped_policy_loss, k3, value_loss, weighted_imitation_loss
+from cmat_env.tuning.losses import clipped_policy_loss, k3, preference_loss, value_loss, weighted_likelihood_loss
 
 OLD = -1.0
 
@@ -49,7 +49,33 @@ def test_clipped_loss_is_the_mean_over_tokens() -> None:
 
 def test_imitation_weighs_log_likelihoods() -> None:
     """(-1 * 1, -3 * 0): -(-1 - 0) / 2 tokens; a token of weight 0 counts in the mean."""
-    assert 0.5 == weighted_imitation_loss(torch.tensor([-1.0, -3.0]), torch.tensor([1.0, 0.0])).item()
+    assert 0.5 == weighted_likelihood_loss(torch.tensor([-1.0, -3.0]), torch.tensor([1.0, 0.0])).item()
+
+
+def test_reinforce_is_the_weighted_likelihood() -> None:
+    """Advantages 2 and -1: -(-1 * 2 - 3 * -1) / 2; the gradient is minus the advantage over the number of tokens."""
+    logprobs = torch.tensor([-1.0, -3.0], requires_grad=True)
+    loss = weighted_likelihood_loss(logprobs, torch.tensor([2.0, -1.0]))
+    loss.backward()
+
+    assert logprobs.grad is not None
+    assert (-0.5, [-1.0, 0.5]) == (loss.item(), logprobs.grad.tolist())
+
+
+def test_preference_loss_by_hand() -> None:
+    """Log-ratios 2 and -1, 0 and 3, beta 0.5: margins 1.5 and -1.5; -log sigmoid is log(1 + e^-margin)."""
+    chosen = torch.tensor([2.0, 0.0], dtype=torch.float64, requires_grad=True)
+    rejected = torch.tensor([-1.0, 3.0], dtype=torch.float64, requires_grad=True)
+    loss, margins = preference_loss(chosen, rejected, beta=0.5)
+    loss.backward()
+    sigmoid = [1 / (1 + math.exp(1.5)), 1 / (1 + math.exp(-1.5))]  # of minus the margin: what is still to be learned
+
+    assert [1.5, -1.5] == margins.tolist()
+    assert loss.item() == pytest.approx((math.log(1 + math.exp(-1.5)) + math.log(1 + math.exp(1.5))) / 2)
+    assert chosen.grad is not None
+    assert chosen.grad.tolist() == pytest.approx([-0.25 * share for share in sigmoid])
+    assert rejected.grad is not None
+    assert rejected.grad.tolist() == pytest.approx([0.25 * share for share in sigmoid])
 
 
 def test_value_loss_looks_at_the_mask_alone() -> None:

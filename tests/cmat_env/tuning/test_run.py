@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +12,14 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModelForCausalLM
 
 from cmat_env.errors import ConfigError
 from cmat_env.log import read_episodes
+from cmat_env.policies.hf import HFPolicy
 from cmat_env.tuning import checkpoint
+from cmat_env.tuning.alarms import AlarmSettings
 from cmat_env.tuning.config import (
     ModelSettings,
     RunSettings,
@@ -25,7 +29,7 @@ from cmat_env.tuning.config import (
     from_mapping,
 )
 from cmat_env.tuning.run import Interrupted, Run
-from cmat_env.tuning.settings import SFTSettings, TunerSettings
+from cmat_env.tuning.settings import ALGORITHMS, PairsSettings, SFTSettings, TunerSettings
 
 EASY = {"families": ["count_all", "max", "min", "sum"], "max_rounds": 3, "max_observation": 48}
 SMALL = RunSettings(
@@ -63,6 +67,7 @@ def test_a_run_leaves_everything_on_disk(finished: Path) -> None:
         "config.toml",
         "warm_start",
         "final",
+        "best",
         "checkpoints",
         "episodes.jsonl",
         "metrics.jsonl",
@@ -97,12 +102,76 @@ def test_a_run_that_was_stopped_and_resumed_ends_the_same(finished: Path, tmp_pa
     Run(SMALL, folder).execute(resume=True)
 
     assert metrics(finished) == metrics(folder)
-    expected, actual = (checkpoint.latest(path / "checkpoints") for path in (finished, folder))
-    assert expected is not None
-    assert actual is not None
-    for role, weights in expected["weights"].items():
+    expected, actual = (checkpoint.load(path / "checkpoints" / "000004") for path in (finished, folder))
+    for role, weights in expected.state["weights"].items():
         for name, tensor in weights.items():
-            assert torch.equal(tensor, actual["weights"][role][name]), (role, name)
+            assert torch.equal(tensor, actual.state["weights"][role][name]), (role, name)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_algorithm_runs(finished: Path, tmp_path: Path, algorithm: str) -> None:
+    """By its name alone, on a team: every learner has finite figures, and what it learned is saved and plays."""
+    settings = dataclasses.replace(
+        SMALL,
+        iterations=2,
+        samples=2,
+        evaluate_every=0,
+        model=dataclasses.replace(SMALL.model, path=str(finished / "warm_start")),
+        tuner=TunerSettings(algorithm=algorithm, epochs=1, value_warmup=0),  # type: ignore[arg-type]
+    )
+    Run(settings, tmp_path / "run").execute()
+    figures = [
+        value for line in metrics(tmp_path / "run") for role in line["roles"].values() for value in role.values()
+    ]
+
+    assert figures
+    assert all(map(math.isfinite, figures))
+    HFPolicy.load(tmp_path / "run" / "final", roles=("assistant",))
+
+
+def test_dpo_takes_pairs_from_a_file_and_virtual_tokens(finished: Path, tmp_path: Path) -> None:
+    """One task an episode, so all pairs are the file's; stopped and resumed it ends the same, the board included."""
+    path = tmp_path / "pairs.jsonl"
+    texts = ("Action: Operation\n```sql\nSELECT 1\n```", "Action: Answer\nFinal Answer: 7")
+    line = {
+        "prompt": [{"role": "user", "content": "count them"}],
+        **{
+            name: [{"role": "assistant", "content": text}]
+            for name, text in zip(("chosen", "rejected"), texts, strict=True)
+        },
+    }
+    path.write_text(f"{json.dumps(line)}\n" * 3, encoding="utf-8")
+    settings = dataclasses.replace(
+        SMALL,
+        iterations=3,
+        evaluate_every=0,
+        tensorboard=True,
+        model=dataclasses.replace(SMALL.model, path=str(finished / "warm_start"), adapter="ptuning", virtual_tokens=2),
+        tuner=TunerSettings(algorithm="dpo", minibatch=2, learning_rate=1e-2),
+        pairs=PairsSettings(path=str(path), each=2),
+        alarms=AlarmSettings(window=1, kl_per_sequence=1e-6),
+    )
+    asked: list[str] = []
+
+    def note(event: str, figures: Mapping[str, Any]) -> None:
+        if event == "iteration" and figures["iteration"] == 2:
+            asked.append(event)
+
+    Run(settings, tmp_path / "whole").execute()
+    with pytest.raises(Interrupted):
+        Run(settings, tmp_path / "stopped", report=note, stop=lambda: bool(asked)).execute()
+    Run(settings, tmp_path / "stopped").execute(resume=True)
+    rows = metrics(tmp_path / "whole")
+    events = EventAccumulator(str(tmp_path / "stopped" / "tensorboard"))
+    events.Reload()
+    shown = [(e.step, e.value) for e in events.Scalars("assistant/margin")]
+
+    assert rows == metrics(tmp_path / "stopped")
+    assert [2.0, 2.0, 2.0] == [row["roles"]["assistant"]["pairs"] for row in rows]
+    assert 0.0 == rows[0]["roles"]["checker"]["pairs"]
+    assert [pytest.approx((row["iteration"], row["roles"]["assistant"]["margin"])) for row in rows] == shown
+    assert "lower tuner.learning_rate" in rows[-1]["alarms"][0]["text"]
+    assert rows[-1]["roles"]["assistant"]["loss"] < rows[0]["roles"]["assistant"]["loss"]
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(finished: Path) -> None:

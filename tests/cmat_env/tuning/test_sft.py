@@ -34,7 +34,7 @@ def demonstrations(policy: HFPolicy, *, noise: str = "lower") -> list[Dialogue]:
 def losses(policy: HFPolicy, rule: SFTSettings, dialogues: list[Dialogue]) -> list[float]:
     """The loss of each step."""
     seen: list[float] = []
-    sft.fit(policy, dialogues, rule, seed=0, on_step=lambda step, loss: seen.append(loss))
+    sft.Imitation(policy, dialogues, rule, seed=0).finish(lambda step, loss: seen.append(loss))
     return seen
 
 
@@ -42,7 +42,7 @@ def test_the_loss_falls(make_policy: MakePolicy) -> None:
     """Thirty steps on four certain replies: under a tenth of where it began; returned is the mean of the last three."""
     policy = make_policy(adapter="shared")
     seen: list[float] = []
-    result = sft.fit(policy, demonstrations(policy), RULE, seed=0, on_step=lambda step, loss: seen.append(loss))
+    result = sft.Imitation(policy, demonstrations(policy), RULE, seed=0).finish(lambda step, loss: seen.append(loss))
 
     assert 30 == len(seen)
     assert seen[-1] < seen[0] / 10
@@ -84,7 +84,7 @@ def test_the_seed_decides(make_policy: MakePolicy) -> None:
     weights = []
     for seed in (0, 0, 1):
         policy = make_policy(adapter="shared")
-        sft.fit(policy, demonstrations(policy), dataclasses.replace(RULE, steps=3, batch=2), seed=seed)
+        sft.Imitation(policy, demonstrations(policy), dataclasses.replace(RULE, steps=3, batch=2), seed=seed).finish()
         weights.append(policy.weights.state_dict()["assistant"]["policy.0"])
 
     assert torch.equal(weights[0], weights[1])
@@ -103,7 +103,7 @@ def test_demonstrations_without_a_reply_are_refused(make_policy: MakePolicy) -> 
     policy = make_policy(adapter="shared")
 
     with pytest.raises(ConfigError, match="none of the demonstrations"):
-        sft.fit(policy, [policy.tokenize(Dialogue("assistant", messages=[Message("user", "a")]))], RULE, seed=0)
+        sft.Imitation(policy, [policy.tokenize(Dialogue("assistant", messages=[Message("user", "a")]))], RULE, seed=0)
 
 
 def test_the_learning_rate_rises_and_falls() -> None:

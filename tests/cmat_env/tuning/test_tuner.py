@@ -12,11 +12,12 @@ import torch
 
 from cmat_env.errors import ConfigError
 from cmat_env.policies.hf import HFPolicy
+from cmat_env.policies.sampling import Sampling
 from cmat_env.policies.scripted import EchoPolicy
 from cmat_env.rollout import Episode
 from cmat_env.tuning import losses
 from cmat_env.tuning.rows import gather, pack, role_batch, scatter
-from cmat_env.tuning.settings import TunerSettings
+from cmat_env.tuning.settings import ALGORITHMS, GROUPED, TunerSettings
 from cmat_env.tuning.tuner import Tuner, schedule
 from cmat_env.types import Dialogue, Generation, Message, Payment, Step, TokenBatch, Trajectory
 
@@ -24,11 +25,13 @@ MakePolicy = Callable[..., HFPolicy]
 PlayTeam = Callable[..., list[Trajectory]]
 Tensors = dict[str, torch.Tensor]
 PLAIN = TunerSettings(warmup=0, value_warmup=0, epochs=1, minibatch=0, learning_rate=1e-2, kl_beta=0.0)
-ALGORITHMS = ("ppo", "grpo", "filtered_bc")
+ADAPTERS = ("full", "lora", "ptuning")
 
 
 def settings(**changes: Any) -> TunerSettings:
-    """One plain step, but for these changes."""
+    """One plain step, but for these changes; reinforce is never given more than one pass."""
+    if changes.get("algorithm") == "reinforce":
+        changes["epochs"] = 1
     return dataclasses.replace(PLAIN, **changes)
 
 
@@ -114,7 +117,7 @@ def test_the_ratio_is_one_before_the_first_step(
         assert (ratio - 1).abs().max().item() < (1e-9 if adapter else 1e-4)
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "grpo"])
+@pytest.mark.parametrize("algorithm", [name for name in ALGORITHMS if name != "dpo"])
 def test_the_tuner_measures_a_ratio_of_one(make_policy: MakePolicy, play_team: PlayTeam, algorithm: str) -> None:
     """In a single step nothing has moved yet: mean ratio 1, nothing clipped."""
     policy = make_policy(dtype=torch.float64)
@@ -123,14 +126,15 @@ def test_the_tuner_measures_a_ratio_of_one(make_policy: MakePolicy, play_team: P
     statistics = Tuner(policy, ["assistant"], settings(algorithm=algorithm)).update(one_task)["assistant"]
 
     assert statistics["ratio"] == pytest.approx(1.0, abs=1e-9)
-    assert 0.0 == statistics["clip_fraction"]
+    assert 0.0 == statistics.get("clip_fraction", 0.0)
+    assert ("clip_fraction" in statistics) == (algorithm in {"ppo", "grpo", "rloo"})
     assert statistics["kl"] == pytest.approx(0.0, abs=1e-12)
 
 
 # -- whose weights move ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("adapter", ["full", "lora"])
+@pytest.mark.parametrize("adapter", ADAPTERS)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_training_one_role_leaves_all_else_bit_identical(
     make_policy: MakePolicy, play_team: PlayTeam, adapter: str, algorithm: str
@@ -152,7 +156,7 @@ def test_training_one_role_leaves_all_else_bit_identical(
     assert same(heads["assistant"], policy.weights.value_parameters("assistant")) == (algorithm != "ppo")
 
 
-@pytest.mark.parametrize("adapter", ["full", "lora"])
+@pytest.mark.parametrize("adapter", ADAPTERS)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_learning_rate_of_zero_changes_nothing(
     make_policy: MakePolicy, play_team: PlayTeam, adapter: str, algorithm: str
@@ -226,6 +230,69 @@ def test_gradients_come_from_own_tokens_alone(make_policy: MakePolicy, play_team
     assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(ours, by_hand, strict=True))
 
 
+def gradient(policy: HFPolicy, algorithm: str, trajectories: list[Trajectory], **changes: Any) -> list[torch.Tensor]:
+    """What an update of one step leaves in the assistant's weights when they are not moved, unclipped."""
+    chosen = settings(algorithm=algorithm, learning_rate=0.0, max_grad_norm=float("inf"), **changes)
+    Tuner(policy, ["assistant"], chosen).update(trajectories)
+    return [p.grad.clone() for p in policy.weights.policy_parameters("assistant") if p.grad is not None]
+
+
+@pytest.mark.parametrize("width", [0, 400])
+@pytest.mark.parametrize(
+    ("algorithm", "weights"),
+    [
+        # returns 3, 0, 0 of one task: mean 1, deviation sqrt(2)
+        ("grpo", [2**0.5, -(0.5**0.5), -(0.5**0.5)]),
+        ("reinforce", [2**0.5, -(0.5**0.5), -(0.5**0.5)]),
+        # less the mean of the others: 3, -1.5, -1.5, whose root mean square is 1.5 sqrt(2)
+        ("rloo", [2**0.5, -(0.5**0.5), -(0.5**0.5)]),
+        ("filtered_bc", [1.0, 0.0, 0.0]),
+    ],
+)
+def test_gradients_by_hand(
+    make_policy: MakePolicy, play_team: PlayTeam, algorithm: str, weights: list[float], width: int
+) -> None:
+    """Minus the mean over own tokens of weight times log-probability, by a plain forward pass, for every algorithm."""
+    policy = make_policy(dtype=torch.float64)
+    played = [dataclasses.replace(t, task_id="t") for t in play_team(policy, episodes=3)]
+    ours = gradient(policy, algorithm, paid(played, [3.0, 0.0, 0.0]), line_width=width)
+    sums, count = plain_sums(policy, played)
+    total = torch.stack([weight * each for weight, each in zip(weights, sums, strict=True)]).sum()
+    by_hand = torch.autograd.grad(-total / count, policy.weights.policy_parameters("assistant"))
+
+    # The module's own norms compute in float32 whatever the weights are; 1e-4 is added to GRPO's deviation.
+    assert all(torch.allclose(a, b, rtol=2e-4, atol=1e-6) for a, b in zip(ours, by_hand, strict=True))
+
+
+@pytest.mark.parametrize("width", [0, 400])
+@pytest.mark.parametrize("longest", [0, 1])
+def test_the_gradient_of_dpo_by_hand(make_policy: MakePolicy, play_team: PlayTeam, width: int, longest: int) -> None:
+    """At the base every margin is 0: half of beta, down on the rejected episode and up on the chosen, as whole sums."""
+    policy = make_policy(dtype=torch.float64)
+    short = policy.with_sampling(Sampling(max_new_tokens=2))
+    order = (policy, short) if longest == 0 else (short, policy)
+    played = [dataclasses.replace(play_team(player, episodes=1)[0], task_id="t") for player in order]
+    lengths = [len(trajectory.dialogues["assistant"][0].token_ids) for trajectory in played]
+    assert max(lengths) == lengths[longest] != min(lengths)
+    ours = gradient(policy, "dpo", paid(played, [0.0, 1.0]), line_width=width, dpo_beta=0.3)
+    (rejected, chosen), _ = plain_sums(policy, played)
+    by_hand = torch.autograd.grad(0.15 * (rejected - chosen), policy.weights.policy_parameters("assistant"))
+
+    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(ours, by_hand, strict=True))
+
+
+def plain_sums(policy: HFPolicy, trajectories: Sequence[Trajectory]) -> tuple[list[torch.Tensor], int]:
+    """By episode the log-likelihood of what the assistant said, by a plain forward pass; and how many tokens in all."""
+    batch = role_batch(trajectories, "assistant")
+    model = policy.weights.model("assistant")
+    sums = []
+    for row in batch.rows:
+        log_all = model(input_ids=torch.tensor(row.token_ids)[None]).logits[0].log_softmax(-1)
+        places = row.action_mask.nonzero()[0].tolist()
+        sums.append(torch.stack([log_all[place - 1, row.token_ids[place]] for place in places]).sum())
+    return sums, int(batch.mask.sum())
+
+
 def test_no_gradient_reaches_the_logits_of_foreign_tokens(
     make_policy: MakePolicy, play_team: PlayTeam, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,12 +348,13 @@ def test_a_reward_after_the_last_token_teaches(make_policy: MakePolicy) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("adapter", ["full", "lora"])
+@pytest.mark.parametrize("adapter", ADAPTERS)
 def test_a_bandit_learns_the_rewarded_token(make_policy: MakePolicy, algorithm: str, adapter: str) -> None:
-    """One token, one reward: after ten updates it is likelier than before by a fair amount, the other one is not."""
+    """One token, one reward: after ten updates it is likelier than before by a fair amount, the others are not."""
     policy = make_policy(adapter=adapter)
-    tokens = (40, 41, 42, 43)
-    tuner = Tuner(policy, ["assistant"], settings(algorithm=algorithm, learning_rate=3e-3))
+    tokens = (40, 43) if algorithm == "dpo" else (40, 41, 42, 43)  # of dpo's tokens the others would be in no pair
+    rate = 3e-2 if adapter == "ptuning" else 3e-3
+    tuner = Tuner(policy, ["assistant"], settings(algorithm=algorithm, learning_rate=rate))
 
     def episodes() -> list[Trajectory]:
         return [said(policy, token, reward=float(token == 40), episode=i) for i, token in enumerate(tokens)]
@@ -335,29 +403,80 @@ def test_filtered_bc_without_a_success_changes_nothing(make_policy: MakePolicy) 
     assert same(before, copied(policy, "assistant"))
 
 
+@pytest.mark.parametrize("algorithm", GROUPED)
 @pytest.mark.parametrize("reward", [0.0, 0.7, 1.0])
-def test_grpo_learns_nothing_from_equal_rewards(make_policy: MakePolicy, reward: float) -> None:
+def test_equal_rewards_of_a_group_teach_nothing(make_policy: MakePolicy, algorithm: str, reward: float) -> None:
     """All alike, failures or successes: no episode did better than its group, and not one weight moves."""
     policy = make_policy()
     before = copied(policy, "assistant")
     episodes = [said(policy, token, reward=reward, episode=token) for token in (40, 41, 42)]
-    statistics = Tuner(policy, ["assistant"], settings(algorithm="grpo")).update(episodes)
+    statistics = Tuner(policy, ["assistant"], settings(algorithm=algorithm)).update(episodes)
 
     assert same(before, copied(policy, "assistant"))
     assert 3.0 == statistics["assistant"]["tokens"]
 
 
-def test_grpo_compares_within_a_task(make_policy: MakePolicy) -> None:
+@pytest.mark.parametrize("algorithm", GROUPED)
+def test_episodes_are_compared_within_a_task(make_policy: MakePolicy, algorithm: str) -> None:
     """An easy task that all solve teaches nothing, whatever others get: its tokens gain no more than a failed one's."""
     policy = make_policy(dtype=torch.float64)
     easy = [said(policy, 50, reward=1.0, episode=i, task="easy") for i in range(2)]
     hard = [said(policy, 40, reward=0.0, episode=2, task="hard"), said(policy, 41, reward=1.0, episode=3, task="hard")]
     before = logprobs(policy, [easy[0], *hard])
-    Tuner(policy, ["assistant"], settings(algorithm="grpo", learning_rate=1e-3)).update([*easy, *hard])
+    Tuner(policy, ["assistant"], settings(algorithm=algorithm, learning_rate=1e-3)).update([*easy, *hard])
     gained = logprobs(policy, [easy[0], *hard]) - before
 
     assert gained[2] > 0 > gained[1]
     assert gained[2] > gained[0]
+
+
+@pytest.mark.parametrize("adapter", ["full", "lora"])
+@pytest.mark.parametrize("minibatch", [0, 1])
+def test_dpo_begins_at_an_even_choice_and_then_prefers(
+    make_policy: MakePolicy, play_team: PlayTeam, adapter: str, minibatch: int
+) -> None:
+    """At the base the loss is log 2 and no margin is above 0; after some updates every success is preferred."""
+    policy = make_policy(dtype=torch.float64, adapter=adapter)
+    played = [dataclasses.replace(t, task_id="t") for t in play_team(policy, episodes=4)]
+    episodes = paid(played, [0.0, 1.0, 0.0, 1.0])
+    good, bad = logprobs(policy, episodes[1::2]).sum(), logprobs(policy, episodes[::2]).sum()
+    tuner = Tuner(policy, ["assistant"], settings(algorithm="dpo", minibatch=0, learning_rate=3e-3))
+    first = tuner.update(episodes)["assistant"]
+    tuner.settings["assistant"] = dataclasses.replace(tuner.settings["assistant"], minibatch=minibatch)
+    for _ in range(10):
+        last = tuner.update(episodes)["assistant"]
+
+    assert first["loss"] == pytest.approx(math.log(2), abs=1e-12)
+    assert first["margin"] == pytest.approx(0.0, abs=1e-12)
+    assert 2.0 == first["pairs"]
+    assert last["loss"] < 0.9 * math.log(2)
+    assert 1.0 == last["preferred"]
+    assert logprobs(policy, episodes[1::2]).sum() - good > logprobs(policy, episodes[::2]).sum() - bad
+
+
+def test_dpo_learns_from_what_it_did_not_say(make_policy: MakePolicy) -> None:
+    """Preferences that nobody sampled: the chosen token becomes likelier; KL and lengths count sampled tokens alone."""
+    policy = make_policy(dtype=torch.float64)
+    alone = said(policy, 50, reward=1.0, episode=0, task="another")
+    pair = [said(policy, token, reward=float(token == 40), episode=token) for token in (41, 40)]
+    before = logprobs(policy, pair)
+    for episode in pair:
+        episode.dialogues["assistant"][0].logprobs[-1] = 0.0
+    statistics = Tuner(policy, ["assistant"], settings(algorithm="dpo")).update([alone], preferences=pair)["assistant"]
+    gained = logprobs(policy, pair) - before
+
+    assert gained[1] > 0 > gained[0]
+    assert (1.0, 1.0, 1.0) == (statistics["tokens"], statistics["pairs"], statistics["return"])
+    assert statistics["kl"] == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("algorithm", [name for name in ALGORITHMS if name != "dpo"])
+def test_others_refuse_what_the_policy_did_not_say(make_policy: MakePolicy, algorithm: str) -> None:
+    """Its log-probabilities are not the sampler's, so that a ratio would mean nothing."""
+    policy = make_policy()
+    episode = said(policy, 40, reward=1.0, episode=0)
+    with pytest.raises(ConfigError, match=f"{algorithm} cannot learn from preferences; wanted dpo"):
+        Tuner(policy, ["assistant"], settings(algorithm=algorithm)).update([episode], preferences=[episode])
 
 
 def test_a_group_of_samples_shares_its_task(make_policy: MakePolicy, play_team: PlayTeam) -> None:
@@ -607,9 +726,19 @@ def test_what_cannot_be_tuned_is_refused(make_policy: MakePolicy) -> None:
         ({"gamma": 1.1}, "gamma"),
         ({"lam": -0.1}, "lam"),
         ({"kl_target": 0.0}, "kl_target"),
+        ({"dpo_beta": 0.0}, "dpo_beta"),
+        ({"roles": {"checker": {"dpo_beta": -1.0}}}, "dpo_beta"),
     ],
 )
 def test_impossible_settings_are_refused(change: dict[str, Any], word: str) -> None:
     """Each with its name."""
     with pytest.raises(ConfigError, match=word):
         settings(**change)
+
+
+def test_reinforce_learns_from_a_sample_once() -> None:
+    """A second pass would be off-policy without a ratio to correct it; that holds for each role."""
+    with pytest.raises(ConfigError, match=r"epochs=2; set tuner\.epochs=1"):
+        TunerSettings(algorithm="reinforce")
+    with pytest.raises(ConfigError, match="epochs=3"):
+        TunerSettings(algorithm="reinforce", epochs=1, roles={"checker": {"epochs": 3}})

@@ -1,0 +1,176 @@
+"""What the algorithms differ in: what the tokens of an episode are worth, and the loss over them.
+
+ppo                                  values      -> from_values   -> advantages per token or turn
+grpo, rloo, reinforce, filtered_bc   returns     -> from_outcomes -> one number an episode
+dpo                                  preferences -> from_outcomes -> pairs of episodes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from cmat_env.tuning import losses
+from cmat_env.tuning.advantages import (
+    gae,
+    group_advantages,
+    leave_one_out,
+    ranked_pairs,
+    scale,
+    standardise,
+    turn_gae,
+)
+from cmat_env.tuning.rows import RoleBatch, Row, gather
+from cmat_env.tuning.settings import TunerSettings
+
+Pairs = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """What each action token should be changed by; all (E, A).
+
+    Attributes:
+        advantages: of the policy loss; for imitation, the weight of the token; for preferences, 1 or -1.
+        returns: targets of the value head.
+        value_mask: True = the value head learns here.
+        reference: log-probabilities of the frozen base, in nats.
+        pairs: of episodes, the preferred one first.
+    """
+
+    advantages: torch.Tensor
+    returns: torch.Tensor
+    value_mask: torch.Tensor
+    reference: torch.Tensor
+    pairs: Pairs = ()
+
+
+def from_values(
+    batch: RoleBatch,
+    values: torch.Tensor,
+    last_values: torch.Tensor,
+    reference: torch.Tensor,
+    settings: TunerSettings,
+    *,
+    kl_beta: float,
+) -> Credit:
+    """Credit by generalised advantage estimation, the KL to the base being part of the reward.
+
+    Args:
+        batch: the episodes.
+        values: (E, A) before each token.
+        last_values: (E,) after the last one.
+        reference: (E, A) log-probabilities of the frozen base, in nats.
+        settings: of the role.
+        kl_beta: weight of the KL.
+    """
+    mask = batch.mask
+    rewards = batch.rewards - kl_beta * (batch.logprobs - reference) * mask
+    bootstrap = last_values * batch.truncated
+    gamma, lam = settings.gamma, settings.lam
+    if settings.credit == "turn":
+        advantages, returns, value_mask = turn_gae(
+            rewards=rewards, values=values, turns=batch.turns, mask=mask, gamma=gamma, lam=lam, last_value=bootstrap
+        )
+    else:
+        advantages, returns = gae(rewards=rewards, values=values, mask=mask, gamma=gamma, lam=lam, last_value=bootstrap)
+        value_mask = mask
+    groups = batch.turns if settings.normalise == "turn" else None
+    return Credit(standardise(advantages, mask, groups=groups), returns, value_mask, reference)
+
+
+def from_outcomes(batch: RoleBatch, algorithm: str, reference: torch.Tensor) -> Credit:
+    """Credit by algorithms without values: every token of an episode is worth the same."""
+    outcome, pairs = _compare(batch, algorithm)
+    nothing, nowhere = torch.zeros_like(batch.rewards), torch.zeros_like(batch.mask)
+    return Credit(outcome.unsqueeze(-1) * batch.mask, nothing, nowhere, reference, pairs)
+
+
+def _compare(batch: RoleBatch, algorithm: str) -> tuple[torch.Tensor, Pairs]:
+    """(E,) what every token of an episode is worth by algorithms without values, and the pairs that dpo learns from."""
+    returns, groups = batch.returns, batch.groups
+    if algorithm == "filtered_bc":
+        return batch.success, ()
+    if algorithm == "reinforce":
+        return group_advantages(returns, torch.zeros_like(groups)), ()
+    if algorithm == "rloo":
+        return scale(leave_one_out(returns, groups)), ()
+    if algorithm == "grpo":
+        return group_advantages(returns, groups), ()
+    # An episode in which the role said nothing is alone in a group of its own, -1 - episode: it is in no pair.
+    alone = -1 - torch.arange(len(groups))
+    pairs = tuple(ranked_pairs(returns, groups.where(batch.mask.any(-1), alone)))
+    signs = torch.zeros_like(returns)
+    for better, worse in pairs:
+        signs[better], signs[worse] = 1.0, -1.0
+    return signs, pairs
+
+
+def together(rows: Sequence[Row], credit: Credit) -> list[list[Row]]:
+    """What stays together in a minibatch: a row, or all rows of a pair."""
+    if not credit.pairs:
+        return [[row] for row in rows]
+    return [[row for row in rows if row.episode in pair] for pair in credit.pairs]
+
+
+def policy_loss(
+    logprobs: torch.Tensor,
+    credit: Credit,
+    *,
+    batch: RoleBatch,
+    rows: Sequence[Row],
+    order: Sequence[int],
+    settings: TunerSettings,
+    kl_beta: float,
+) -> tuple[torch.Tensor, dict[str, float]]:
+    """What an algorithm minimises over some rows, values and entropy apart, and its statistics.
+
+    Args:
+        logprobs: (N,) of the rows' action tokens now, with gradient, in nats.
+        credit: of the batch.
+        batch: all episodes.
+        rows: the rows.
+        order: in which they were packed.
+        settings: of the role.
+        kl_beta: weight of the KL where it is part of the loss.
+    """
+    old = gather(batch.logprobs, rows, order).to(logprobs)
+    reference = gather(credit.reference, rows, order).to(logprobs)
+    advantages = gather(credit.advantages, rows, order).to(logprobs)
+    if settings.algorithm == "dpo":
+        return _preference_loss(logprobs - reference, rows, order, credit.pairs, settings.dpo_beta)
+    statistics = {"ratio": float((logprobs.detach() - old).exp().mean())}
+    if settings.algorithm in {"filtered_bc", "reinforce"}:
+        loss = losses.weighted_likelihood_loss(logprobs, advantages)
+    else:
+        loss, clipped = losses.clipped_policy_loss(logprobs, old, advantages, clip=settings.clip)
+        statistics["clip_fraction"] = float(clipped)
+    if settings.algorithm != "ppo":  # whose KL is part of the reward
+        loss = loss + kl_beta * losses.k3(logprobs, reference).mean()
+    return loss, statistics
+
+
+def _preference_loss(
+    log_ratios: torch.Tensor,
+    rows: Sequence[Row],
+    order: Sequence[int],
+    pairs: Pairs,
+    beta: float,
+) -> tuple[torch.Tensor, dict[str, float]]:
+    """DPO over the pairs whose rows these are: log-ratios are summed over all the tokens that a role wrote."""
+    parts = log_ratios.split([rows[i].actions for i in order])
+    sums: dict[int, torch.Tensor] = {}
+    for index, part in zip(order, parts, strict=True):
+        episode = rows[index].episode
+        sums[episode] = sums.get(episode, part.new_zeros(())) + part.sum()
+    present = [(sums[better], sums[worse]) for better, worse in pairs if better in sums]
+    chosen, rejected = (torch.stack(side) for side in zip(*present, strict=True))
+    loss, margins = losses.preference_loss(chosen, rejected, beta=beta)
+    return loss, {
+        "margin": float(margins.mean()),
+        "preferred": float((margins > 0).float().mean()),
+        "log_ratio_chosen": float(chosen.detach().mean()),
+        "log_ratio_rejected": float(rejected.detach().mean()),
+    }

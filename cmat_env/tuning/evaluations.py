@@ -1,0 +1,125 @@
+"""The evaluations of a run: the same tasks each time, greedy and sampled, with the checker and without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cmat_env.evaluate import evaluate
+from cmat_env.log import EpisodeWriter
+from cmat_env.policies.hf import HFPolicy
+from cmat_env.policies.sampling import Sampling
+from cmat_env.report import EvalReport
+from cmat_env.rollout import Episode
+from cmat_env.tuning.config import RunSettings
+from cmat_env.tuning.events import Report
+from cmat_env.tuning.folder import EPISODES, FINAL, WARM_START, RunFolder
+from cmat_env.tuning.team import made_with, make_env, play, prompts
+from cmat_env.types import Policy, Trajectory
+
+TEAM_GREEDY = "team, greedy"
+"""The evaluation that says which checkpoint is the best."""
+
+
+class Evaluations:
+    """Evaluates a policy before, while and after it is tuned.
+
+    Args:
+        settings: of the run.
+        folder: whose `episodes.jsonl` gets the episodes of the whole team, played greedily, before and after.
+        report: told of each.
+
+    Attributes:
+        results: those before and after, by "WHEN: TITLE".
+    """
+
+    def __init__(self, settings: RunSettings, folder: RunFolder, report: Report) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._report = report
+        self.results: dict[str, EvalReport] = {}
+
+    def final(self, when: str, policy: HFPolicy) -> None:
+        """Evaluate thoroughly, "before" or "after" tuning."""
+        for title, present, greedy in self._teams(both=True):
+            writer = self._writer(when) if title == TEAM_GREEDY else None
+            found = self.measure(
+                policy,
+                roles=present,
+                episodes=self._settings.final_episodes,
+                greedy=greedy,
+                on_end=_to(writer) if writer else None,
+            )
+            if writer:
+                writer.close()
+            self._keep(when, title, found)
+
+    def now(self, policy: HFPolicy) -> dict[str, float | None]:
+        """Success on few tasks, greedily, by title."""
+        found = {}
+        for title, present, greedy in self._teams(both=False):
+            report = self.measure(policy, roles=present, episodes=self._settings.evaluate_episodes, greedy=greedy)
+            self._report("evaluation", {"when": "now", "title": title, "report": report})
+            found[title] = report.success_rate
+        return found
+
+    def measure(
+        self,
+        policy: HFPolicy,
+        *,
+        roles: Sequence[str],
+        episodes: int,
+        greedy: bool,
+        others: Mapping[str, Policy] | None = None,
+        on_end: Callable[[int, Trajectory], None] | None = None,
+    ) -> EvalReport:
+        """Success of a team on the evaluation tasks; the tasks are the same for every call."""
+        settings = self._settings
+        sampling = Sampling(greedy=greedy, max_new_tokens=settings.model.max_new_tokens)
+        return evaluate(
+            lambda: make_env(settings, settings.task.evaluate, roles),
+            play(policy.with_sampling(sampling), roles, **(others or {})),
+            episodes=[Episode(index) for index in range(episodes)],
+            seed=settings.seed,
+            prompts=prompts(settings),
+            width=128,
+            on_end=on_end,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The results so far."""
+        return {name: report.to_json() for name, report in self.results.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over results of an earlier process, and tell of them."""
+        self.results.clear()
+        for name, data in state.items():
+            when, _, title = name.partition(": ")
+            self._keep(when, title, EvalReport.from_json(data))
+
+    def _keep(self, when: str, title: str, report: EvalReport) -> None:
+        self.results[f"{when}: {title}"] = report
+        self._report("evaluation", {"when": when, "title": title, "report": report})
+
+    def _teams(self, *, both: bool) -> list[tuple[str, tuple[str, ...], bool]]:
+        """Title, roles and whether greedy: the team and the team without its checker, also sampled if both."""
+        roles = self._settings.team.roles
+        teams = {"team": roles}
+        if "checker" in roles:
+            teams["without checker"] = tuple(role for role in roles if role != "checker")
+        ways = {"greedy": True, "sampled": False} if both else {"greedy": True}
+        return [(f"{name}, {way}", present, greedy) for name, present in teams.items() for way, greedy in ways.items()]
+
+    def _writer(self, when: str) -> EpisodeWriter:
+        settings = self._settings
+        model = f"hf:{self._folder.path / {'before': WARM_START, 'after': FINAL}[when]}"
+        return EpisodeWriter(
+            self._folder.path / EPISODES,
+            policies={role: "echo" if role == "user" else model for role in settings.team.roles},
+            settings=made_with(settings, settings.task.evaluate),
+            notes={"phase": when, "seed": settings.seed, "greedy": True},
+        )
+
+
+def _to(writer: EpisodeWriter) -> Callable[[int, Trajectory], None]:
+    return lambda _, trajectory: writer.write(trajectory)

@@ -1,0 +1,105 @@
+"""A server for the tests of resuming: it has torch imported, and forks a process for each attempt at a run.
+
+An order is a line of JSON on standard input: {"folder": of the run, "events": N, "within": TEXT, "seconds": S}. The
+attempt is killed before the Nth of its file events whose path has this text in it, or after so many seconds; 0 = never.
+A file event is an audited call of the interpreter, such as an open or a rename, on a path in the run's folder. The answer
+is a line of JSON as well: {"status": that of the attempt, negative for a signal, "events": how many it counted}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+from matplotlib import pyplot
+
+from cmat_env.tuning.config import ModelSettings, RunSettings, TaskSettings, WarmStartSettings
+from cmat_env.tuning.run import Run
+from cmat_env.tuning.settings import SFTSettings, TunerSettings
+
+SETTINGS = RunSettings(
+    iterations=6,
+    episodes=4,
+    evaluate_every=2,
+    evaluate_episodes=2,
+    final_episodes=4,
+    checkpoint_every=1,
+    record_every=2,
+    task=TaskSettings(settings={"families": ["count_all", "max", "min"], "max_rounds": 2, "max_observation": 48}),
+    model=ModelSettings(width=16, layers=1, heads=2, feed_forward=16, max_new_tokens=8, vocabulary=400),
+    warm_start=WarmStartSettings(episodes=24, checkpoint_every=3, sft=SFTSettings(steps=10, batch=4)),
+    tuner=TunerSettings(value_warmup=1, minibatch=2),
+)
+EVENTS = {"open", "os.rename", "os.remove", "os.truncate", "os.mkdir", "os.rmdir"}
+
+
+class Killer:
+    """Counts file events, and kills this process before one of them; see `sys.addaudithook`."""
+
+    def __init__(self, folder: str, within: str, last: int) -> None:
+        self.count = 0
+        self._folder, self._within, self._last = folder, within, last
+
+    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
+        """An event is about to happen."""
+        if event in EVENTS and arguments:
+            path = str(arguments[0])
+            if path.startswith(self._folder) and self._within in path:
+                self.count += 1
+                if self.count == self._last:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def attempt(folder: Path, within: str, last: int) -> int:
+    """Begin the run, or go on with it; returns the number of file events."""
+    killer = Killer(str(folder), within, last)
+    sys.addaudithook(killer)
+    Run(SETTINGS, folder).execute(resume=(folder / "config.toml").exists())
+    return killer.count
+
+
+def ended(child: int, seconds: float) -> int:
+    """Wait for a process, and kill it after so many seconds if that is not 0; returns its status."""
+    deadline = time.monotonic() + seconds
+    while seconds and time.monotonic() < deadline:
+        done, code = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(code)
+        time.sleep(0.002)
+    if seconds:
+        os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def serve() -> None:
+    """Carry out each order."""
+    torch.set_num_threads(1)
+    pyplot.switch_backend("Agg")
+    for line in sys.stdin:
+        order = json.loads(line)
+        reader, writer = os.pipe()
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                events = attempt(Path(order["folder"]), order["within"], order["events"])
+                os.write(writer, str(events).encode())
+                status = 0
+            finally:
+                if status:
+                    sys.excepthook(*sys.exc_info())
+                os._exit(status)
+        os.close(writer)
+        status = ended(child, order["seconds"])
+        with os.fdopen(reader) as file:
+            events = int(file.read() or 0)
+        print(json.dumps({"status": status, "events": events}), flush=True)
+
+
+if __name__ == "__main__":
+    serve()
