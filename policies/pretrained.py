@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as bars
 
@@ -37,7 +38,7 @@ def read(folder: Path, *, adapter: str | None, default: str) -> tuple[PreTrained
         try:
             model = AutoModelForCausalLM.from_pretrained(part if full else folder, local_files_only=True)
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise ConfigError(f"the model in {folder} cannot be loaded: {error}") from error
         if _is_lora(part):
             from peft import PeftModel  # noqa: PLC0415 - four seconds to import

@@ -72,6 +72,7 @@ def save(
     path = folder / f"{iteration:06d}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        durable.sync(folder.parent)
         durable.remove_leftovers(folder)
         with durable.new_folder(path) as partial:
             with (partial / STATE).open("wb") as file:

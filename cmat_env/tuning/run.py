@@ -228,8 +228,8 @@ class Run:
         """What a checkpoint holds, in the order in which it is restored; the logs last, since that loses lines."""
         return {
             "settings": settings,
-            "base": FrozenBase(policy.weights),
             "weights": policy.weights,
+            "base": FrozenBase(policy.weights),
             "tuner": tuner,
             "random": RandomStates(),
             "seconds": self._time,

@@ -133,8 +133,12 @@ class ProcessorTime:
         self._before, self._started = float(state), time.process_time()
 
 
+FIXED = ("team.roles", "team.learners", "model.adapter", "model.rank")
+"""Settings that decide which weights there are."""
+
+
 class KnownSettings:
-    """The settings that a checkpoint was written under: they may be changed, and what was is known.
+    """The settings that a checkpoint was written under: they may be changed, but for `FIXED`, and which were is known.
 
     Attributes:
         changed: names of the settings that were other at the checkpoint.
@@ -149,9 +153,19 @@ class KnownSettings:
         return self._text
 
     def load_state_dict(self, state: str) -> None:
-        """Compare."""
+        """Compare.
+
+        Raises:
+            CheckpointError: one that is fixed has been changed.
+        """
         before, now = (dict(_flat(tomllib.loads(text))) for text in (state, self._text))
         self.changed = sorted(name for name in before | now if before.get(name) != now.get(name))
+        for name in FIXED:
+            if name in self.changed:
+                raise CheckpointError(
+                    f"{name}={now.get(name)!r} was {before.get(name)!r} when the checkpoint was written, and decides which "
+                    "weights there are; change it back in the run's config.toml, or train anew into another --out"
+                )
 
 
 def _flat(section: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

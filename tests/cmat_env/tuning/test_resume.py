@@ -25,8 +25,10 @@ import torch
 
 from cmat_env.cli import main
 from cmat_env.errors import CheckpointError, ConfigError, LogError
+from cmat_env.policies.hf import HFPolicy
 from cmat_env.tuning import checkpoint
 from cmat_env.tuning.config import RunSettings, load
+from cmat_env.tuning.curve import read_metrics
 from cmat_env.tuning.folder import RunFolder
 from cmat_env.tuning.run import Run
 from cmat_env.tuning.state import RandomStates, restore
@@ -117,8 +119,6 @@ def left_in(path: Path) -> dict[str, Any]:
     state = checkpoint.load(path).state
     for part in ("settings", "base", "weights", "tuner"):
         found[f"{path.name}/{part}"] = plain(state[part])
-    for name in ("torch", "numpy"):  # Python's own generator begins anew in each process that is forked
-        found[f"{path.name}/random/{name}"] = plain(state["random"][name])
     found[f"{path.name}/evaluations"] = timeless(state["evaluations"])
     return found
 
@@ -320,10 +320,15 @@ def test_a_read_only_folder_is_a_clear_mistake(
     [
         ("metrics.jsonl", lambda data: data[:-200], "metrics.jsonl has .* bytes, but had .* at the checkpoint"),
         ("warm_start/model.safetensors", lambda data: data[:-4] + b"\0\0\0\0", "put back warm_start/"),
-        ("config.toml", lambda data: data.replace(b'"full"', b'"lora"'), "weights do not fit this run"),
-        ("config.toml", lambda data: data.replace(b'"checker"]', b"]"), "do not fit this run"),
+        ("warm_start/model.safetensors", lambda data: data[:2000], "the model in .*warm_start cannot be loaded: "),
+        ("config.toml", lambda data: data.replace(b'"full"', b'"lora"'), "model.adapter='lora' was 'full' when"),
+        (
+            "config.toml",
+            lambda data: data.replace(b', "checker"]', b"]"),
+            "team.roles=.*'assistant'] was .*, 'checker'] ",
+        ),
     ],
-    ids=["a log that was cut", "another base", "another adapter", "another team"],
+    ids=["a log that was cut", "another base", "a torn base", "another adapter", "another team"],
 )
 def test_what_does_not_fit_is_refused(
     undisturbed: tuple[Path, int, float],
@@ -340,9 +345,21 @@ def test_what_does_not_fit_is_refused(
     path.write_bytes(data)
     before = {log: (folder / log).read_bytes() for log in LOGS}
 
-    with pytest.raises(CheckpointError, match=words):
+    with pytest.raises((CheckpointError, ConfigError), match=words):
         resumed(folder, load(folder / "config.toml"))
     assert before == {log: (folder / log).read_bytes() for log in LOGS}
+
+
+def test_a_model_of_another_size_is_refused(
+    undisturbed: tuple[Path, int, float], make_policy: Callable[..., HFPolicy], tmp_path: Path
+) -> None:
+    """The weights that were saved do not fit it."""
+    folder = copied(undisturbed, tmp_path, 6)
+    make_policy().save(tmp_path / "other")
+    model = dataclasses.replace(SETTINGS.model, path=str(tmp_path / "other"))
+
+    with pytest.raises(CheckpointError, match=r"000006: its weights do not fit this run .*change it back"):
+        resumed(folder, dataclasses.replace(SETTINGS, model=model))
 
 
 def test_settings_may_be_changed_and_it_is_said(undisturbed: tuple[Path, int, float], tmp_path: Path) -> None:
@@ -408,3 +425,10 @@ def test_a_state_that_lacks_a_part_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(CheckpointError, match="holds no state of 'random'; it holds weights"):
         restore(found, {"random": RandomStates()})
+
+
+def test_a_torn_line_of_metrics_is_left_out(tmp_path: Path) -> None:
+    """Also one that was torn behind an inner bracket, for the curve of a run that was killed."""
+    (tmp_path / "metrics.jsonl").write_text('{"iteration": 1}\n{"iteration": 2, "roles": {"a": {}}')
+
+    assert [{"iteration": 1}] == read_metrics(tmp_path)
