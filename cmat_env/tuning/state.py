@@ -163,8 +163,8 @@ class KnownSettings:
         for name in FIXED:
             if name in self.changed:
                 raise CheckpointError(
-                    f"{name}={now.get(name)!r} was {before.get(name)!r} when the checkpoint was written, and decides which "
-                    "weights there are; change it back in the run's config.toml, or train anew into another --out"
+                    f"{name}={now.get(name)!r} was {before.get(name)!r} when the checkpoint was written, and decides "
+                    "which weights there are; change it back in the run's config.toml, or train anew into another --out"
                 )
 
 
