@@ -74,6 +74,8 @@ class Run:
         self._stop = stop
         self._shown = shown
         self._time = ProcessorTime()
+        self._known = KnownSettings(settings)
+        self._parts: dict[str, Stateful] = {}
 
     @property
     def results(self) -> dict[str, EvalReport]:
@@ -94,12 +96,11 @@ class Run:
         make_env(self.settings, self.settings.task.train).close()  # shows a mistake in its settings
         with self.folder.open(self.settings, resume=resume):
             policy = self.policy(self.warm_start(resume=resume))
-            self._time = ProcessorTime()
-            tuner = self._tuner(policy)
-            if not (resume and self._restore(policy, tuner)):
+            tuner = self._begin(policy)
+            if not (resume and self._restore(policy)):
                 self.folder.clear()
                 self.evaluations.final("before", policy)
-                self._save(policy, tuner, score=None)
+                self._save(tuner, score=None)
             self._tune(policy, tuner)
             self.folder.save_model(policy, FINAL)
             self.evaluations.final("after", policy)
@@ -107,8 +108,8 @@ class Run:
 
     def train(self, policy: HFPolicy, *, resume: bool = False) -> Tuner:
         """Tune the learners of a policy from the environment's reward."""
-        tuner = self._tuner(policy)
-        if not (resume and self._restore(policy, tuner)):
+        tuner = self._begin(policy)
+        if not (resume and self._restore(policy)):
             self.folder.clear()
         self._tune(policy, tuner)
         return tuner
@@ -137,8 +138,21 @@ class Run:
 
     # -- the parts -----------------------------------------------------------------------------------------------
 
-    def _tuner(self, policy: HFPolicy) -> Tuner:
-        return Tuner(policy, self.settings.team.learners, self.settings.tuner, seed=self.settings.seed)
+    def _begin(self, policy: HFPolicy) -> Tuner:
+        """What tunes the policy, and what a checkpoint holds; the logs come after all that may not fit."""
+        tuner = Tuner(policy, self.settings.team.learners, self.settings.tuner, seed=self.settings.seed)
+        self._time = ProcessorTime()
+        self._parts = {
+            "settings": self._known,
+            "weights": policy.weights,
+            "base": FrozenBase(policy.weights),
+            "tuner": tuner,
+            "random": RandomStates(),
+            "seconds": self._time,
+            "logs": self.folder,
+            "evaluations": self.evaluations,
+        }
+        return tuner
 
     def _tune(self, policy: HFPolicy, tuner: Tuner) -> None:
         """The iterations that are left."""
@@ -150,7 +164,7 @@ class Run:
                 done, stop = tuner.iteration, self._stop()
                 due = done % settings.checkpoint_every == 0 or done == settings.iterations
                 if stop or due or self._is_best(score):
-                    self._save(policy, tuner, score=score)
+                    self._save(tuner, score=score)
                 if stop:
                     raise Interrupted
         finally:
@@ -224,43 +238,29 @@ class Run:
 
     # -- checkpoints ---------------------------------------------------------------------------------------------
 
-    def _parts(self, policy: HFPolicy, tuner: Tuner, settings: KnownSettings) -> dict[str, Stateful]:
-        """What a checkpoint holds, in the order in which it is restored; the logs last, since that loses lines."""
-        return {
-            "settings": settings,
-            "weights": policy.weights,
-            "base": FrozenBase(policy.weights),
-            "tuner": tuner,
-            "random": RandomStates(),
-            "seconds": self._time,
-            "logs": self.folder,
-            "evaluations": self.evaluations,
-        }
-
-    def _save(self, policy: HFPolicy, tuner: Tuner, *, score: float | None) -> None:
+    def _save(self, tuner: Tuner, *, score: float | None) -> None:
         checkpoint.save(
             self.folder.checkpoints,
             tuner.iteration,
-            collect(self._parts(policy, tuner, KnownSettings(self.settings))),
+            collect(self._parts),
             keep=self.settings.keep_checkpoints,
             keep_best=self.settings.keep_best,
             score=score,
         )
 
-    def _restore(self, policy: HFPolicy, tuner: Tuner) -> bool:
+    def _restore(self, policy: HFPolicy) -> bool:
         """Go on from the latest checkpoint that is whole, if there is one; damaged ones after it are set aside."""
         damaged: list[tuple[Path, str]] = []
         found = checkpoint.latest(self.folder.checkpoints, on_damaged=lambda path, why: damaged.append((path, why)))
         if found is None:
             return False
-        settings = KnownSettings(self.settings)
-        restore(found, self._parts(policy, tuner, settings))
+        restore(found, self._parts)
         policy.weights_changed()
         for path, why in damaged:
             aside = checkpoint.set_aside(path)
             self._notice(f"{why}. It is set aside as {aside.name}; what came after {found.path.name} is done again")
-        if settings.changed:
-            self._notice(f"settings changed since iteration {found.iteration}: {', '.join(settings.changed)}")
+        if self._known.changed:
+            self._notice(f"settings changed since iteration {found.iteration}: {', '.join(self._known.changed)}")
         was, now = found.versions, versions()
         other = [f"{name} {was.get(name)}, now {now[name]}" for name in now if was.get(name) != now[name]]
         if other:

@@ -66,17 +66,12 @@ class FrozenBase:
 
     def __init__(self, weights: RoleModels) -> None:
         self._weights = weights
+        self._digest = ""
 
     def state_dict(self) -> str:
-        """SHA-256 of the base's own parameters."""
-        digest = hashlib.sha256()
-        weights = self._weights
-        tuned = {id(parameter) for role in weights.roles for parameter in weights.policy_parameters(role)}
-        for name, parameter in weights.base.named_parameters():
-            if id(parameter) not in tuned:
-                digest.update(name.encode())
-                digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-        return digest.hexdigest()
+        """SHA-256 of the base's own parameters; reckoned once, since they are frozen."""
+        self._digest = self._digest or self._reckon()
+        return self._digest
 
     def load_state_dict(self, state: str) -> None:
         """Compare."""
@@ -85,6 +80,16 @@ class FrozenBase:
                 "the model that the run began from is not the one of its checkpoints; put back warm_start/, or the "
                 "folder that model.path names, or train anew into another --out"
             )
+
+    def _reckon(self) -> str:
+        digest = hashlib.sha256()
+        weights = self._weights
+        tuned = {id(parameter) for role in weights.roles for parameter in weights.policy_parameters(role)}
+        for name, parameter in weights.base.named_parameters():
+            if id(parameter) not in tuned:
+                digest.update(name.encode())
+                digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
 
 
 class RandomStates:
