@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,17 @@ def test_everything_is_on_the_disk_before_it_gets_its_name(tmp_path: Path, monke
     """Files, then folders from the inside, then the rename, then the list of names that holds it."""
     seen: list[str] = []
     sync, replace = durable.sync, Path.replace
-    monkeypatch.setattr(durable, "sync", lambda path: (seen.append(path.name), sync(path)))
-    monkeypatch.setattr(Path, "replace", lambda path, target: (seen.append("rename"), replace(path, target))[1])
+
+    def noted_sync(path: Path) -> None:
+        seen.append(path.name)
+        sync(path)
+
+    def noted_replace(path: Path, target: Path) -> Path:
+        seen.append("rename")
+        return replace(path, target)
+
+    monkeypatch.setattr(durable, "sync", noted_sync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
     with durable.new_folder(tmp_path / "a") as partial:
         (partial / "file").touch()
 
@@ -86,7 +96,7 @@ def test_a_folder_loses_its_name_first(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "b.partial").touch()
     (tmp_path / "kept").touch()
     with monkeypatch.context() as patch:
-        patch.setattr(durable.shutil, "rmtree", lambda path, ignore_errors=False: None)
+        patch.setattr(shutil, "rmtree", lambda path, ignore_errors=False: None)
         durable.remove_folder(path)
     assert ["a.old", "b.partial", "kept"] == sorted(part.name for part in tmp_path.iterdir())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def names(folder: Path) -> list[str]:
 def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
     """Tensors bit for bit, numbers and nested names as they were; the folder is made; score and versions are known."""
     folder = tmp_path / "run" / "checkpoints"
-    state = {
+    state: dict[str, Any] = {
         "weights": {"a": torch.tensor([0.1, -0.0]), "b": torch.tensor(3, dtype=torch.bfloat16)},
         "n": {1: (2, "x")},
     }
@@ -107,7 +108,7 @@ def test_what_a_crash_left_is_passed_over(tmp_path: Path) -> None:
     assert ["000001", "000003", "notes"] == names(tmp_path)
 
 
-DAMAGE = {
+DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes | None], str]] = {
     "torn state": ("state.pt", lambda data: data[: len(data) // 2], "state.pt has bytes"),
     "a bit": ("state.pt", lambda data: data[:300] + bytes([data[300] ^ 1]) + data[301:], "state.pt has sha256"),
     "no state": ("state.pt", lambda data: None, "state.pt cannot be read"),

@@ -69,9 +69,15 @@ def test_every_algorithm_goes_on_bit_for_bit(
 ) -> None:
     """Stopped after two of three iterations, resumed with a fresh policy: weights, heads, optimisers, coefficients."""
     tuner = dataclasses.replace(
-        SMALL.tuner, algorithm=algorithm, learning_rate=0.01, warmup=3, decay=5, value_warmup=1, kl_beta=0.1
+        SMALL.tuner,
+        algorithm=algorithm,  # type: ignore[arg-type]
+        learning_rate=0.01,
+        warmup=3,
+        decay=5,
+        value_warmup=1,
+        kl_beta=0.1,
     )
-    model = dataclasses.replace(SMALL.model, adapter=adapter)
+    model = dataclasses.replace(SMALL.model, adapter=adapter)  # type: ignore[arg-type]
     settings = dataclasses.replace(SMALL, tuner=tuner, model=model, samples=2, episodes=4)
     Run(settings, tmp_path / "whole", shown=rewarded).train(make_policy(adapter=adapter))
     answers, folder = iter([False, True]), tmp_path / "stopped"
