@@ -259,6 +259,9 @@ class Run:
         for path, why in damaged:
             aside = checkpoint.set_aside(path)
             self._notice(f"{why}. It is set aside as {aside.name}; what came after {found.path.name} is done again")
+        checkpoint.drop_old(  # a kill may have come between the last write and this
+            self.folder.checkpoints, keep=self.settings.keep_checkpoints, keep_best=self.settings.keep_best
+        )
         if self._known.changed:
             self._notice(f"settings changed since iteration {found.iteration}: {', '.join(self._known.changed)}")
         was, now = found.versions, versions()

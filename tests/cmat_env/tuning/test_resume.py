@@ -277,6 +277,18 @@ def test_a_run_that_had_ended_ends_again(undisturbed: tuple[Path, int, float], t
     check_same(undisturbed, folder)
 
 
+def test_what_a_kill_left_to_remove_is_removed(undisturbed: tuple[Path, int, float], tmp_path: Path) -> None:
+    """Killed behind the last write: a checkpoint too many, and one half removed, are gone when the run has ended."""
+    folder = copied(undisturbed, tmp_path, 6)
+    checkpoints = folder / "checkpoints"
+    shutil.copytree(checkpoints / "000005", checkpoints / "000004")
+    shutil.copytree(checkpoints / "000005", checkpoints / "000003.old")
+    resumed(folder)
+
+    check_same(undisturbed, folder)
+    assert ["000002", "000005", "000006"] == sorted(path.name for path in checkpoints.iterdir())
+
+
 def test_a_checkpoint_of_another_version_is_a_clear_mistake(
     undisturbed: tuple[Path, int, float], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
