@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as bars
 
@@ -40,7 +41,7 @@ def read(
         try:
             model = AutoModelForCausalLM.from_pretrained(part if full else folder, local_files_only=True)
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise ConfigError(f"the model in {folder} cannot be loaded: {error}") from error
         prompt = virtual.load(part) if _is_adapter(part) else None
         if _is_adapter(part) and prompt is None:

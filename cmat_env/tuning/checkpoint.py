@@ -72,7 +72,7 @@ def save(
     path = folder / f"{iteration:06d}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        durable.remove_leftovers(folder)
+        durable.sync(folder.parent)
         with durable.new_folder(path) as partial:
             with (partial / STATE).open("wb") as file:
                 torch.save(dict(state), file)
@@ -84,10 +84,7 @@ def save(
                 "files": {STATE: _fingerprint(partial / STATE)},
             }
             (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-        best = best_of(folder) if keep_best else None
-        for old in _all(folder)[:-keep]:
-            if best is None or old != best[1]:
-                durable.remove_folder(old)
+        drop_old(folder, keep=keep, keep_best=keep_best)
     except (OSError, RuntimeError) as error:  # torch says RuntimeError of a disk that is full
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise CheckpointError(
@@ -95,6 +92,19 @@ def save(
             "with --resume"
         ) from error
     return path
+
+
+def drop_old(folder: Path, *, keep: int, keep_best: bool) -> None:
+    """Remove all checkpoints but the latest few and the best, and what a crash left of a removal or of a write.
+
+    Raises:
+        OSError: they cannot be removed.
+    """
+    durable.remove_leftovers(folder)
+    best = best_of(folder) if keep_best else None
+    for old in _all(folder)[:-keep]:
+        if best is None or old != best[1]:
+            durable.remove_folder(old)
 
 
 def load(path: Path) -> Checkpoint:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+METRICS = "metrics.jsonl"
 BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's metrics.jsonl."""
-    text = (folder / "metrics.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+    """The lines of a run's metrics.jsonl, less one that a crash has torn."""
+    with (folder / METRICS).open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file if line.endswith("\n")]
 
 
 def smooth(values: Sequence[float], window: int = 5) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from cmat_env.evaluate import evaluate
@@ -42,16 +43,14 @@ class Evaluations:
     def final(self, when: str, policy: HFPolicy) -> None:
         """Evaluate thoroughly, "before" or "after" tuning."""
         for title, present, greedy in self._teams(both=True):
-            writer = self._writer(when) if title == TEAM_GREEDY else None
-            found = self.measure(
-                policy,
-                roles=present,
-                episodes=self._settings.final_episodes,
-                greedy=greedy,
-                on_end=_to(writer) if writer else None,
-            )
-            if writer:
-                writer.close()
+            with self._writer(when) if title == TEAM_GREEDY else nullcontext() as writer:
+                found = self.measure(
+                    policy,
+                    roles=present,
+                    episodes=self._settings.final_episodes,
+                    greedy=greedy,
+                    on_end=_to(writer) if writer else None,
+                )
             self._keep(when, title, found)
 
     def now(self, policy: HFPolicy) -> dict[str, float | None]:

@@ -26,8 +26,9 @@ from cmat_env import durable
 from cmat_env.errors import CheckpointError, ConfigError, LogError
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.tuning.config import RunSettings, to_toml
+from cmat_env.tuning.curve import METRICS
 
-CONFIG, METRICS, REPORT = "config.toml", "metrics.jsonl", "report.json"
+CONFIG, REPORT = "config.toml", "report.json"
 EPISODES, TRAINING = "episodes.jsonl", "training.jsonl"
 CHECKPOINTS, WARM_START, FINAL, BEST = "checkpoints", "warm_start", "final", "best"
 LOGS = (METRICS, TRAINING, EPISODES)
@@ -129,6 +130,7 @@ class RunFolder:
             if path.exists():
                 durable.sync(path)
                 lengths[name] = path.stat().st_size
+        durable.sync(self.path)
         return lengths
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:

@@ -76,6 +76,8 @@ class Run:
         self._shown = shown
         self._time = ProcessorTime()
         self._pairs: list[pairs.Pair] = []
+        self._known = KnownSettings(settings)
+        self._parts: dict[str, Stateful] = {}
 
     @property
     def results(self) -> dict[str, EvalReport]:
@@ -100,12 +102,11 @@ class Run:
             pairs.read(Path(self.settings.pairs.path), self.settings.team.learners)
         with self.folder.open(self.settings, resume=resume):
             policy = self.policy(self.warm_start(resume=resume))
-            self._time = ProcessorTime()
-            tuner = self._tuner(policy)
-            if not (resume and self._restore(policy, tuner)):
+            tuner = self._begin(policy)
+            if not (resume and self._restore(policy)):
                 self.folder.clear()
                 self.evaluations.final("before", policy)
-                self._save(policy, tuner, score=None)
+                self._save(tuner, score=None)
             self._tune(policy, tuner)
             self.folder.save_model(policy, FINAL)
             self.evaluations.final("after", policy)
@@ -113,8 +114,8 @@ class Run:
 
     def train(self, policy: HFPolicy, *, resume: bool = False) -> Tuner:
         """Tune the learners of a policy from the environment's reward."""
-        tuner = self._tuner(policy)
-        if not (resume and self._restore(policy, tuner)):
+        tuner = self._begin(policy)
+        if not (resume and self._restore(policy)):
             self.folder.clear()
         self._tune(policy, tuner)
         return tuner
@@ -143,8 +144,21 @@ class Run:
 
     # -- the parts -----------------------------------------------------------------------------------------------
 
-    def _tuner(self, policy: HFPolicy) -> Tuner:
-        return Tuner(policy, self.settings.team.learners, self.settings.tuner, seed=self.settings.seed)
+    def _begin(self, policy: HFPolicy) -> Tuner:
+        """What tunes the policy, and what a checkpoint holds; the logs come after all that may not fit."""
+        tuner = Tuner(policy, self.settings.team.learners, self.settings.tuner, seed=self.settings.seed)
+        self._time = ProcessorTime()
+        self._parts = {
+            "settings": self._known,
+            "weights": policy.weights,
+            "base": FrozenBase(policy.weights),
+            "tuner": tuner,
+            "random": RandomStates(),
+            "seconds": self._time,
+            "logs": self.folder,
+            "evaluations": self.evaluations,
+        }
+        return tuner
 
     def _tune(self, policy: HFPolicy, tuner: Tuner) -> None:
         """The iterations that are left."""
@@ -160,7 +174,7 @@ class Run:
                     done, stop = tuner.iteration, self._stop()
                     due = done % settings.checkpoint_every == 0 or done == settings.iterations
                     if stop or due or self._is_best(score):
-                        self._save(policy, tuner, score=score)
+                        self._save(tuner, score=score)
                     if stop:
                         raise Interrupted
         finally:
@@ -244,43 +258,32 @@ class Run:
 
     # -- checkpoints ---------------------------------------------------------------------------------------------
 
-    def _parts(self, policy: HFPolicy, tuner: Tuner, settings: KnownSettings) -> dict[str, Stateful]:
-        """What a checkpoint holds, in the order in which it is restored; the logs last, since that loses lines."""
-        return {
-            "settings": settings,
-            "base": FrozenBase(policy.weights),
-            "weights": policy.weights,
-            "tuner": tuner,
-            "random": RandomStates(),
-            "seconds": self._time,
-            "logs": self.folder,
-            "evaluations": self.evaluations,
-        }
-
-    def _save(self, policy: HFPolicy, tuner: Tuner, *, score: float | None) -> None:
+    def _save(self, tuner: Tuner, *, score: float | None) -> None:
         checkpoint.save(
             self.folder.checkpoints,
             tuner.iteration,
-            collect(self._parts(policy, tuner, KnownSettings(self.settings))),
+            collect(self._parts),
             keep=self.settings.keep_checkpoints,
             keep_best=self.settings.keep_best,
             score=score,
         )
 
-    def _restore(self, policy: HFPolicy, tuner: Tuner) -> bool:
+    def _restore(self, policy: HFPolicy) -> bool:
         """Go on from the latest checkpoint that is whole, if there is one; damaged ones after it are set aside."""
         damaged: list[tuple[Path, str]] = []
         found = checkpoint.latest(self.folder.checkpoints, on_damaged=lambda path, why: damaged.append((path, why)))
         if found is None:
             return False
-        settings = KnownSettings(self.settings)
-        restore(found, self._parts(policy, tuner, settings))
+        restore(found, self._parts)
         policy.weights_changed()
         for path, why in damaged:
             aside = checkpoint.set_aside(path)
             self._notice(f"{why}. It is set aside as {aside.name}; what came after {found.path.name} is done again")
-        if settings.changed:
-            self._notice(f"settings changed since iteration {found.iteration}: {', '.join(settings.changed)}")
+        checkpoint.drop_old(  # a kill may have come between the last write and this
+            self.folder.checkpoints, keep=self.settings.keep_checkpoints, keep_best=self.settings.keep_best
+        )
+        if self._known.changed:
+            self._notice(f"settings changed since iteration {found.iteration}: {', '.join(self._known.changed)}")
         was, now = found.versions, versions()
         other = [f"{name} {was.get(name)}, now {now[name]}" for name in now if was.get(name) != now[name]]
         if other:

@@ -66,17 +66,12 @@ class FrozenBase:
 
     def __init__(self, weights: RoleModels) -> None:
         self._weights = weights
+        self._digest = ""
 
     def state_dict(self) -> str:
-        """SHA-256 of the base's own parameters."""
-        digest = hashlib.sha256()
-        weights = self._weights
-        tuned = {id(parameter) for role in weights.roles for parameter in weights.policy_parameters(role)}
-        for name, parameter in weights.base.named_parameters():
-            if id(parameter) not in tuned:
-                digest.update(name.encode())
-                digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-        return digest.hexdigest()
+        """SHA-256 of the base's own parameters; reckoned once, since they are frozen."""
+        self._digest = self._digest or self._reckon()
+        return self._digest
 
     def load_state_dict(self, state: str) -> None:
         """Compare."""
@@ -85,6 +80,16 @@ class FrozenBase:
                 "the model that the run began from is not the one of its checkpoints; put back warm_start/, or the "
                 "folder that model.path names, or train anew into another --out"
             )
+
+    def _reckon(self) -> str:
+        digest = hashlib.sha256()
+        weights = self._weights
+        tuned = {id(parameter) for role in weights.roles for parameter in weights.policy_parameters(role)}
+        for name, parameter in weights.base.named_parameters():
+            if id(parameter) not in tuned:
+                digest.update(name.encode())
+                digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
 
 
 class RandomStates:
@@ -133,8 +138,12 @@ class ProcessorTime:
         self._before, self._started = float(state), time.process_time()
 
 
+FIXED = ("team.roles", "team.learners", "model.adapter", "model.rank")
+"""Settings that decide which weights there are."""
+
+
 class KnownSettings:
-    """The settings that a checkpoint was written under: they may be changed, and what was is known.
+    """The settings that a checkpoint was written under: they may be changed, but for `FIXED`, and which were is known.
 
     Attributes:
         changed: names of the settings that were other at the checkpoint.
@@ -149,9 +158,19 @@ class KnownSettings:
         return self._text
 
     def load_state_dict(self, state: str) -> None:
-        """Compare."""
+        """Compare.
+
+        Raises:
+            CheckpointError: one that is fixed has been changed.
+        """
         before, now = (dict(_flat(tomllib.loads(text))) for text in (state, self._text))
         self.changed = sorted(name for name in before | now if before.get(name) != now.get(name))
+        for name in FIXED:
+            if name in self.changed:
+                raise CheckpointError(
+                    f"{name}={now.get(name)!r} was {before.get(name)!r} when the checkpoint was written, and decides "
+                    "which weights there are; change it back in the run's config.toml, or train anew into another --out"
+                )
 
 
 def _flat(section: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

@@ -136,6 +136,17 @@ def checked(*verdicts: tuple[bool, bool | None]) -> Trajectory:
     return Trajectory("e", "t", "k", 0, steps, {"checker": (Dialogue("checker"),)}, (), True, 1.0, "won", True, False)
 
 
+def test_a_report_is_read_back_as_it_was() -> None:
+    """There and back through JSON, with a checker and without, and of nothing."""
+    checker = CheckerScore(3, 2, 0.5, None, 1.0, 0.0, 1)
+    rows = (EpisodeRow("t", "kind", True, 1.0, 2, "correct"), EpisodeRow("u", "other", False, 0.0, 1, "limit"))
+    played = EvalReport(
+        "e", Score.of(rows), {"kind": Score.of(rows[:1])}, {"correct": 1}, 0.5, rows, ("gone",), checker
+    )
+    for report in (played, EvalReport.of("e", [], seconds=0.0)):
+        assert report == EvalReport.from_json(json.loads(json.dumps(report.to_json(), allow_nan=False)))
+
+
 def test_checker_scores_by_hand() -> None:
     """Refused: 2 bad, 1 good, 1 unjudged; approved: 1 bad, 3 good."""
     verdicts = [(False, False)] * 2 + [(False, True), (False, None), (True, False)] + [(True, True)] * 3

@@ -22,21 +22,14 @@ from cmat_env.tuning.run import Run
 from cmat_env.types import Task, Trajectory
 
 ROOM = 16_384
-
-
-def mount(folder: Path, *options: str) -> None:
-    """A tmpfs; skipped where this user may not mount one (the kernel's file-size limit is tested instead)."""
-    made = subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)], capture_output=True, check=False)
-    if made.returncode:
-        pytest.skip(f"mounting a tmpfs is not allowed here: {made.stderr.decode().strip()}")
+Mount = Callable[..., None]
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path, mount: Mount) -> Path:
     """A small disk of its own."""
     mount(tmp_path, "-o", f"size={ROOM}")
-    yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)
+    return tmp_path
 
 
 @pytest.fixture
@@ -66,7 +59,7 @@ def fill(log: Path, episode: Trajectory) -> int:
     return count
 
 
-def test_a_full_disk_leaves_whole_episodes(disk: Path, episode: Trajectory) -> None:
+def test_a_full_disk_leaves_whole_episodes(disk: Path, mount: Mount, episode: Trajectory) -> None:
     """The episode that did not fit is not there in part; with room again, the log goes on."""
     log = disk / "episodes.jsonl"
     count = fill(log, episode)
@@ -75,7 +68,7 @@ def test_a_full_disk_leaves_whole_episodes(disk: Path, episode: Trajectory) -> N
     assert count > 3
     assert count == len(list(read_episodes(log, on_torn=torn.append)))
     assert [] == torn
-    subprocess.run(["mount", "-o", f"remount,size={4 * ROOM}", str(disk)], check=True)
+    mount(disk, "-o", f"remount,size={4 * ROOM}")
     with EpisodeWriter(log) as writer:
         assert 0 == writer.torn_bytes
         writer.write(episode)
@@ -102,7 +95,9 @@ def test_recording_onto_a_full_disk_is_one_clear_line(disk: Path, capsys: pytest
     assert "solved" in capsys.readouterr().out
 
 
-def test_a_read_only_run_folder_is_read_and_not_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_read_only_run_folder_is_read_and_not_written(
+    tmp_path: Path, mount: Mount, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Replay and verify work; recording and training into it are mistakes that are named."""
     gold = ["eval", "cmat/DB-v0", "--assistant", "gold", "--episodes", "2"]
     if os.geteuid():
@@ -112,7 +107,7 @@ def test_a_read_only_run_folder_is_read_and_not_written(tmp_path: Path, capsys: 
     else:  # for root, a mode is no obstacle
         mount(tmp_path, "-o", "size=1m")
         assert 0 == main([*gold, "--record", str(tmp_path)])
-        subprocess.run(["mount", "-o", "remount,ro", str(tmp_path)], check=True)
+        mount(tmp_path, "-o", "remount,ro")
     try:
         capsys.readouterr()
         assert 0 == main(["replay", str(tmp_path), "--tokens"])
@@ -127,8 +122,6 @@ def test_a_read_only_run_folder_is_read_and_not_written(tmp_path: Path, capsys: 
     finally:
         if os.geteuid():
             tmp_path.chmod(0o755)
-        else:
-            subprocess.run(["umount", str(tmp_path)], check=True)
 
 
 def test_no_terminal_at_all_prints_everything(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """A server for the tests of resuming: it has torch imported, and forks a process for each attempt at a run.
 
 An order is a line of JSON on standard input: {"folder": of the run, "events": N, "within": TEXT, "seconds": S}. The
-attempt is killed before the Nth of its file events whose path has this text in it, or after so many seconds; 0 = never.
-A file event is an audited call of the interpreter, such as an open or a rename, on a path in the run's folder. The answer
-is a line of JSON as well: {"status": that of the attempt, negative for a signal, "events": how many it counted}.
+attempt is killed before the Nth of its file events whose path has this text in it, or after so many seconds; 0 =
+never. A file event is an audited call of the interpreter, such as an open or a rename, on a path in the run's folder.
+The answer is a line of JSON as well: {"status": of the attempt, negative for a signal, "events": how many it counted}.
 """
 
 from __future__ import annotations
@@ -18,23 +18,10 @@ from pathlib import Path
 import torch
 from matplotlib import pyplot
 
-from cmat_env.tuning.config import ModelSettings, RunSettings, TaskSettings, WarmStartSettings
+from cmat_env.tuning.config import load
 from cmat_env.tuning.run import Run
-from cmat_env.tuning.settings import SFTSettings, TunerSettings
 
-SETTINGS = RunSettings(
-    iterations=6,
-    episodes=4,
-    evaluate_every=2,
-    evaluate_episodes=2,
-    final_episodes=4,
-    checkpoint_every=1,
-    record_every=2,
-    task=TaskSettings(settings={"families": ["count_all", "max", "min"], "max_rounds": 2, "max_observation": 48}),
-    model=ModelSettings(width=16, layers=1, heads=2, feed_forward=16, max_new_tokens=8, vocabulary=400),
-    warm_start=WarmStartSettings(episodes=24, checkpoint_every=3, sft=SFTSettings(steps=10, batch=4)),
-    tuner=TunerSettings(value_warmup=1, minibatch=2),
-)
+SETTINGS = load(Path(__file__).with_name("tiny_run.toml"))
 EVENTS = {"open", "os.rename", "os.remove", "os.truncate", "os.mkdir", "os.rmdir"}
 
 

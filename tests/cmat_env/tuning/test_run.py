@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from cmat_env.tuning.config import (
     WarmStartSettings,
     from_mapping,
 )
+from cmat_env.tuning.evaluations import Evaluations
 from cmat_env.tuning.run import Interrupted, Run
 from cmat_env.tuning.settings import ALGORITHMS, PairsSettings, SFTSettings, TunerSettings
 
@@ -184,6 +185,31 @@ def test_there_must_be_a_run_to_resume(tmp_path: Path) -> None:
     """Resuming an empty folder is the user's mistake."""
     with pytest.raises(ConfigError, match="no run to resume"):
         Run(SMALL, tmp_path).execute(resume=True)
+
+
+def test_the_best_evaluation_is_kept(
+    make_policy: Callable[..., HFPolicy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written at once, though none was due, and outlives later ones; equals and worse ones change nothing."""
+    success = iter([0.25, 0.75, 0.75, 0.5])
+    monkeypatch.setattr(Evaluations, "now", lambda self, policy: {"team, greedy": next(success)})
+    settings = dataclasses.replace(SMALL, evaluate_every=1, checkpoint_every=100, keep_checkpoints=1)
+    Run(settings, tmp_path / "run").train(make_policy())
+    found = sorted((tmp_path / "run" / "checkpoints").iterdir())
+
+    assert ["000002", "000004"] == [path.name for path in found]
+    assert [0.75, 0.5] == [checkpoint.load(path).score for path in found]
+
+
+def test_the_best_model_is_saved_beside_the_final_one(finished: Path) -> None:
+    """The weights of the checkpoint that the report names, in a folder that loads."""
+    best = json.loads((finished / "report.json").read_text())["best_iteration"]
+    state = checkpoint.load(finished / "checkpoints" / f"{best:06d}").state
+
+    assert best == 2
+    model = AutoModelForCausalLM.from_pretrained(finished / "best" / "assistant")
+    wanted = [tensor for name, tensor in state["weights"]["assistant"].items() if name.startswith("policy.")]
+    assert all(torch.equal(one, two) for one, two in zip(wanted, model.parameters(), strict=True))
 
 
 def test_learning_happens(tmp_path: Path) -> None:

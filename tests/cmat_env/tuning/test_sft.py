@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Callable
 
 import pytest
@@ -89,6 +90,43 @@ def test_the_seed_decides(make_policy: MakePolicy) -> None:
 
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+def test_an_imitation_goes_on_bit_for_bit(make_policy: MakePolicy) -> None:
+    """Five steps, against two, their state on disk, and three by another object: losses and weights are the same."""
+    rule = dataclasses.replace(RULE, steps=5, batch=3)
+    whole, begun, other = (make_policy(adapter="shared") for _ in range(3))
+    expected = sft.Imitation(whole, demonstrations(whole), rule, seed=3)
+    expected.finish()
+    first = sft.Imitation(begun, demonstrations(begun), rule, seed=3)
+    first.step()
+    first.step()
+    file = io.BytesIO()
+    torch.save(first.state_dict(), file)
+    file.seek(0)
+    second = sft.Imitation(other, demonstrations(other), rule, seed=3)
+    second.load_state_dict(torch.load(file, weights_only=True))
+    seen: list[int] = []
+    second.finish(lambda step, loss: seen.append(step))
+
+    assert [2, 3, 4] == seen
+    assert expected.losses == second.losses
+    for one, two in zip(whole.weights.base.parameters(), other.weights.base.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_an_imitation_of_other_demonstrations_is_not_gone_on_with(make_policy: MakePolicy) -> None:
+    """Other words, or another learning rate: the state is refused, and nothing is changed."""
+    policy = make_policy(adapter="shared")
+    begun = sft.Imitation(policy, demonstrations(policy), RULE, seed=0)
+    begun.step()
+    fewer = sft.Imitation(policy, demonstrations(policy)[:-1], RULE, seed=0)
+    faster = sft.Imitation(policy, demonstrations(policy), dataclasses.replace(RULE, learning_rate=1.0), seed=0)
+
+    for other in (fewer, faster):
+        with pytest.raises(ValueError, match="are other than they were"):
+            other.load_state_dict(begun.state_dict())
+        assert [] == other.losses
 
 
 def test_a_batch_larger_than_the_data_repeats_them(make_policy: MakePolicy) -> None:
