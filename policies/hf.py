@@ -173,14 +173,15 @@ class HFPolicy:
             model = self.weights.model(role)
             config = model.config.get_text_config()
             heads = config.num_attention_heads
+            fast = llama.supports(model)
             store = KVStore(
                 layers=config.num_hidden_layers,
                 heads=getattr(config, "num_key_value_heads", None) or heads,
                 head_size=getattr(config, "head_dim", None) or config.hidden_size // heads,
-                dtype=model.dtype,
+                dtype=llama.attention_dtype(model.get_input_embeddings().weight) if fast else model.dtype,
                 device=model.device,
             )
-            if llama.supports(model):
+            if fast:
                 with torch.no_grad():
                     forward: Forward = self._llama(model, role).cached
             else:
