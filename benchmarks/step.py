@@ -1,0 +1,145 @@
+"""A whole tuning step on a multi-turn two-role workload: rollout and update, beside TRL's GRPO and PPO.
+
+Same model, prompts, lengths, episodes, epochs and torch; every contestant in a process of its own, on one thread, in
+turn. Ours plays through the whole environment and trains two sets of weights, one a role; TRL trains one.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+
+from benchmarks import workers, workload
+from benchmarks.peers.environment import python_with
+from benchmarks.report import table
+from benchmarks.workload import Lengths
+from cmat_env.collab import CollabEnv
+from cmat_env.policies.adapters import AdapterSettings
+from cmat_env.policies.hf import HFPolicy
+from cmat_env.policies.sampling import Sampling
+from cmat_env.rollout import Episode, Rollout
+from cmat_env.spaces import AnyText
+from cmat_env.tuning.settings import TunerSettings
+from cmat_env.tuning.tuner import Tuner
+
+TRL = {"grpo": "trl==1.16.0", "ppo": "trl==1.12.0"}
+DATASETS = "datasets==5.2.0"
+EPOCHS = {"grpo": 1, "ppo": 2}
+WANTED = {"grpo": 1.3, "ppo": 2.0}
+
+
+class Letters(gymnasium.Env[str, str]):
+    """Write many an "a"; texts of set lengths, and as many turns as there should be."""
+
+    observation_space = AnyText(100_000)
+    action_space = AnyText(100_000)
+
+    def __init__(self, tokenizer: Any, lengths: Lengths) -> None:
+        self._tokenizer, self._lengths = tokenizer, lengths
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        """A new prompt."""
+        self._rng, self._left, self._said = np.random.default_rng(seed), self._lengths.turns, ""
+        return workload.text(self._rng, self._tokenizer, self._lengths.prompt), {}
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Hear something; paid at the end."""
+        self._left -= 1
+        self._said += action
+        heard = workload.text(self._rng, self._tokenizer, self._lengths.observation)
+        reward = 0.0 if self._left else self._said.count("a") / max(1, len(self._said))
+        return heard, reward, not self._left, False, {}
+
+
+def prepare(spec: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+    """Our team, ready to go; a worker's measurement."""
+    torch.set_num_threads(spec["threads"])
+    lengths, episodes, samples = Lengths(**spec["lengths"]), spec["episodes"], spec["samples"]
+    model, tokenizer = workload.make(spec["size"])
+    roles = ("assistant", "checker")
+    policy = HFPolicy(
+        model, tokenizer, roles=roles, adapter=AdapterSettings("full"), sampling=Sampling(max_new_tokens=lengths.reply)
+    )
+    rollout = Rollout(
+        lambda: CollabEnv(Letters(tokenizer, lengths), roles=roles), dict.fromkeys(roles, policy), width=episodes
+    )
+    settings = TunerSettings(algorithm=spec["algorithm"], epochs=spec["epochs"], minibatch=0, value_warmup=0)
+    tuner = Tuner(policy, roles, settings)
+
+    def step() -> tuple[float, float, float, int]:
+        """Seconds by the clock, of the processor, and of the rollout; tokens sampled."""
+        first = tuner.iteration * episodes
+        clock, cpu = time.perf_counter(), time.process_time()
+        result = rollout.run(
+            [Episode(first + task, sample=sample) for task in range(episodes // samples) for sample in range(samples)]
+        )
+        played = time.perf_counter() - clock
+        tuner.update(result.finished)
+        tokens = sum(len(each.generation.token_ids or ()) for done in result.finished for each in done.steps)
+        return time.perf_counter() - clock, time.process_time() - cpu, played, tokens
+
+    def run() -> dict[str, Any]:
+        steps = [step() for _ in range(spec["warm_up"] + spec["rounds"])][spec["warm_up"] :]
+        names = ("seconds", "cpu_seconds", "rollout_seconds", "tokens")
+        return dict(zip(names, map(list, zip(*steps, strict=True)), strict=True))
+
+    return run
+
+
+def compare(algorithm: str, spec: dict[str, Any], *, times: int) -> list[tuple[str, ...]]:
+    """The rows of one algorithm: ours and TRL's, in turn."""
+    full = {**spec, "algorithm": algorithm, "epochs": EPOCHS[algorithm], "threads": 1}
+    contestants = {
+        f"ours, {algorithm.upper()}": ("benchmarks.step", {}),
+        TRL[algorithm].replace("==", " ").upper() + f", {algorithm.upper()}": (
+            f"benchmarks.peers.trl_{algorithm}", {"python": python_with(TRL[algorithm], DATASETS)},
+        ),
+    }  # fmt: skip
+    seen: dict[str, list[dict[str, Any]]] = {name: [] for name in contestants}
+    for _ in range(times):
+        for name, (module, options) in contestants.items():
+            seen[name] += workers.run(module, [full], **options)
+            print(f"  step: {name}: {statistics.median(seen[name][-1]['seconds']):.2f} s", flush=True)
+    rows, each_token = [], {}
+    for name, figures in seen.items():
+        seconds, cpu, tokens = (
+            [x for f in figures for x in f[kind]] for kind in ("seconds", "cpu_seconds", "tokens")
+        )
+        each_token[name] = statistics.median(s / t for s, t in zip(seconds, tokens, strict=True))
+        cpu_token = statistics.median(s / t for s, t in zip(cpu, tokens, strict=True))
+        rows.append(
+            [name, f"{statistics.median(seconds):.2f} ({statistics.median(cpu):.2f})",
+             f"{statistics.median(tokens):,.0f}", f"{1 / each_token[name]:,.0f} ({1 / cpu_token:,.0f})",
+             f"{max(f['peak_mib'] for f in figures):,.0f}", "1" if "TRL" not in name else "-"]
+        )  # fmt: skip
+    mine, theirs = each_token.values()
+    rows[0][-1] = f"**{theirs / mine:.2f}** (at least {WANTED[algorithm]:g})"
+    return [tuple(row) for row in rows]
+
+
+def report(*, quick: bool = False, peers: bool = True) -> str:
+    """The table; quick = ours alone, in this process, in miniature."""
+    lengths = {"prompt": 64, "reply": 24, "observation": 16, "turns": 2}
+    spec = {"size": "1M", "lengths": lengths, "episodes": 64, "samples": 8, "warm_up": 2, "rounds": 4}
+    if quick or not peers:
+        small = {"size": "tiny", "episodes": 4, "samples": 2, "warm_up": 0, "rounds": 1, "threads": 1}
+        small["lengths"] = {"prompt": 8, "reply": 4, "observation": 4, "turns": 2}
+        lines = [prepare({**small, "algorithm": name, "epochs": 1})() for name in TRL]
+        head = ("in miniature", "seconds", "tokens")
+        return table(head, [(n, f"{f['seconds'][0]:.2f}", str(f["tokens"][0])) for n, f in zip(TRL, lines, strict=True)])
+    rows = [row for algorithm in TRL for row in compare(algorithm, spec, times=2)]
+    head = (
+        "a step of 64 episodes", "seconds (CPU-seconds)", "tokens sampled", "tokens a second (a CPU-second)", "peak MiB",
+        "times as fast, by token",
+    )  # fmt: skip
+    return table(head, rows)
+
+
+if __name__ == "__main__":
+    workers.serve(prepare)
