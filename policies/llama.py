@@ -108,8 +108,8 @@ class LlamaForward:
         for number, layer in enumerate(self._layers):
             normed = functional.rms_norm(x, shape, layer.attention_norm, epsilon)
             qkv = functional.linear(normed, *layer.qkv).view(batch, width, heads + 2 * groups, size).transpose(1, 2)
-            q, k, v = qkv[:, :heads], qkv[:, heads : heads + groups], qkv[:, heads + groups :]
-            mixed = attend(number, _rotate(q, cos, sin), _rotate(k, cos, sin), v)
+            turned = _rotate(qkv[:, : heads + groups], cos, sin)
+            mixed = attend(number, turned[:, :heads], turned[:, heads:], qkv[:, heads + groups :])
             x = x + functional.linear(mixed.transpose(1, 2).reshape(batch, width, heads * size), *layer.output)
             normed = functional.rms_norm(x, shape, layer.mlp_norm, epsilon)
             gate, up = functional.linear(normed, *layer.gate_up).chunk(2, dim=-1)

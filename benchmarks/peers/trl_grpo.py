@@ -1,26 +1,52 @@
 """TRL's GRPOTrainer on the two-role workload, by its rollout function; runs in an environment that has TRL.
 
-TRL trains one sequence an episode: both roles' words in one line, tokens of others masked, one reward, one model. Its
-rollout function does its own generating; as in TRL's examples, it encodes the whole history every turn.
+The rollout function plays the same environment, and answers each turn by `transformers.generate` on the whole history, as
+TRL's own examples do. Each role's dialogue of an episode is one completion, what others said is masked: the very rows
+that ours trains on. TRL trains one set of weights on them.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
 from benchmarks import workers, workload
 from benchmarks.peers.clock import StepClock
+from benchmarks.step import ROLES, Letters
 from benchmarks.workload import Lengths
+from cmat_env.collab import CollabEnv
+from cmat_env.policies.chat import ChatEncoder
+from cmat_env.rollout import Episode, Rollout
+from cmat_env.types import Dialogue, Generation
 
-TAG = [1, 2]
-"""Stands before a role's words and says whose they are."""
+
+class Naive:
+    """Answers dialogues by `generate`, all at once, padded on the left."""
+
+    def __init__(self, tokenizer: Any, longest: int) -> None:
+        self._chat, self._tokenizer, self._longest = ChatEncoder(tokenizer), tokenizer, longest
+        self.model: Any = None
+
+    @torch.no_grad()
+    def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
+        """See `Policy.generate`."""
+        self._chat.encode(dialogues)
+        end, pad = self._tokenizer.eos_token_id, self._tokenizer.pad_token_id
+        width = max(len(each.token_ids) for each in dialogues)
+        ids = torch.tensor([[pad] * (width - len(each.token_ids)) + each.token_ids for each in dialogues])
+        seen = torch.tensor([[0] * (width - len(d.token_ids)) + [1] * len(d.token_ids) for d in dialogues])
+        said = self.model.generate(
+            input_ids=ids, attention_mask=seen, max_new_tokens=self._longest, do_sample=True, top_k=0,
+            eos_token_id=end, pad_token_id=pad,
+        )[:, width:].tolist()  # fmt: skip
+        replies = [tuple(row[: row.index(end) + 1] if end in row else row) for row in said]
+        texts = self._chat.decode(replies)
+        return [Generation(text, reply, (0.0,) * len(reply)) for text, reply in zip(texts, replies, strict=True)]
 
 
 def prepare(spec: dict[str, Any]) -> Callable[[], dict[str, Any]]:
@@ -32,53 +58,43 @@ def prepare(spec: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     model.save_pretrained(folder)  # the trainer makes the frozen reference from a path
     tokenizer.save_pretrained(folder)
     steps = spec["warm_up"] + spec["rounds"]
-    rng = np.random.default_rng(0)
-    prompts = [workload.text(rng, tokenizer, lengths.prompt) for _ in range(steps * episodes // group)]
+    policy = Naive(tokenizer, lengths.reply)
+    team = Rollout(
+        lambda: CollabEnv(Letters(tokenizer, lengths), roles=ROLES), dict.fromkeys(ROLES, policy), width=episodes
+    )
     sampled: list[int] = []
 
-    def rollout(texts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
-        asked = [tokenizer(text, add_special_tokens=False).input_ids for text in texts]
-        said: list[list[int]] = [[] for _ in asked]
-        mask: list[list[int]] = [[] for _ in asked]
-        unwrapped = trainer.accelerator.unwrap_model(trainer.model)
-        for turn in range(lengths.turns):
-            for role in range(2):
-                heard = workload.ids(rng, tokenizer, lengths.observation) if turn and not role else []
-                for words, own in zip(said, mask, strict=True):
-                    words += [*heard, *TAG]
-                    own += [0] * (len(heard) + len(TAG))
-                histories = [prompt + words for prompt, words in zip(asked, said, strict=True)]
-                for words, own, reply in zip(said, mask, _generate(unwrapped, histories), strict=True):
-                    words += reply
-                    own += [1] * len(reply)
-        sampled.append(sum(map(sum, mask)))
-        return {"prompt_ids": asked, "completion_ids": said, "logprobs": None, "env_mask": mask}
+    def rollout(asked: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
+        """`asked` names a task and a role, `group` times each, and the tasks' roles in turn."""
+        policy.model = trainer.accelerator.unwrap_model(trainer.model)
+        tasks = dict.fromkeys(int(name.split()[0]) for name in asked)
+        done = team.run([Episode(task, sample=sample) for task in tasks for sample in range(group)]).finished
+        answer: dict[str, Any] = {"prompt_ids": [], "completion_ids": [], "logprobs": None, "env_mask": [], "paid": []}
+        for task in range(len(tasks)):
+            for role in ROLES:
+                for trajectory in done[task * group : (task + 1) * group]:
+                    dialogue = trajectory.dialogues[role][0]
+                    start, end = dialogue.turns[0][0], dialogue.turns[-1][1]
+                    answer["prompt_ids"].append(dialogue.token_ids[:start])
+                    answer["completion_ids"].append(dialogue.token_ids[start:end])
+                    answer["env_mask"].append([int(own) for own in dialogue.action_mask[start:end]])
+                    answer["paid"].append(trajectory.returns()[role])
+        sampled.append(sum(map(sum, answer["env_mask"])))
+        return answer
 
-    @torch.no_grad()
-    def _generate(generator: Any, histories: list[list[int]]) -> list[list[int]]:
-        width = max(map(len, histories))
-        ids = torch.tensor([[tokenizer.pad_token_id] * (width - len(each)) + each for each in histories])
-        seen = torch.tensor([[0] * (width - len(each)) + [1] * len(each) for each in histories])
-        out = generator.generate(
-            input_ids=ids, attention_mask=seen, max_new_tokens=lengths.reply, do_sample=True, top_k=0,
-            eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-        )[:, width:].tolist()  # fmt: skip
-        end = tokenizer.eos_token_id
-        return [row[: row.index(end) + 1] if end in row else row for row in out]
-
-    def reward(completions: list[str], **_: Any) -> list[float]:
-        return [text.count("a") / max(1, len(text)) for text in completions]
+    def reward(completions: list[str], paid: list[float], **_: Any) -> list[float]:
+        return paid
 
     clock = StepClock(spec["warm_up"])
-    longest = 2 * lengths.turns * (lengths.reply + len(TAG)) + lengths.turns * lengths.observation
+    prompts = [f"{task} {role}" for task in range(steps * episodes // group) for role in ROLES]
     trainer = GRPOTrainer(
         model=folder, reward_funcs=reward, train_dataset=Dataset.from_dict({"prompt": prompts}),
         processing_class=tokenizer, rollout_func=rollout, callbacks=[clock],
         args=GRPOConfig(
-            output_dir=folder, per_device_train_batch_size=episodes, num_generations=group, steps_per_generation=1,
-            num_iterations=1, max_completion_length=longest, max_steps=steps, learning_rate=1e-4, beta=0.05,
-            bf16=False, fp16=False, gradient_checkpointing=False, use_cpu=True, report_to="none", save_strategy="no",
-            logging_steps=1_000_000, disable_tqdm=True, shuffle_dataset=False,
+            output_dir=folder, per_device_train_batch_size=episodes * len(ROLES), num_generations=group,
+            steps_per_generation=1, num_iterations=1, max_completion_length=512, max_steps=steps, learning_rate=1e-4,
+            beta=0.02, bf16=False, fp16=False, gradient_checkpointing=False, use_cpu=True, report_to="none",
+            save_strategy="no", logging_steps=1_000_000, disable_tqdm=True, shuffle_dataset=False,
         ),
     )  # fmt: skip
 
