@@ -164,3 +164,17 @@ def test_a_block_that_is_wrong_is_found(block: Block) -> None:
 def test_commands_are_read_as_a_shell_does(text: str, commands: list[list[str]]) -> None:
     """Lines that go on, comments, prompts."""
     assert commands == list(commands_of(text))
+
+
+def test_the_tests_that_the_pages_name_are_there() -> None:
+    """docs/trust.md gives a test for each of its claims."""
+    named = {
+        (file, test)
+        for page in PAGES
+        for file, test in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text(encoding="utf-8"))
+    }
+
+    assert len(named) > 40
+    assert [] == sorted(
+        f"{file}::{test}" for file, test in named if f"def {test}(" not in (ROOT / file).read_text(encoding="utf-8")
+    )
