@@ -6,10 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test check types format bench bench-db bench-kg bench-learning bench-web docs dist links install clean
+.PHONY: help demo test check types format bench bench-kg bench-learning bench-os bench-web docs dist links install clean
 
 help:
-	@echo "make demo | test | check | types | format | bench | bench-db | bench-kg | bench-learning | bench-web | docs | dist"
+	@echo "make demo | test | check | types | format | bench | bench-kg | bench-learning | bench-os | bench-web | docs | dist"
 	@echo "     links | install | clean"
 
 install:
@@ -34,10 +34,12 @@ format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-db bench-kg bench-web bench-learning
+# Speed, side by side with transformers and TRL, into docs/performance.md; the others have pages of their own.
+bench: install
+	$(BIN)/python -m benchmarks
 
-bench-db: install
-	$(BIN)/python benchmarks/db.py
+bench-os: install
+	$(BIN)/python benchmarks/os_sandbox.py
 
 bench-web: install
 	$(BIN)/python benchmarks/web.py

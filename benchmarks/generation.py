@@ -121,6 +121,18 @@ CONTESTANTS = (
 )
 
 
+def quick_report(lengths: Lengths, *, episodes: int) -> str:
+    """In miniature, in this process and on one thread."""
+    base = {"size": "tiny", "dtype": "float32", "rounds": 1, "episodes": episodes, "threads": 1}
+    base["lengths"] = {name: getattr(lengths, name) for name in Lengths.__slots__}
+    rows = [
+        (title, f"{prepare({**base, 'who': who})()['rate']:,.0f}")
+        for title, who, threads, processes in CONTESTANTS
+        if threads == processes == 1
+    ]
+    return table(("in miniature", "tokens a second"), rows)
+
+
 def compare(size: str, dtype: str, *, episodes: int, rounds: int, lengths: Lengths) -> str:
     """One table: everybody on one model."""
     base = {"size": size, "dtype": dtype, "rounds": rounds}
@@ -141,13 +153,15 @@ def compare(size: str, dtype: str, *, episodes: int, rounds: int, lengths: Lengt
         ]
         share = rate * figures[0]["work"] / peaks[cores]
         memory = sum(f["peak_mib"] for f in figures)
-        rows.append(
-            (title, f"{rate:,.0f} ({cpu_rate:,.0f})", f"{rate / max(naive_rates):.2f}", f"{share:.0%}", f"{memory:,.0f}")
+        alone = max(
+            f["rate"] for name, (used, each) in found.items() if "at a time" in name and used == cores for f in each
         )
+        ratios = f"{rate / max(naive_rates):.2f}", f"{rate / alone:.1f}"
+        rows.append((title, f"{rate:,.0f} ({cpu_rate:,.0f})", *ratios, f"{share:.0%}", f"{memory:,.0f}"))
     count = next(iter(found.values()))[1][0]["parameters"]
     head = (
         f"{count / 1e6:.1f} M parameters, {dtype}, {episodes} episodes", "tokens a second (a CPU-second)",
-        "to the best naive on as many cores", "share of matmul rate", "peak MiB",
+        "times the best naive on as many cores", "times one at a time", "share of matmul rate", "peak MiB",
     )  # fmt: skip
     rates = ", ".join(f"{peaks[threads] / 1e9:,.0f} GFLOP/s on {threads}" for threads in peaks)
     return f"{table(head, rows)}\n\nMeasured matrix product: {rates} threads."
@@ -156,7 +170,7 @@ def compare(size: str, dtype: str, *, episodes: int, rounds: int, lengths: Lengt
 def report(*, quick: bool = False) -> str:
     """Both tables."""
     if quick:
-        return compare("tiny", "float32", episodes=4, rounds=1, lengths=Lengths(8, 4, 4, 2))
+        return quick_report(Lengths(8, 4, 4, 2), episodes=4)
     lengths = Lengths()
     shape = (
         f"Prompt {lengths.prompt} tokens, {lengths.turns} turns of at most {lengths.reply} sampled tokens, "

@@ -110,7 +110,8 @@ def compare(algorithm: str, spec: dict[str, Any], *, times: int) -> list[list[st
     rows, clocks, cpus = [], [], []
     for name, figures in seen.items():
         clock, cpu, tokens = (
-            statistics.median(x for each in figures for x in each[kind]) for kind in ("seconds", "cpu_seconds", "tokens")
+            statistics.median(x for each in figures for x in each[kind])
+            for kind in ("seconds", "cpu_seconds", "tokens")
         )
         peak = max(each["peak_mib"] for each in figures)
         rows.append([name, f"{clock:.2f} ({cpu:.2f})", f"{tokens:,.0f}", f"{tokens / clock:,.0f}", f"{peak:,.0f}", "1"])
@@ -129,7 +130,9 @@ def report(*, quick: bool = False, peers: bool = True) -> str:
         small["lengths"] = {"prompt": 8, "reply": 4, "observation": 4, "turns": 2}
         lines = [prepare({**small, "algorithm": name, "epochs": 1})() for name in TRL]
         head = ("in miniature", "seconds", "tokens")
-        return table(head, [(n, f"{f['seconds'][0]:.2f}", str(f["tokens"][0])) for n, f in zip(TRL, lines, strict=True)])
+        return table(
+            head, [(n, f"{f['seconds'][0]:.2f}", str(f["tokens"][0])) for n, f in zip(TRL, lines, strict=True)]
+        )
     rows = [row for algorithm in TRL for row in compare(algorithm, spec, times=2)]
     head = (
         "a step: 64 episodes, 128 rows", "seconds (CPU-seconds)", "tokens sampled", "a second", "peak MiB",

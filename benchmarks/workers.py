@@ -1,7 +1,7 @@
 """Measurements in processes of their own: memory is told apart, threads are set, and several can run at once.
 
-A worker is a module that calls `serve(prepare)`. It is given a specification, gets ready, waits until all are, measures,
-and prints its figures as JSON.
+A worker is a module that calls `serve(prepare)`. It is given a specification, gets ready, waits until all are,
+measures, and prints its figures as JSON.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import sysconfig
 import venv
-from pathlib import Path
 
 from benchmarks.workers import ROOT
 

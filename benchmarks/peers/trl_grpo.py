@@ -1,8 +1,8 @@
 """TRL's GRPOTrainer on the two-role workload, by its rollout function; runs in an environment that has TRL.
 
-The rollout function plays the same environment, and answers each turn by `transformers.generate` on the whole history, as
-TRL's own examples do. Each role's dialogue of an episode is one completion, what others said is masked: the very rows
-that ours trains on. TRL trains one set of weights on them.
+The rollout function plays the same environment, and answers each turn by `transformers.generate` on the whole history,
+as TRL's own examples do. Each role's dialogue of an episode is one completion, what others said is masked: the very
+rows that ours trains on. TRL trains one set of weights on them.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def test_blocks_are_found_with_their_marks() -> None:
 )
 def test_a_block_that_is_wrong_is_found(block: Block) -> None:
     """Marked or not."""
-    with pytest.raises(Exception):  # noqa: B017, PT011 - whatever the mistake raises
+    with pytest.raises(Exception):  # noqa: B017 - whatever the mistake raises
         check_block(block, {}, "page")
 
 
