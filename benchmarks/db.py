@@ -110,5 +110,5 @@ def report(*, quick: bool = False) -> str:
     lines = [[name, *map(str, rates)] for name, rates in found]
     return (
         f"{report_table(head[: len(lines[0])], lines)}\n\n"
-        f"SQLite {sqlite3.sqlite_version}, and a private MariaDB with its data in memory. Bar for resets: 8,000 (SQLite)."
+        f"SQLite {sqlite3.sqlite_version}, a private MariaDB with its data in memory. Bar for resets: 8,000 on SQLite."
     )

@@ -174,8 +174,8 @@ def report(*, quick: bool = False) -> str:
     lengths = Lengths()
     shape = (
         f"Prompt {lengths.prompt} tokens, {lengths.turns} turns of at most {lengths.reply} sampled tokens, "
-        f"{lengths.observation} tokens observed after each. Bars on one thread: 1.5 at 1 M, 2 at 10 M in bfloat16, and 8 "
-        "times one episode at a time."
+        f"{lengths.observation} tokens observed after each. Bars on one thread: 1.5 at 1 M, 2 at 10 M in bfloat16, "
+        "and 8 times one episode at a time."
     )
     small = compare("1M", "float32", episodes=128, rounds=3, lengths=lengths)
     large = compare("10M", "bfloat16", episodes=64, rounds=3, lengths=lengths)

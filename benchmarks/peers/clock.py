@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import Any
 
@@ -22,7 +23,7 @@ class StepClock(TrainerCallback):  # type: ignore[misc]
     def figures(self) -> dict[str, list[float]]:
         """Seconds by the clock and of the processor, step by step."""
         ends = self._ends[self._warm_up - 1 :]
-        pairs = list(zip(ends, ends[1:], strict=False))
+        pairs = list(itertools.pairwise(ends))
         return {
             "seconds": [later[0] - earlier[0] for earlier, later in pairs],
             "cpu_seconds": [later[1] - earlier[1] for earlier, later in pairs],
