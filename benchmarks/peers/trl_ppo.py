@@ -1,7 +1,7 @@
 """PPOTrainer of TRL 1.12, the last that had it; runs in an environment that has TRL.
 
-It knows neither turns nor roles, so it is given rows of the same number and lengths as ours, generated in one go: nobody
-is waited for in between, and no environment is played. Its reward model has almost no size.
+It knows neither turns nor roles, so it is given rows of the same number and lengths as ours, generated in one go:
+nobody is waited for in between, and no environment is played. Its reward model has almost no size.
 """
 
 from __future__ import annotations
