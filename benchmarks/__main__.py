@@ -2,7 +2,7 @@
 
     make bench      or    python -m benchmarks [--only turns db generation step share] [--quick] [--no-write]
 
-About ten minutes on two quiet cores. TRL is installed into environments of its own (runs/peers) the first time.
+About twelve minutes on two quiet cores. TRL is installed into environments of its own (runs/peers) the first time.
 """
 
 from __future__ import annotations

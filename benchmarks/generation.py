@@ -178,7 +178,7 @@ def report(*, quick: bool = False) -> str:
         "and 8 times one episode at a time."
     )
     small = compare("1M", "float32", episodes=128, rounds=3, lengths=lengths)
-    large = compare("10M", "bfloat16", episodes=64, rounds=3, lengths=lengths)
+    large = compare("10M", "bfloat16", episodes=64, rounds=2, lengths=lengths)
     return f"{shape}\n\n{small}\n\n{large}"
 
 

@@ -124,7 +124,7 @@ def compare(algorithm: str, spec: dict[str, Any], *, times: int) -> list[list[st
 def report(*, quick: bool = False, peers: bool = True) -> str:
     """The table; quick = ours alone, in this process, in miniature."""
     lengths = {"prompt": 64, "reply": 24, "observation": 16, "turns": 2}
-    spec = {"size": "1M", "lengths": lengths, "episodes": 64, "samples": 8, "warm_up": 2, "rounds": 4}
+    spec = {"size": "1M", "lengths": lengths, "episodes": 64, "samples": 8, "warm_up": 1, "rounds": 2}
     if quick or not peers:
         small = {"size": "tiny", "episodes": 4, "samples": 2, "warm_up": 0, "rounds": 1, "threads": 1}
         small["lengths"] = {"prompt": 8, "reply": 4, "observation": 4, "turns": 2}
