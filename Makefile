@@ -11,10 +11,10 @@ WORKERS ?= 2
 # with short ones last.
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check types format bench bench-db bench-kg bench-learning bench-web docs dist links install clean
+.PHONY: help demo test check types format bench bench-kg bench-learning bench-os bench-web docs dist links install clean
 
 help:
-	@echo "make demo | test | check | types | format | bench | bench-db | bench-kg | bench-learning | bench-web | docs | dist"
+	@echo "make demo | test | check | types | format | bench | bench-kg | bench-learning | bench-os | bench-web | docs | dist"
 	@echo "     links | install | clean"
 
 install:
@@ -39,10 +39,12 @@ format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-db bench-kg bench-web bench-learning
+# Speed, side by side with transformers and TRL, into docs/performance.md; the others have pages of their own.
+bench: install
+	$(BIN)/python -m benchmarks
 
-bench-db: install
-	$(BIN)/python benchmarks/db.py
+bench-os: install
+	$(BIN)/python benchmarks/os_sandbox.py
 
 bench-web: install
 	$(BIN)/python benchmarks/web.py

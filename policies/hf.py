@@ -185,18 +185,19 @@ class HFPolicy:
             model = self.weights.model(role)
             config = model.config.get_text_config()
             heads = config.num_attention_heads
+            fast = llama.supports(model)
             store = KVStore(
                 layers=config.num_hidden_layers,
                 heads=getattr(config, "num_key_value_heads", None) or heads,
                 head_size=getattr(config, "head_dim", None) or config.hidden_size // heads,
-                dtype=model.dtype,
+                dtype=llama.attention_dtype(model.get_input_embeddings().weight) if fast else model.dtype,
                 device=model.device,
             )
-            with torch.no_grad():
-                if llama.supports(model):
+            if fast:
+                with torch.no_grad():
                     forward: Forward = self._llama(model, role).cached
-                else:
-                    forward = modules.make_forward(lambda: self.weights.model(role), self._embed(model, role))
+            else:
+                forward = modules.make_forward(lambda: self.weights.model(role), self._embed(model, role))
             self._decoders[role] = Decoder(forward, lambda hidden: modules.logits(model, hidden), store)
         return self._decoders[role]
 

@@ -34,6 +34,11 @@ class _Layer:
     down: Weights
 
 
+def attention_dtype(like: torch.Tensor) -> torch.dtype:
+    """Of queries, keys and values: on a CPU at least float32, since one query over 16-bit keys takes twice as long."""
+    return torch.promote_types(like.dtype, torch.float32) if like.device.type == "cpu" else like.dtype
+
+
 def supports(model: PreTrainedModel) -> bool:
     """Is this a model whose forward pass this module reproduces?"""
     config = model.config
@@ -77,8 +82,8 @@ class LlamaForward:
 
         def attend(layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
             keys, values = block.keys[layer], block.values[layer]
-            keys[rows, :, positions] = k.transpose(1, 2)
-            values[rows, :, positions] = v.transpose(1, 2)
+            keys[rows, :, positions] = k.transpose(1, 2).to(keys.dtype)
+            values[rows, :, positions] = v.transpose(1, 2).to(values.dtype)
             return self._attention(q, keys[:, :, :slots], values[:, :, :slots], mask)
 
         return self._run(ids, positions, attend)
@@ -94,9 +99,12 @@ class LlamaForward:
         return self._run(ids, positions, lambda _, q, k, v: self._attention(q, k, v, mask))
 
     def _attention(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        return functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=self._groups != self._heads
-        )
+        wide = attention_dtype(q)
+        mixed = functional.scaled_dot_product_attention(
+            q.to(wide), k.to(wide), v.to(wide), attn_mask=mask, is_causal=mask is None,
+            enable_gqa=self._groups != self._heads,
+        )  # fmt: skip
+        return mixed.to(q.dtype)
 
     def _run(self, ids: torch.Tensor, positions: torch.Tensor, attend: Attend) -> torch.Tensor:
         batch, width = ids.shape
@@ -107,8 +115,8 @@ class LlamaForward:
         for number, layer in enumerate(self._layers):
             normed = functional.rms_norm(x, shape, layer.attention_norm, epsilon)
             qkv = functional.linear(normed, *layer.qkv).view(batch, width, heads + 2 * groups, size).transpose(1, 2)
-            q, k, v = qkv[:, :heads], qkv[:, heads : heads + groups], qkv[:, heads + groups :]
-            mixed = attend(number, _rotate(q, cos, sin), _rotate(k, cos, sin), v)
+            turned = _rotate(qkv[:, : heads + groups], cos, sin)
+            mixed = attend(number, turned[:, :heads], turned[:, heads:], qkv[:, heads + groups :])
             x = x + functional.linear(mixed.transpose(1, 2).reshape(batch, width, heads * size), *layer.output)
             normed = functional.rms_norm(x, shape, layer.mlp_norm, epsilon)
             gate, up = functional.linear(normed, *layer.gate_up).chunk(2, dim=-1)

@@ -221,6 +221,18 @@ def test_browsing_draws_each_place(log: Path) -> None:
     browse(Shelf(iter([EpisodeRecord(episode())])), console, read=gone)
 
 
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 4), (12, 8), (40, 2)])
+def test_a_terminal_that_is_too_narrow_is_browsed_all_the_same(width: int, height: int) -> None:
+    """Every place, tokens and the end too: nothing fails, and the first letters of the words are there."""
+    screen = StringIO()
+    keys = iter(["right", "t", "right", "end", "a", "g", "2", "enter", "n", "q"])
+    console = Console(file=screen, width=width, height=height, force_terminal=True, color_system=None)
+    browse(Shelf(EpisodeRecord(episode(name)) for name in ("t1", "t2")), console, read=lambda: next(keys))
+
+    assert None is next(keys, None)
+    assert "e" in screen.getvalue()
+
+
 def test_a_long_log_is_read_as_far_as_it_is_needed() -> None:
     """Showing the first episode reads one."""
     read: list[int] = []

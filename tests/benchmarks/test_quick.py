@@ -1,0 +1,75 @@
+"""The benchmarks work, in miniature; their figures are of a quiet machine and of nobody's test."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`benchmarks` is a folder of the checkout, not of the installed package."""
+    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
+
+
+@pytest.mark.parametrize(
+    ("part", "rows"),
+    [
+        ("turns", ["three roles on a task that does nothing", "`cmat/DB-v0` on SQLite, gold SQL, known tasks"]),
+        ("db", ["resets of the bare database", "statements, in a mix that repeats"]),
+        ("generation", ["ours, one thread", "naive `generate`, one thread", "one episode at a time, one thread"]),
+        ("step", ["grpo", "ppo"]),
+        ("share", ["update of two roles", "environment: three roles"]),
+        ("gpu", ["ours", "`generate`, whole history", "`generate`, one reply, batched"]),
+    ],
+)
+def test_a_part_measures_every_row(part: str, rows: list[str]) -> None:
+    """Each row is there, with a figure above 0."""
+    text = importlib.import_module(f"benchmarks.{part}").report(quick=True)
+
+    lines = {row: [line for line in text.splitlines() if line.startswith(f"| {row}")] for row in rows}
+    assert [] == [row for row, found in lines.items() if not found]
+    assert [] == [line for found in lines.values() for line in found if line.split("|")[2].split()[0] in {"0", "0.00"}]
+
+
+def test_figures_go_between_the_marks(tmp_path: Path) -> None:
+    """The rest of the page stays; a page without marks is an error."""
+    report = importlib.import_module("benchmarks.report")
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- bench-x -->\nold\n<!-- /bench-x -->\nafter\n")
+
+    report.write("x", "new", page)
+    assert "before\n<!-- bench-x -->\nnew\n<!-- /bench-x -->\nafter\n" == page.read_text()
+    with pytest.raises(ValueError, match="bench-y"):
+        report.write("y", "new", page)
+
+
+def test_a_worker_that_fails_is_told() -> None:
+    """With what it said."""
+    workers = importlib.import_module("benchmarks.workers")
+
+    with pytest.raises(RuntimeError, match="KeyError: 'threads'"):
+        workers.run("benchmarks.generation", [{}])
+
+
+def test_every_part_has_its_place_in_the_page() -> None:
+    """docs/performance.md has the marks that `make bench` writes between."""
+    parts = importlib.import_module("benchmarks.__main__").PARTS
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+
+    assert [] == [
+        part for part in parts if f"<!-- bench-{part} -->" not in page or f"<!-- /bench-{part} -->" not in page
+    ]
+
+
+def test_the_rate_of_a_job_is_a_median_of_what_it_did() -> None:
+    """A job of three things counts three times."""
+    report = importlib.import_module("benchmarks.report")
+    single, triple = report.measure([lambda: 1, lambda: 3], seconds=0.02, rounds=3)
+
+    assert 1.5 < triple.per_cpu_second / single.per_cpu_second < 6

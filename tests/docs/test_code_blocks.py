@@ -1,0 +1,180 @@
+"""The code in README.md and docs/ does what it says: Python runs, `cmat` commands run, other commands exist.
+
+Blocks of a page run in order, in one namespace and one temporary folder. A block that costs too much or needs what is
+not here stands below a line `<!-- not run: reason -->`; then Python must compile and command lines must parse.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shlex
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from cmat_env.cli import app, main
+from cmat_env.tuning.config import from_mapping
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md")))
+FENCE = re.compile(r"^```(\w*)\s*$")
+MARK = re.compile(r"^<!-- not run: (.+) -->$")
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+EXTRAS = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"])
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page: where it begins, its language, its text, and is it to be run?"""
+
+    line: int
+    language: str
+    text: str
+    runs: bool
+
+
+def blocks_of(text: str) -> Iterator[Block]:
+    """Every fenced block, in order."""
+    lines = text.splitlines()
+    above, start, language = "", 0, ""
+    for number, line in enumerate(lines, 1):
+        fence = FENCE.match(line)
+        if start and line == "```":
+            yield Block(start, language, "\n".join(lines[start : number - 1]), not MARK.match(above))
+            start = 0
+        elif fence and not start:
+            above = next((each for each in reversed(lines[: number - 1]) if each.strip()), "")
+            start, language = number, fence[1]
+    assert not start, f"the block of line {start} does not end"
+
+
+def commands_of(text: str) -> Iterator[list[str]]:
+    """The words of each command line, comments and a prompt left out."""
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if words[:1] == ["$"]:
+            words = words[1:]
+        if words:
+            yield words
+
+
+def parse(arguments: list[str]) -> None:
+    """Let `cmat` read its command line, without doing it."""
+    command: Any = typer.main.get_command(app)
+    context, rest = command.make_context("cmat", list(arguments)), list(arguments)
+    while hasattr(command, "resolve_command"):
+        name, command, rest = command.resolve_command(context, rest)
+        context = command.make_context(name, list(rest), parent=context)
+
+
+def check_command(words: list[str], *, runs: bool) -> None:
+    """Run a `cmat` command, or see that what is named exists."""
+    name, *rest = words
+    if name == "cmat" and runs:
+        assert 0 == main(rest), f"{shlex.join(words)} failed"
+    elif name == "cmat":
+        parse(rest)
+    elif name == "make":
+        assert set(rest) <= TARGETS, f"make has no target {rest}"
+    elif name == "pip":
+        wanted = re.findall(r"cmat-env\[([\w,-]+)\]", " ".join(rest))
+        assert {extra for extras in wanted for extra in extras.split(",")} <= EXTRAS, f"unknown extra in {rest}"
+    elif name in {"python", ".venv/bin/python"}:
+        if rest[0] == "-m":
+            assert importlib.util.find_spec(rest[1]) is not None, f"there is no module {rest[1]}"
+        else:
+            assert (ROOT / rest[0]).is_file(), f"there is no {rest[0]}"
+    else:
+        assert not runs, f"the test cannot run {name!r}; mark the block"
+
+
+def check_block(block: Block, namespace: dict[str, Any], page: str) -> None:
+    """Do what the language asks for."""
+    if block.language == "python":
+        code = compile(block.text, f"{page}, line {block.line}", "exec")
+        if block.runs:
+            exec(code, namespace)
+    elif block.language in {"sh", "console"}:
+        for words in commands_of(block.text):
+            check_command(words, runs=block.runs)
+    elif block.language == "toml":
+        from_mapping(tomllib.loads(block.text), source=page)
+    elif block.language == "json":
+        json.loads(block.text)
+    else:
+        assert block.language in {"", "text"}, f"the test does not know the language {block.language!r}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_code_of_a_page_works(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every block, in order, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])  # `python -m benchmarks` is run in the checkout
+    namespace: dict[str, Any] = {"__name__": "__page__"}
+    for block in blocks_of(page.read_text(encoding="utf-8")):
+        try:
+            check_block(block, namespace, page.name)
+        except (Exception, SystemExit) as error:
+            pytest.fail(f"{page.relative_to(ROOT)}, block of line {block.line}: {type(error).__name__}: {error}")
+
+
+def test_blocks_are_found_with_their_marks() -> None:
+    """A mark counts for the block right below it; a block without a language is output."""
+    text = "<!-- not run: slow -->\n```sh\nmake demo\n```\n\n```\nout\n```\n\n```python\nx = 1\n```\n"
+
+    assert [
+        Block(2, "sh", "make demo", False), Block(6, "", "out", True), Block(10, "python", "x = 1", True)
+    ] == list(blocks_of(text))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        Block(1, "python", "x = ", False),
+        Block(1, "python", "1 / 0", True),
+        Block(1, "sh", "cmat eval --no-such-option", False),
+        Block(1, "sh", "cmat no-such-command", False),
+        Block(1, "sh", "make no-such-target", False),
+        Block(1, "sh", "pip install 'cmat-env[nothing]'", False),
+        Block(1, "sh", "python benchmarks/nothing.py", True),
+        Block(1, "sh", "rm -rf /", True),
+        Block(1, "toml", "[tuner]\nlearning_rat = 1", True),
+        Block(1, "fortran", "", True),
+    ],
+    ids=lambda block: block.text or block.language,
+)
+def test_a_block_that_is_wrong_is_found(block: Block) -> None:
+    """Marked or not."""
+    with pytest.raises(Exception):  # noqa: B017 - whatever the mistake raises
+        check_block(block, {}, "page")
+
+
+@pytest.mark.parametrize(
+    ("text", "commands"),
+    [("cmat eval a \\\n  --b c  # why", [["cmat", "eval", "a", "--b", "c"]]), ("# nothing\n$ make x", [["make", "x"]])],
+)
+def test_commands_are_read_as_a_shell_does(text: str, commands: list[list[str]]) -> None:
+    """Lines that go on, comments, prompts."""
+    assert commands == list(commands_of(text))
+
+
+def test_the_tests_that_the_pages_name_are_there() -> None:
+    """docs/trust.md gives a test for each of its claims."""
+    named = {
+        (file, test)
+        for page in PAGES
+        for file, test in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text(encoding="utf-8"))
+    }
+
+    assert len(named) > 40
+    assert [] == sorted(
+        f"{file}::{test}" for file, test in named if f"def {test}(" not in (ROOT / file).read_text(encoding="utf-8")
+    )
