@@ -65,6 +65,7 @@ class Episode:
         failed_init: what an init script said that failed; None = all went well.
         rounds: turns taken.
         commands, timeouts, restarts, truncations: of the shell.
+        printed: what was shown of the last command's output.
     """
 
     task: OSTask
@@ -75,6 +76,7 @@ class Episode:
     timeouts: int = 0
     restarts: int = 0
     truncations: int = 0
+    printed: str = ""
 
     @property
     def metrics(self) -> dict[str, int]:

@@ -225,11 +225,17 @@ class _Reader:
             if gone:  # the rest was written before the shell ended, and is there now
                 return "marker" if self._take() else "exited"
             if self._closed:
-                return "closed"
+                return "exited" if self._hung_up() else "closed"
             if self._full and not unlimited:
                 return "output"
             if ready.get(self._pipes.stdin, 0) & select.POLLOUT:
                 self._write()
+
+    def _hung_up(self) -> bool:
+        """Has the shell ended, now that nothing writes any more? Its descriptors are closed one after the other."""
+        poll = select.poll()
+        poll.register(self._pipes.stdin, 0)
+        return bool(poll.poll(int(_GRACE * 1000)))
 
     def _write(self) -> None:
         try:

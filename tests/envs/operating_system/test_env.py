@@ -12,7 +12,7 @@ import cmat_env
 from cmat_env.envs.operating_system import Check, Match, OSEnv, OSTask, SandboxSettings, Script
 from cmat_env.envs.operating_system.generate import FAMILIES, SPLITS
 from cmat_env.envs.operating_system.shell import ShellResult
-from cmat_env.envs.operating_system.wording import CUT, EMPTY, OUTPUT, observation_of
+from cmat_env.envs.operating_system.wording import CUT, EMPTY, OUTPUT, shown
 from cmat_env.errors import ConfigError, UnknownNameError
 from cmat_env.evaluate import evaluate
 from cmat_env.testing import check_task
@@ -59,10 +59,10 @@ def test_an_episode_in_agentbench_s_words(begin: Begin) -> None:
 
 def test_long_output_is_cut_as_upstream() -> None:
     """More than 800 characters: 780 and a mark."""
-    exact, longer = (observation_of(ShellResult("x" * n, 0), 800) for n in (800, 801))
+    exact, longer = (shown(ShellResult("x" * n, 0), 800) for n in (800, 801))
 
-    assert (OUTPUT + "x" * 800, False) == exact
-    assert (OUTPUT + "x" * 780 + CUT, True) == longer
+    assert ("x" * 800, False) == exact
+    assert ("x" * 780 + CUT, True) == longer
 
 
 def test_the_commit_is_one_of_eight_rounds(begin: Begin) -> None:
