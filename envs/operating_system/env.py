@@ -81,7 +81,7 @@ class OSEnv(gymnasium.Env[str, str]):
         self.settings = OSSettings(action_format, max_rounds, max_observation, on_invalid, gold, fidelity, init_seconds)
         given = {name: value for name, value in (("backend", backend), ("rootfs", rootfs)) if value is not None}
         self.sandbox_settings = replace(sandbox or SandboxSettings(), **given)  # type: ignore[arg-type]
-        self.source = open_source(tasks, script_dir=script_dir, only=families)
+        self.source = open_source(tasks, script_dir=script_dir, only=families, fidelity=fidelity)
         chosen = choose(self.sandbox_settings)
         if chosen.backend == "single-uid" and isinstance(self.source, Listed):
             self.source = self.source.without_users()

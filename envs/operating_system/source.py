@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from cmat_env.envs.operating_system.checkers import Fidelity
 from cmat_env.envs.operating_system.generate import FAMILIES, SPLITS, Split, generate
 from cmat_env.envs.operating_system.load import load_tasks
 from cmat_env.envs.operating_system.tasks import OSTask
@@ -115,7 +116,11 @@ class Listed:
 
 
 def open_source(
-    tasks: str | Path | Sequence[OSTask], *, script_dir: str | Path | None = None, only: Sequence[str] = ()
+    tasks: str | Path | Sequence[OSTask],
+    *,
+    script_dir: str | Path | None = None,
+    only: Sequence[str] = (),
+    fidelity: Fidelity = "upstream",
 ) -> Generated | Listed:
     """Find the tasks that a user asks for.
 
@@ -123,6 +128,7 @@ def open_source(
         tasks: "generated:SPLIT", the path of an AgentBench file or folder, or the tasks themselves.
         script_dir: where the script files of AgentBench tasks are.
         only: families of generated tasks; by default all.
+        fidelity: with which defects AgentBench tasks are read.
 
     Raises:
         UnknownNameError: there is no such split or family.
@@ -138,6 +144,6 @@ def open_source(
     if only:
         raise ConfigError("families chooses among generated tasks; leave it out, or pass the tasks you want")
     if isinstance(tasks, str | Path):
-        loaded = load_tasks(tasks, script_dir=script_dir)
+        loaded = load_tasks(tasks, script_dir=script_dir, fidelity=fidelity)
         return Listed(loaded.tasks, loaded.skipped)
     return Listed(tasks)

@@ -60,7 +60,7 @@ class Bubblewrap:
             "memory": settings.memory,
             "processes": settings.processes,
             "limits": {
-                "CORE": 0,
+                "CORE": 1,  # less than any core, and the one value with which no handler of the host is called either
                 "NOFILE": 131_072,
                 "NPROC": settings.processes,
                 "AS": None if "memory" in grouped else settings.memory,

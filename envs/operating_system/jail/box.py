@@ -24,7 +24,8 @@ EMPTY = "e"
 """An empty file of the box, mounted over what must not be read."""
 
 _MASKED = ("/proc/cmdline", "/proc/keys")
-_MASKED_FOLDERS = ("/proc/tty",)  # root of a user namespace may not look into /proc/tty/driver, and `find /` would fail
+# /sys would be a folder of the disk. Root of a user namespace may not look into /proc/tty/driver: `find /` would fail.
+_MASKED_FOLDERS = ("/proc/tty", "/sys")
 
 
 def limit(limits: Mapping[str, int | None]) -> None:
