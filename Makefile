@@ -6,11 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test check types format bench bench-db bench-kg bench-learning bench-web docs dist links install clean
+.PHONY: help demo test check types format bench bench-db bench-kg bench-learning bench-os bench-web docs dist links install clean
 
 help:
-	@echo "make demo | test | check | types | format | bench | bench-db | bench-kg | bench-learning | bench-web | docs | dist"
-	@echo "     links | install | clean"
+	@echo "make demo | test | check | types | format | bench | bench-db | bench-kg | bench-learning | bench-os | bench-web | docs"
+	@echo "     dist | links | install | clean"
 
 install:
 	@.ci/install $(VENV)
@@ -34,10 +34,13 @@ format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-db bench-kg bench-web bench-learning
+bench: bench-db bench-kg bench-os bench-web bench-learning
 
 bench-db: install
 	$(BIN)/python benchmarks/db.py
+
+bench-os: install
+	$(BIN)/python benchmarks/os_sandbox.py
 
 bench-web: install
 	$(BIN)/python benchmarks/web.py

@@ -101,6 +101,8 @@ class Machine:
                 fidelity=settings.fidelity,
                 seconds=settings.init_seconds,
             )
+        if not right and not self.sandbox.alive:
+            raise SandboxError("the sandbox died before the answer was graded")
         if not task.compares:
             return right, {}
         now = gold_now()

@@ -28,6 +28,7 @@ _SPARE_FD = 198
 _CHUNK = 65536
 _GRACE = 1.0
 _START = 20.0
+_PAUSE = 0.05
 _PLAIN = re.compile(rb"[A-Za-z0-9_ ./,:=+@%^-]")
 _CROWDED = 0.5
 _LONGEST_MARKER = 64
@@ -155,11 +156,17 @@ class Shell:
     def _restart(self) -> None:
         """Kill every process, and begin anew; without a sandbox that lives there is no shell any more."""
         self.close()
-        self._sandbox.reclaim(None)
-        try:
-            self._begin()
-        except (SandboxError, OSError):
-            self.close()
+        deadline = time.monotonic() + _START
+        while True:
+            self._sandbox.reclaim(None)
+            try:
+                self._begin()
+                return
+            except (SandboxError, OSError):  # there is no room yet, or no sandbox any more
+                self.close()
+                if time.monotonic() > deadline or not self._sandbox.alive():
+                    return
+                time.sleep(_PAUSE)
 
     def close(self) -> None:
         """Let go of it; twice is fine."""

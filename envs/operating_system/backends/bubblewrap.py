@@ -157,9 +157,10 @@ class Bubblewrap:
     def alive(self) -> bool:
         """Is it still there?"""
         try:
-            return bool(self._launcher.ask("alive", name=self._name)["alive"])
+            known = bool(self._launcher.ask("alive", name=self._name)["alive"])
         except SandboxError:
             return False
+        return known and self.processes() is not None  # the launcher hears of a death a little later
 
     def close(self) -> None:
         """Kill and remove it."""

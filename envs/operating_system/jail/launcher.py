@@ -136,16 +136,23 @@ class Launcher:
         return {"pid": pid}
 
     def _join(self, made: Sandbox, name: str, spec: dict[str, Any], fds: Sequence[int], filter_: int) -> None:
-        """In a child: enter the sandbox, fork into its process namespace, and pass the exit status on."""
+        """In a child: enter the sandbox, start the program in its process namespace, and pass the exit status on.
+
+        This process itself stays outside of that namespace, where no agent sees it. For views other than the sandbox's
+        own it becomes bubblewrap's monitor, which holds no capability that would keep an agent away from it.
+        """
         self._enter(name, os.getpid())
+        box.limit(spec["limits"])  # here, where root may still raise one
         own = spec["view"] == "own"
         linux.setns(made.user, linux.CLONE_NEWUSER)
         linux.setns(made.inner["mnt"] if own else made.mnt, linux.CLONE_NEWNS)
         for kind, flag in NAMESPACES:
             linux.setns(made.inner[kind], flag)
+        if not own:
+            views.run(spec, fds, filter_)
         pid = os.fork()
         if pid == 0:
-            in_child(fds[2], lambda: box.program(spec, fds, self._filter) if own else views.run(spec, fds, filter_))
+            in_child(fds[2], lambda: box.program(spec, fds, self._filter))
         for fd in fds:
             os.close(fd)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

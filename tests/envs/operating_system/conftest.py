@@ -156,7 +156,10 @@ def droppings() -> list[str]:
     for folder in ("/", "/tmp", "/var/tmp", "/dev/shm", "/run", "/root", "/home", "/mnt", "/opt", "/srv", "/dev"):
         with os.scandir(folder) as entries:
             for entry in entries:
-                about = entry.stat(follow_symlinks=False)
+                try:
+                    about = entry.stat(follow_symlinks=False)
+                except OSError:  # others come and go
+                    continue
                 if "cmat-evil" in entry.name or FIRST_ID <= about.st_uid < FIRST_ID + IDS:
                     found.append(entry.path)
     return found
@@ -201,10 +204,13 @@ class Clock(float):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, float) and abs(other - self) < 5
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
     __hash__ = float.__hash__
 
 
-def at_rest() -> dict[str, object]:
+def resting() -> dict[str, object]:
     """The host, when nothing of ours runs; what ran before may still be on its way out."""
     deadline = time.monotonic() + _PATIENCE
     while True:
@@ -318,7 +324,7 @@ def attack(settings: SandboxSettings) -> Attack:
         """Args: `ends` = the outcome with which the attack ends its own episode; others are settings."""
         changed = replace(settings, **limits)
         env = OSEnv([COUNT], sandbox=changed, max_rounds=10_000, max_observation=2 << 20, init_seconds=init_seconds)
-        before = at_rest()
+        before = resting()
         try:
             agent = Attacker(env)
             yield agent
@@ -347,3 +353,9 @@ def ours() -> Callable[[], list[int]]:
 def lines() -> Callable[[], list[str]]:
     """Says the command lines of all processes of the host."""
     return lambda: [_text(f"/proc/{pid}/cmdline").replace("\0", " ").strip() for pid in parents()]
+
+
+@pytest.fixture
+def at_rest() -> Callable[[], dict[str, object]]:
+    """Waits until nothing of ours runs, and tells how the host is then."""
+    return resting
