@@ -277,8 +277,10 @@ class Attacker:
     def does(self, script: str) -> Seen:
         """Execute a script, and read the observation as an agent would."""
         seen = self._step(f"Act: bash\n\n```bash\n{script}\n```")
-        event = next((name for name, note in NOTES.items() if seen.endswith(f"\n{note}")), "")
-        text = seen.removesuffix(f"\n{NOTES[event]}" if event else "")
+        event, note = next(
+            ((name, f"\n{note}") for name, note in NOTES.items() if seen.endswith(f"\n{note}")), ("", "")
+        )
+        text = seen.removesuffix(note)
         cut = text.endswith(CUT)
         return Seen(text.removesuffix(CUT).removeprefix(OUTPUT) if text != EMPTY else "", event, cut)
 

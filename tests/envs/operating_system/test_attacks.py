@@ -33,8 +33,7 @@ def test_a_fork_bomb_is_held_and_cleared_away(attack: Attack) -> None:
                 break
             seen = agent.does("sleep 0.1")
         assert seen.event in ("processes", "timeout", "restarted")
-        agent.does("true")  # may still show what the killed ones wrote
-        assert agent.works()
+        assert any(agent.works() for _ in range(20))  # at first a command may show what the killed ones wrote
         if seen.event != "restarted":
             assert "7 /tmp" == agent.does("echo $kept $(pwd)").text
         left = [int(agent.does("ls -d /proc/[0-9]* | wc -l").text) for _ in range(20)]  # the dead are reaped in turn
@@ -190,7 +189,7 @@ def test_what_never_ends_is_stopped(attack: Attack, command: str) -> None:
         ("set -e; false", "exited"),
         ("exec true", "exited"),
         ("exec /dev/null/no; exit", "exited"),
-        ("exec sleep inf", "restarted"),
+        ("exec sleep inf", "exited"),
         ("exec 1>&- 2>&-", "redirected"),
         ("exec >/dev/null", "redirected"),
         ("exec >/dev/full 2>&1", "redirected"),
@@ -198,7 +197,7 @@ def test_what_never_ends_is_stopped(attack: Attack, command: str) -> None:
         ("exec 0<&- 1>&- 2>&- 198>&-", "restarted"),
         ("exec 198>&-", "restarted"),
         ("exec 198>/dev/null", "restarted"),
-        ('for fd in /proc/self/fd/*; do eval "exec ${fd##*/}>&-"; done', "restarted"),
+        ('for fd in /proc/self/fd/*; do eval "exec ${fd##*/}>&-"; done', "exited"),
         ("printf() { :; }; builtin() { :; }; eval() { :; }", "restarted"),
         ("enable -n printf eval builtin exec", "restarted"),
         ("set -n", "restarted"),

@@ -47,8 +47,8 @@ EPISODE = """
 import sys, warnings
 from cmat_env.envs.operating_system import Check, Match, OSEnv, OSTask, Sandbox, Script
 backend = sys.argv[1]
-users = OSTask("users", "match", "", init=(Script("useradd -m jack"),), start="su - jack", match=Match("jack"),
-               example=Script("whoami"))
+users = OSTask("users", "match", "", init=(Script("useradd -m -s /bin/bash jack"),), start="su - jack",
+               match=Match("jack"), example=Script("whoami"))
 count = OSTask("count", "integer-match", "", init=(Script("seq 5 > f"),), example=Script("wc -l < f"),
                checks=(Check("example"), Check("checker", "integer-match.py")))
 with warnings.catch_warnings(record=True) as said:
@@ -67,17 +67,17 @@ with Sandbox(processes=40, memory=100 << 20, disk=16 << 20) as sandbox:
 """
 ATTACKS = (
     "test_attacks.py::test_a_fork_bomb_is_held_and_cleared_away",
-    "test_attacks.py::test_a_full_disk_is_an_error_for_the_agent_alone",
-    "test_attacks.py::test_places_without_a_limit_cannot_be_written",
+    "test_attacks.py::test_a_full_disk_is_an_error_for_the_agent_alone[/root]",
+    "test_attacks.py::test_places_without_a_limit_cannot_be_written[/sys]",
     "test_attacks.py::test_a_dead_sandbox_is_an_end_and_no_exception",
-    "test_attacks.py::test_the_first_process_cannot_be_killed",
+    "test_attacks.py::test_the_first_process_cannot_be_killed[kill -9 -1]",
     "test_attacks_escape.py::test_the_host_cannot_be_read",
     "test_attacks_escape.py::test_the_kernel_s_files_tell_nothing_and_take_nothing",
     "test_attacks_escape.py::test_the_call_filter_holds",
     "test_attacks_escape.py::test_services_of_the_host_cannot_be_reached",
     "test_attacks_escape.py::test_programs_cannot_be_looked_into_while_they_start",
     "test_attacks_reward.py::test_a_process_in_the_background_cannot_write_into_a_check",
-    "test_attacks_reward.py::test_fake_tools_do_not_change_a_reward",
+    "test_attacks_reward.py::test_fake_tools_do_not_change_a_reward[bash that says yes]",
 )
 
 
@@ -141,7 +141,7 @@ def test_an_ordinary_user_plays_episodes(backend: str) -> None:
 
 def test_attacks_of_an_ordinary_user_fail_as_well(backend: str) -> None:
     """Those on what has no control group here, and those that could meet a process of ours on its way in."""
-    options = ("-p", "no:cacheprovider", "-q", "--no-header", "--basetemp=/mnt/home/pytest", "--rootdir", str(HERE))
+    options = ("-p", "no:cacheprovider", "--no-header", "--basetemp=/mnt/home/pytest", "--rootdir", str(HERE))
     done = as_user(ids_of(backend), sys.executable, "-m", "pytest", *options, *ATTACKS)
 
     assert 0 == done.returncode, done.stdout[-5000:] + done.stderr[-2000:]
