@@ -168,7 +168,8 @@ class Task(Protocol):
     """What a plug-in author writes: any `gymnasium.Env[str, str]`.
 
     Optional extras, found by attribute: `task_types`, `instructions` (str, the assistant's system prompt),
-    `solution() -> list[str]`, `demonstrate(rng, rejected) -> str` (the next action of an imperfect demonstrator),
+    `solution() -> list[str]`, `solve() -> str` (the next action of a right episode, where it depends on what was shown;
+    the gold policy prefers it), `demonstrate(rng, rejected) -> str` (the next action of an imperfect demonstrator),
     `judge(action) -> Judgement | None`, `snapshot() -> object`, `restore(snapshot)`.
     """
 

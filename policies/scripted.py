@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -131,10 +131,12 @@ class GoldPolicy:
 
     As the user it states the task word for word; as the checker it is an `OracleChecker`.
     A refused action is proposed again; after the last action of the solution it repeats that one.
+    A task whose solution depends on what it has shown is asked for the next action at every turn (`solve`).
     """
 
     def __init__(self) -> None:
         self._solutions: WeakKeyDictionary[Dialogue, list[str]] = WeakKeyDictionary()
+        self._solvers: WeakKeyDictionary[Dialogue, Callable[[], str]] = WeakKeyDictionary()
         self._checker = OracleChecker()
 
     def begin(self, dialogue: Dialogue, task: Task) -> None:
@@ -145,6 +147,8 @@ class GoldPolicy:
         """
         if dialogue.role == "checker":
             self._checker.begin(dialogue, task)
+        elif dialogue.role != "user" and (solve := _optional(task, "solve")) is not None:
+            self._solvers[dialogue] = solve
         elif dialogue.role != "user":
             self._solutions[dialogue] = list(_extra(task, "solution", "gold")())
             if not self._solutions[dialogue]:
@@ -159,6 +163,8 @@ class GoldPolicy:
             return self._checker.generate([dialogue], seed=seed)[0]
         if dialogue.role == "user":
             return Generation(_last(dialogue))
+        if dialogue in self._solvers:
+            return Generation(self._solvers[dialogue]())
         solution = _task_of(self._solutions, dialogue, "gold")
         refused = sum(message.speaker == "checker" for message in dialogue.messages)
         return Generation(solution[min(dialogue.replies - refused, len(solution) - 1)])

@@ -7,7 +7,6 @@ reward:      0 or 1, at the end
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,16 +18,15 @@ from gymnasium.error import ResetNeeded
 
 from cmat_env.envs.operating_system.backends.base import SandboxError
 from cmat_env.envs.operating_system.backends.choose import choose
-from cmat_env.envs.operating_system.checkers import CHECKERS, Fidelity
+from cmat_env.envs.operating_system.checkers import Fidelity
 from cmat_env.envs.operating_system.codec import CODECS, Answer, Bash, Codec, FormatName, Malformed
 from cmat_env.envs.operating_system.episode import Episode, GoldSource, OnInvalid, OSSettings
-from cmat_env.envs.operating_system.grade import Gold, gold_of, grade_checks, grade_match, start_gold
 from cmat_env.envs.operating_system.limits import SandboxSettings
-from cmat_env.envs.operating_system.process import Running
+from cmat_env.envs.operating_system.machine import Machine
 from cmat_env.envs.operating_system.sandbox import Sandbox
 from cmat_env.envs.operating_system.source import open_source, without_users
-from cmat_env.envs.operating_system.tasks import OSTask
-from cmat_env.envs.operating_system.wording import observation_of
+from cmat_env.envs.operating_system.tasks import OSTask, Script
+from cmat_env.envs.operating_system.wording import observation_of, shown
 from cmat_env.envs.source import task_of_reset
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
@@ -84,7 +82,7 @@ class OSEnv(gymnasium.Env[str, str]):
         self.settings = OSSettings(action_format, max_rounds, max_observation, on_invalid, gold, fidelity, init_seconds)
         given = {name: value for name, value in (("backend", backend), ("rootfs", rootfs)) if value is not None}
         self.sandbox_settings = replace(sandbox or SandboxSettings(), **given)  # type: ignore[arg-type]
-        self.source = open_source(tasks, script_dir=script_dir, only=families)
+        self.source = open_source(tasks, script_dir=script_dir, only=families, fidelity=fidelity)
         chosen = choose(self.sandbox_settings)
         if chosen.backend == "single-uid":
             self.source = without_users(self.source)
@@ -93,10 +91,8 @@ class OSEnv(gymnasium.Env[str, str]):
             _warn_of(self.skipped, len(self.source.ids or ()))
         self.observation_space = AnyText(max(100_000, max_observation + 2_000))
         self.action_space = AnyText(1_000_000)
-        self.sandbox: Sandbox | None = None
+        self._machine: Machine | None = None
         self._episode: Episode | None = None
-        self._running: Running | None = None
-        self._snapshot_gold: Gold | None = None
 
     @property
     def codec(self) -> Codec:
@@ -124,6 +120,11 @@ class OSEnv(gymnasium.Env[str, str]):
         return self._state.task
 
     @property
+    def sandbox(self) -> Sandbox | None:
+        """The sandbox of this episode; None when there is none any more."""
+        return None if self._machine is None else self._machine.sandbox
+
+    @property
     def _state(self) -> Episode:
         if self._episode is None:
             raise ResetNeeded("call reset() first; there is no episode yet")
@@ -138,38 +139,13 @@ class OSEnv(gymnasium.Env[str, str]):
         """
         super().reset(seed=seed)
         task = task_of_reset(self.source, self, seed=seed, options=options)
-        self._close_sandbox()
-        self.sandbox = Sandbox(self.sandbox_settings)
-        self._episode = Episode(task)
-        self._snapshot_gold = None
-        with contextlib.suppress(SandboxError):  # one that has died already is met in the first step
-            self._prepare(self.sandbox, task)
+        self._close_machine()
+        self._machine = machine = Machine(task, self.sandbox_settings, self.settings)
+        self._episode = Episode(task, failed_init=machine.prepare())
         info = self._info()
         if task.known_bad:
             info["known_bad"] = task.known_bad
         return task.description, info
-
-    def _prepare(self, sandbox: Sandbox, task: OSTask) -> None:
-        """Run what prepares the machine, and keep how it is then."""
-        for script in task.init:
-            done = sandbox.run(script.code, language=script.language, seconds=self.settings.init_seconds)
-            if (done.status or done.timed_out) and self.settings.fidelity == "upstream":
-                said = "it took too long" if done.timed_out else done.stderr.decode(errors="replace")[-200:]
-                self._episode = replace(self._state, failed_init=said.strip() or f"exit status {done.status}")
-                return
-        if task.start:
-            sandbox.type_in(task.start)
-        if task.example is not None and task.compares:
-            sandbox.snapshot()
-            self._running = start_gold(sandbox, task.example, view="snapshot", seconds=self.settings.init_seconds)
-
-    def _gold_of_snapshot(self) -> Gold | None:
-        """What the gold script gave before the agent did anything; waits for it, so that the agent never meets it."""
-        if self._running is not None:
-            running, self._running = self._running, None
-            with contextlib.suppress(SandboxError):
-                self._snapshot_gold = gold_of(running)
-        return self._snapshot_gold
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Take one turn; whatever is no text counts as an empty one.
@@ -180,7 +156,8 @@ class OSEnv(gymnasium.Env[str, str]):
         state = self._state
         if state.over:
             raise ResetNeeded("the episode is over; call reset()")
-        self._gold_of_snapshot()
+        assert self._machine is not None
+        self._machine.gold()  # it has ended before the agent acts
         self._episode = state = replace(state, rounds=state.rounds + 1)
         if state.failed_init is not None:
             return self._end("init failed", f"The machine could not be prepared: {state.failed_init}")
@@ -203,7 +180,7 @@ class OSEnv(gymnasium.Env[str, str]):
         """Run a script, count what happened, and say what it gave and whether the sandbox is gone."""
         assert self.sandbox is not None
         result = self.sandbox.execute(move.script)
-        text, cut = observation_of(result, self.settings.max_observation)
+        text, cut = shown(result, self.settings.max_observation)
         state = self._state
         self._episode = replace(
             state,
@@ -211,44 +188,17 @@ class OSEnv(gymnasium.Env[str, str]):
             timeouts=state.timeouts + (result.event == "timeout"),
             restarts=state.restarts + (result.event in ("exited", "restarted")),
             truncations=state.truncations + cut,
+            printed=text,
         )
-        return text, result.event == "dead"
+        return observation_of(text, result.event), result.event == "dead"
 
     def _commit(self, given: str | None) -> tuple[str, float, bool, bool, dict[str, Any]]:
-        """Grade the answer; the agent's processes still run, and can do nothing about it."""
-        task, sandbox = self.task, self.sandbox
-        assert sandbox is not None
-        live: list[Gold] = []
-
-        def run_gold() -> Gold:
-            """The gold script in the sandbox as it is now, with untouched tools; once."""
-            if not live:
-                assert task.example is not None
-                said, seconds = str(given)[:1000].replace("\0", ""), self.settings.init_seconds
-                live.append(gold_of(start_gold(sandbox, task.example, view="pristine", seconds=seconds, answer=said)))
-            return live[0]
-
-        kept = self._snapshot_gold
-        extra: dict[str, Any] = {}
+        assert self._machine is not None
         try:
-            if task.match is not None:
-                success = grade_match(task.match, given)
-            else:
-                success = grade_checks(
-                    task,
-                    given,
-                    sandbox=sandbox,
-                    gold=run_gold if self.settings.gold == "live" else lambda: kept,
-                    fidelity=self.settings.fidelity,
-                    seconds=self.settings.init_seconds,
-                )
-            if task.compares:
-                now = run_gold()
-                extra = {"gold_live": now.shown, "gold_snapshot": kept.shown if kept else None}
-                extra["gold_mismatch"] = kept is None or (now.output, now.ok) != (kept.output, kept.ok)
+            right, gold = self._machine.examine(given)
         except SandboxError:
             return self._end("sandbox died", "The machine is gone.")
-        return self._end("correct" if success else "wrong", "", success=success, extra=extra)
+        return self._end("correct" if right else "wrong", "", success=right, extra=gold)
 
     def _end(
         self, outcome: str, seen: str, *, success: bool = False, extra: dict[str, Any] | None = None
@@ -261,7 +211,7 @@ class OSEnv(gymnasium.Env[str, str]):
         truncated = outcome in ("round limit", "sandbox died")
         if outcome == "sandbox died":
             info["error"] = "the sandbox ended before the episode: its first process is gone"
-        self._close_sandbox()
+        self._close_machine()
         return seen, score, not truncated, truncated, info
 
     def _info(self) -> dict[str, Any]:
@@ -271,17 +221,30 @@ class OSEnv(gymnasium.Env[str, str]):
         return info
 
     def solution(self) -> list[str]:
-        """The actions of a right episode: the gold script where there is one, then the answer."""
+        """The actions of a right episode: the gold script where there is one, then the answer as the snapshot gives it.
+
+        The answer is known before the script has run; `solve` takes it from what the live shell prints.
+        """
         task = self.task
-        first = [] if task.example is None else [self.codec.bash(task.example.code)]
-        if task.example is not None and task.example.language == "python":
-            first = [self.codec.bash(f"python3 - <<'END_OF_SCRIPT'\n{task.example.code}\nEND_OF_SCRIPT")]
+        first = [] if task.example is None else [self.codec.bash(_typed(task.example))]
         if task.match is not None:
             return [*first, self.codec.answer(task.match.answer)]
-        if task.compares:
-            gold = self._gold_of_snapshot()
+        if task.compares and self._machine is not None:
+            gold = self._machine.gold()
             return [*first, self.codec.answer(gold.output.strip() if gold else "")]
         return [*first, self.codec.answer(None)]
+
+    def solve(self) -> str:
+        """The next action of a right episode: the gold script in the live shell, then what that has shown there.
+
+        Where there is no gold script, or no answer is asked for, it ends as `solution` does.
+        """
+        state, example = self._state, self.task.example
+        if example is not None and not state.commands:
+            return self.codec.bash(_typed(example))
+        if example is not None and (state.task.compares or state.task.match is not None):
+            return self.codec.answer(state.printed.strip())
+        return self.solution()[-1]
 
     def judge(self, action: str) -> Judgement | None:
         """Should this action be taken now? Nothing is executed: only answers and malformed actions are judged."""
@@ -293,30 +256,26 @@ class OSEnv(gymnasium.Env[str, str]):
             return Judgement(good=False, reason="format")
         if isinstance(move, Bash):
             return None
-        right = self._expects(state.task, move.given)
+        assert self._machine is not None
+        right = self._machine.expects(move.given)
         return None if right is None else Judgement(right, "right answer" if right else "wrong answer")
 
-    def _expects(self, task: OSTask, given: str | None) -> bool | None:
-        """Would the answer be right by what was known before the agent came? None = that cannot be said."""
-        if task.match is not None:
-            return grade_match(task.match, given)
-        gold = self._gold_of_snapshot()
-        if [check.kind for check in task.checks] != ["example", "checker"] or gold is None:
-            return None
-        return gold.ok and CHECKERS[task.checks[1].checker](str(given), gold.output, self.settings.fidelity)
-
-    def _close_sandbox(self) -> None:
-        if self._running is not None:
-            self._running.close()
-            self._running = None
-        if self.sandbox is not None:
-            self.sandbox.close()
-            self.sandbox = None
+    def _close_machine(self) -> None:
+        if self._machine is not None:
+            self._machine.close()
+            self._machine = None
 
     def close(self) -> None:
         """Remove the sandbox; twice is fine."""
         self._episode = None
-        self._close_sandbox()
+        self._close_machine()
+
+
+def _typed(script: Script) -> str:
+    """A script as it is given to the live shell."""
+    if script.language == "bash":
+        return script.code
+    return f"python3 - <<'END_OF_SCRIPT'\n{script.code}\nEND_OF_SCRIPT"
 
 
 def _warn_of(skipped: dict[str, str], left: int) -> None:

@@ -26,7 +26,8 @@ class OSSettings:
         on_invalid: an action that is none is answered with what the formats are, or ends the episode as in v0.2.
         gold: what the answer is compared with: the gold script's output in the sandbox as it is at the end, as
             upstream, or in a snapshot from before the agent's first action.
-        fidelity: "upstream" = with AgentBench's defects, "fixed" = see `defects`.
+        fidelity: "upstream" = with AgentBench's defects; "fixed" = known ones are mended (`defects`), checkers read
+            numbers and sizes as a person would, and a failed init script is not the end.
         init_seconds: wall time of an init, check or gold script.
     """
 
@@ -62,6 +63,7 @@ class Episode:
         failed_init: what an init script said that failed; None = all went well.
         rounds: turns taken.
         commands, timeouts, restarts, truncations: of the shell.
+        printed: what was shown of the last command's output.
     """
 
     task: OSTask
@@ -72,6 +74,7 @@ class Episode:
     timeouts: int = 0
     restarts: int = 0
     truncations: int = 0
+    printed: str = ""
 
     @property
     def metrics(self) -> dict[str, int]:

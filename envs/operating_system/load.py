@@ -14,8 +14,8 @@ from typing import Any, Literal, get_args
 
 import regex
 
-from cmat_env.envs.operating_system.checkers import CHECKERS
-from cmat_env.envs.operating_system.defects import known_defect
+from cmat_env.envs.operating_system.checkers import CHECKERS, Fidelity
+from cmat_env.envs.operating_system.defects import treated
 from cmat_env.envs.operating_system.tasks import Check, Language, Match, OSTask, Script
 from cmat_env.errors import TaskFileError
 
@@ -39,13 +39,14 @@ class _MissingScriptError(Exception):
     """A script file is not there; the text says which."""
 
 
-def load_tasks(path: str | Path, *, script_dir: str | Path | None = None) -> Loaded:
+def load_tasks(path: str | Path, *, script_dir: str | Path | None = None, fidelity: Fidelity = "upstream") -> Loaded:
     """Read a file of tasks, or all such files in a folder of sets.
 
     Args:
         path: a JSON file, or a folder with such files, also in its sub-folders. AgentBench's `6-backup.json`, which its
             own configuration leaves out, is left out here, too.
         script_dir: where script files are. For a folder of sets, its sub-folder of the same name where there is one.
+        fidelity: "fixed" = with known defects mended, as far as that is known how; see `defects`.
 
     Returns:
         Tasks in order; number i of file "dev.json" has the id "dev-i", of "4/N11.json" in a folder "4/N11-i".
@@ -57,7 +58,7 @@ def load_tasks(path: str | Path, *, script_dir: str | Path | None = None) -> Loa
     if scripts is not None and not scripts.is_dir():
         raise TaskFileError(f"script_dir={str(scripts)!r} is no folder; give the one that holds check/, init/, ...")
     if not path.is_dir():
-        return _load_file(path, scripts, path.stem)
+        return _load_file(path, scripts, path.stem, fidelity)
     files = [file for file in sorted(path.rglob("*.json")) if not file.stem.endswith("-backup")]
     if not files:
         raise TaskFileError(f"{path}: holds no JSON file; wanted AgentBench's data folder, or a file")
@@ -66,13 +67,14 @@ def load_tasks(path: str | Path, *, script_dir: str | Path | None = None) -> Loa
     for file in files:
         relative = file.relative_to(path)
         own = scripts / relative.parts[0] if scripts is not None else None
-        part = _load_file(file, own if own is not None and own.is_dir() else scripts, str(relative.with_suffix("")))
+        found = own if own is not None and own.is_dir() else scripts
+        part = _load_file(file, found, str(relative.with_suffix("")), fidelity)
         tasks += part.tasks
         skipped |= part.skipped
     return Loaded(tuple(tasks), skipped)
 
 
-def _load_file(path: Path, scripts: Path | None, name: str) -> Loaded:
+def _load_file(path: Path, scripts: Path | None, name: str, fidelity: Fidelity) -> Loaded:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -84,7 +86,8 @@ def _load_file(path: Path, scripts: Path | None, name: str) -> Loaded:
     skipped: dict[str, str] = {}
     for index, entry in enumerate(entries):
         try:
-            tasks.append(_Entry(path, index, scripts, f"{name}-{index}").task(entry))
+            task = _Entry(path, index, scripts, f"{name}-{index}").task(entry)
+            tasks.append(treated(task, path, index, fidelity=fidelity, check_files=_check_files(entry)))
         except _MissingScriptError as missing:
             skipped[f"{name}-{index}"] = str(missing)
     if not tasks:
@@ -127,7 +130,6 @@ class _Entry:
             checks=self.checks(evaluation, has_example=example is not None) if match is None else (),
             example=example,
             split=self.path.stem,
-            known_bad=known_defect(self.id, self.path.stem, self.index),
         )
 
     def error(self, field: str, what: str) -> TaskFileError:
@@ -210,6 +212,12 @@ class _Entry:
             return file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise _MissingScriptError(f"{field} is the file {file}, which cannot be read ({error})") from None
+
+
+def _check_files(entry: dict[str, Any]) -> list[str]:
+    value = entry["evaluation"].get("check")
+    listed = value if isinstance(value, list) else [value]
+    return [str(each["file"]) for each in listed if isinstance(each, dict) and "file" in each]
 
 
 def _language(name: str) -> Literal["bash", "python"]:

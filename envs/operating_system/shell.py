@@ -28,6 +28,7 @@ _SPARE_FD = 198
 _CHUNK = 65536
 _GRACE = 1.0
 _START = 20.0
+_PAUSE = 0.05
 _PLAIN = re.compile(rb"[A-Za-z0-9_ ./,:=+@%^-]")
 _CROWDED = 0.5
 _LONGEST_MARKER = 64
@@ -155,11 +156,17 @@ class Shell:
     def _restart(self) -> None:
         """Kill every process, and begin anew; without a sandbox that lives there is no shell any more."""
         self.close()
-        self._sandbox.reclaim(None)
-        try:
-            self._begin()
-        except (SandboxError, OSError):
-            self.close()
+        deadline = time.monotonic() + _START
+        while True:
+            self._sandbox.reclaim(None)
+            try:
+                self._begin()
+                return
+            except (SandboxError, OSError):  # there is no room yet, or no sandbox any more
+                self.close()
+                if time.monotonic() > deadline or not self._sandbox.alive():
+                    return
+                time.sleep(_PAUSE)
 
     def close(self) -> None:
         """Let go of it; twice is fine."""
@@ -225,11 +232,17 @@ class _Reader:
             if gone:  # the rest was written before the shell ended, and is there now
                 return "marker" if self._take() else "exited"
             if self._closed:
-                return "closed"
+                return "exited" if self._hung_up() else "closed"
             if self._full and not unlimited:
                 return "output"
             if ready.get(self._pipes.stdin, 0) & select.POLLOUT:
                 self._write()
+
+    def _hung_up(self) -> bool:
+        """Has the shell ended, now that nothing writes any more? Its descriptors are closed one after the other."""
+        poll = select.poll()
+        poll.register(self._pipes.stdin, 0)
+        return bool(poll.poll(int(_GRACE * 1000)))
 
     def _write(self) -> None:
         try:

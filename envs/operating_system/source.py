@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from cmat_env.envs.operating_system.checkers import Fidelity
 from cmat_env.envs.operating_system.generate import FAMILIES, SPLITS, generate
 from cmat_env.envs.operating_system.load import load_tasks
 from cmat_env.envs.operating_system.tasks import OSTask
@@ -15,7 +16,11 @@ _NEEDS_USERS = "needs other users than root, which the single-uid sandbox does n
 
 
 def open_source(
-    tasks: str | Path | Sequence[OSTask], *, script_dir: str | Path | None = None, only: Sequence[str] = ()
+    tasks: str | Path | Sequence[OSTask],
+    *,
+    script_dir: str | Path | None = None,
+    only: Sequence[str] = (),
+    fidelity: Fidelity = "upstream",
 ) -> Source[OSTask]:
     """Find the tasks that a user asks for.
 
@@ -23,6 +28,7 @@ def open_source(
         tasks: "generated:SPLIT", the path of an AgentBench file or folder, or the tasks themselves.
         script_dir: where the script files of AgentBench tasks are.
         only: families of generated tasks; by default all.
+        fidelity: with which defects AgentBench tasks are read.
 
     Raises:
         UnknownNameError: there is no such split or family.
@@ -35,7 +41,7 @@ def open_source(
         make(seed=0)  # a family that does not exist is met here
         return Generated(split, make, families=only or FAMILIES)
     if isinstance(tasks, str | Path):
-        loaded = load_tasks(tasks, script_dir=script_dir)
+        loaded = load_tasks(tasks, script_dir=script_dir, fidelity=fidelity)
         return Listed(loaded.tasks, skipped=loaded.skipped)
     return Listed(tasks)
 

@@ -69,7 +69,7 @@ class OSTask:
         checks: each must succeed; what one prints is an argument of the next.
         example: the gold script.
         split: where a generated task belongs, or its file.
-        known_bad: why it cannot be solved as it stands; "" = it is fine.
+        known_bad: what is wrong with it as it stands; "" = nothing is known.
 
     Raises:
         ConfigError: nothing says what is right.

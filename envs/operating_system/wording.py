@@ -20,17 +20,20 @@ NOTES: dict[Event, str] = {
 }
 
 
-def observation_of(result: ShellResult, longest: int) -> tuple[str, bool]:
-    """The observation, and whether output was cut.
+def shown(result: ShellResult, longest: int) -> tuple[str, bool]:
+    """What is shown of a command's output, and whether something was cut.
 
     Args:
         result: of the command.
-        longest: characters of output that are shown; a longer one is cut to 20 less.
+        longest: characters that are shown; a longer output is cut to 20 less.
     """
     text = result.output.rstrip("\n")
     cut = len(text) > longest or result.truncated
-    if cut:
-        text = text[: longest - _CUT_BACK] + CUT
+    return (text[: longest - _CUT_BACK] + CUT if cut else text), cut
+
+
+def observation_of(text: str, event: Event) -> str:
+    """What is shown of the output, in AgentBench's frame, and in brackets what happened to the shell."""
     seen = f"{OUTPUT}{text}" if text else EMPTY
-    note = NOTES.get(result.event)
-    return (f"{seen}\n{note}" if note else seen), cut
+    note = NOTES.get(event)
+    return f"{seen}\n{note}" if note else seen

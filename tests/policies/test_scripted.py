@@ -82,6 +82,26 @@ def test_gold_plays_the_solution_and_stays_at_its_end() -> None:
     assert ["look", "answer", "answer"] == said
 
 
+def test_gold_asks_a_task_that_knows_the_next_action() -> None:
+    """`solve` comes before `solution`, at every turn anew."""
+
+    class Asked(TwoSteps):
+        """Its answer depends on what it has shown."""
+
+        shown = ""
+
+        def solve(self) -> str:
+            """What was shown, else "look"."""
+            return self.shown or "look"
+
+    policy, talk, task = GoldPolicy(), dialogue("assistant", ("user", "find it")), Asked()
+    policy.begin(talk, task)
+    first = answer(policy, talk)
+    task.shown = "7"
+
+    assert ("look", "7") == (first, answer(policy, talk))
+
+
 def test_gold_proposes_a_refused_action_again() -> None:
     """A refusal does not advance the solution: the action was not executed."""
     policy, talk = GoldPolicy(), dialogue("assistant", ("user", "find it"))

@@ -60,7 +60,7 @@ class Bubblewrap:
             "memory": settings.memory,
             "processes": settings.processes,
             "limits": {
-                "CORE": 0,
+                "CORE": 1,  # less than any core, and the one value with which no handler of the host is called either
                 "NOFILE": 131_072,
                 "NPROC": settings.processes,
                 "AS": None if "memory" in grouped else settings.memory,
@@ -157,9 +157,10 @@ class Bubblewrap:
     def alive(self) -> bool:
         """Is it still there?"""
         try:
-            return bool(self._launcher.ask("alive", name=self._name)["alive"])
+            known = bool(self._launcher.ask("alive", name=self._name)["alive"])
         except SandboxError:
             return False
+        return known and self.processes() is not None  # the launcher hears of a death a little later
 
     def close(self) -> None:
         """Kill and remove it."""

@@ -20,11 +20,14 @@ from cmat_env.envs.operating_system.jail import linux
 Spec = Mapping[str, Any]
 LEASH = 9
 _ABOVE = 256
+SHUT = ("--cap-add", "CAP_WAKE_ALARM")
+"""A capability that opens nothing and that agents lack: /proc does not open to them a process that holds more."""
 EMPTY = "e"
 """An empty file of the box, mounted over what must not be read."""
 
 _MASKED = ("/proc/cmdline", "/proc/keys")
-_MASKED_FOLDERS = ("/proc/tty",)  # root of a user namespace may not look into /proc/tty/driver, and `find /` would fail
+# /sys would be a folder of the disk. Root of a user namespace may not look into /proc/tty/driver: `find /` would fail.
+_MASKED_FOLDERS = ("/proc/tty", "/sys")
 
 
 def limit(limits: Mapping[str, int | None]) -> None:
@@ -103,6 +106,7 @@ def overlay(lowers: Sequence[str | int], upper: str | None, work: str | None, ta
 def bwrap(spec: Spec, root: str, argv: Sequence[str], *, fresh: bool, extra: Sequence[str] = ()) -> list[str]:
     """bubblewrap's command line: `root` as the root, our own /proc and /dev, few capabilities, the call filter."""
     command = [spec["bwrap"], "--bind", root, "/", "--proc", "/proc", "--dev", "/dev"]
+    command += ["--ro-bind", "/proc/sys", "/proc/sys"]  # some of it belongs to the sandbox's own namespaces
     command += ["--bind", "shm", "/dev/shm", "--bind", "run", "/run", "--remount-ro", "/dev"]
     for path in _MASKED_FOLDERS:
         if os.path.isdir(path):
@@ -138,7 +142,7 @@ def first(spec: Spec, fds: Sequence[int], ready: Callable[[], None]) -> None:
     ready()
     nothing = os.open(os.devnull, os.O_RDWR)
     seccomp, report = place({0: nothing, 1: nothing, 2: complain, LEASH: leash}, seccomp, report)
-    extra = ("--seccomp", str(seccomp), "--info-fd", str(report))
+    extra = ("--seccomp", str(seccomp), "--info-fd", str(report), *SHUT)
     argv = bwrap(spec, "m", ["/bin/bash", "--noprofile", "--norc", "-c", spec["warden"]], fresh=True, extra=extra)
     os.execve(argv[0], argv, {})
 

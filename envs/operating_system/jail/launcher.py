@@ -14,41 +14,15 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from cmat_env.envs.operating_system.jail import box, linux, seccomp, views
+from cmat_env.envs.operating_system.jail import box, linux, making, seccomp, views
 from cmat_env.envs.operating_system.jail.cgroups import Groups
+from cmat_env.envs.operating_system.jail.making import NAMESPACES, Sandbox, in_child
 from cmat_env.envs.operating_system.jail.processes import kill_tree
 from cmat_env.envs.operating_system.jail.users import RefusedError, Users
 
 _MOST_FDS = 16
-_NAMESPACES = (
-    ("net", linux.CLONE_NEWNET),
-    ("ipc", linux.CLONE_NEWIPC),
-    ("uts", linux.CLONE_NEWUTS),
-    ("pid", linux.CLONE_NEWPID),
-)
-
-
-@dataclass(slots=True)
-class Sandbox:
-    """A sandbox as the launcher knows it.
-
-    Attributes:
-        spec: what it was made from.
-        outer: the process id of bubblewrap's monitor.
-        first: the process id of the sandbox's first process.
-        user, mnt: descriptors of its user namespace and of its outer mount namespace.
-        inner: by name, descriptors of the namespaces of its first process.
-    """
-
-    spec: dict[str, Any]
-    outer: int
-    first: int
-    user: int
-    mnt: int
-    inner: dict[str, int]
 
 
 class Launcher:
@@ -131,74 +105,23 @@ class Launcher:
         name = request["name"]
         if self._groups is not None:
             self._groups.make(name, memory=spec["memory"], processes=spec["processes"])
-        report, report_end = os.pipe()
-        said, say = os.pipe()
-        go_end, go = os.pipe()
         filter_ = self._filter_file()
-        pid = os.fork()
-        if pid == 0:
-            _child(say, lambda: self._become_first(spec, (fds[0], filter_, report_end, say), go_end))
-        for fd in (report_end, say, go_end, filter_):
-            os.close(fd)
         try:
-            made = self._accompany(name, spec, pid, (said, go, report))
+            made = making.make(
+                spec, leash=fds[0], filter_=filter_, users=self._users, enter=lambda pid: self._enter(name, pid)
+            )
         except BaseException:
-            kill_tree(pid)
-            os.waitpid(pid, 0)
             if self._groups is not None:
                 self._groups.remove(name)
             raise
         finally:
-            for fd in (said, go, report):
-                os.close(fd)
+            os.close(filter_)
         self._boxes[name] = made
         return {"pid": made.first}
 
-    def _become_first(self, spec: dict[str, Any], fds: tuple[int, int, int, int], go: int) -> None:
-        say = fds[3]
-        linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNS)
-        os.write(say, b"+")  # now we can be mapped
-        if os.read(go, 1) != b"+":
-            os._exit(1)
-
-        def ready() -> None:
-            os.write(say, b"+")
-            os.read(go, 1)
-
-        box.first(spec, fds, ready)
-
-    def _accompany(self, name: str, spec: dict[str, Any], pid: int, fds: tuple[int, int, int]) -> Sandbox:
-        """Lead a new sandbox through its first steps."""
-        said, go, report = fds
-        _expect_plus(said)
-        self._users.map(pid)
+    def _enter(self, name: str, pid: int) -> None:
         if self._groups is not None:
             self._groups.enter(name, pid)
-        os.write(go, b"+")
-        _expect_plus(said)
-        user, mnt = (os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in ("user", "mnt"))
-        try:
-            os.write(go, b"+")
-            words = b""
-            while not words.rstrip().endswith(b"}"):
-                more = os.read(report, 4096)
-                if not more:
-                    raise RefusedError(
-                        f"bubblewrap failed: {os.read(said, 4096).decode(errors='replace') or 'no reason'}"
-                    )
-                words += more
-            first = int(json.loads(words)["child-pid"])
-            inner = {
-                kind: os.open(f"/proc/{first}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
-                for kind in ("mnt", *(kind for kind, _ in _NAMESPACES))
-            }
-            with contextlib.suppress(OSError):  # needs CAP_SYS_RESOURCE; programs are made likelier victims anyway
-                box.put(f"/proc/{first}/oom_score_adj", "-1000")
-        except BaseException:
-            os.close(user)
-            os.close(mnt)
-            raise
-        return Sandbox(spec, pid, first, user, mnt, inner)
 
     def _do_spawn(self, request: dict[str, Any], fds: Sequence[int]) -> dict[str, Any]:
         """Start a program; fds: its standard input, output and error, and where its exit status is told."""
@@ -207,23 +130,29 @@ class Launcher:
         filter_ = self._filter_file()
         pid = os.fork()
         if pid == 0:
-            _child(fds[2], lambda: self._join(made, request["name"], spec, fds[:3], filter_))
+            in_child(fds[2], lambda: self._join(made, request["name"], spec, fds[:3], filter_))
         os.close(filter_)
         self._running[pid] = (os.dup(fds[3]), request["name"])
         return {"pid": pid}
 
     def _join(self, made: Sandbox, name: str, spec: dict[str, Any], fds: Sequence[int], filter_: int) -> None:
-        """In a child: enter the sandbox, fork into its process namespace, and pass the exit status on."""
-        if self._groups is not None:
-            self._groups.enter(name, os.getpid())
+        """In a child: enter the sandbox, start the program in its process namespace, and pass the exit status on.
+
+        This process itself stays outside of that namespace, where no agent sees it. For views other than the sandbox's
+        own it becomes bubblewrap's monitor, which holds no capability that would keep an agent away from it.
+        """
+        self._enter(name, os.getpid())
+        box.limit(spec["limits"])  # here, where root may still raise one
         own = spec["view"] == "own"
         linux.setns(made.user, linux.CLONE_NEWUSER)
         linux.setns(made.inner["mnt"] if own else made.mnt, linux.CLONE_NEWNS)
-        for kind, flag in _NAMESPACES:
+        for kind, flag in NAMESPACES:
             linux.setns(made.inner[kind], flag)
+        if not own:
+            views.run(spec, fds, filter_)
         pid = os.fork()
         if pid == 0:
-            _child(fds[2], lambda: box.program(spec, fds, self._filter) if own else views.run(spec, fds, filter_))
+            in_child(fds[2], lambda: box.program(spec, fds, self._filter))
         for fd in fds:
             os.close(fd)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -237,7 +166,7 @@ class Launcher:
             linux.setns(made.user, linux.CLONE_NEWUSER)
             linux.setns(made.mnt, linux.CLONE_NEWNS)
             os.dup2(say, 2)
-            _child(say, lambda: box.snapshot(made.spec))
+            in_child(say, lambda: box.snapshot(made.spec))
         os.close(say)
         status = os.waitpid(pid, 0)[1]
         words = os.read(said, 4096).decode(errors="replace")
@@ -327,28 +256,6 @@ class Launcher:
             kill_tree(pid)
         if self._groups is not None:
             self._groups.close()
-
-
-def _child(complain: int, body: Callable[[], object]) -> None:
-    """In a forked child: run `body`, which becomes another program; if it cannot, say why and exit."""
-    try:
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-            signal.signal(number, signal.SIG_DFL)
-        body()
-    except BaseException as error:
-        for fd in (complain, 2):  # the first is closed once the way to the other program is cleared
-            with contextlib.suppress(OSError):
-                os.write(fd, f"{type(error).__name__}: {error}\n".encode())
-                break
-    os._exit(126)
-
-
-def _expect_plus(said: int) -> None:
-    words = os.read(said, 1)
-    if words != b"+":
-        words += os.read(said, 4096)
-        raise RefusedError(words.decode(errors="replace").strip() or "the sandbox's first process died")
 
 
 def main() -> None:

@@ -13,17 +13,16 @@ _COMMANDS = ("bin", "sbin", "local/bin", "local/sbin")
 
 
 def run(spec: Spec, fds: Sequence[int], seccomp: int) -> None:
-    """Become bubblewrap with a program in the view that `spec` names; we are in all the sandbox's namespaces already.
+    """Become bubblewrap with a program in the view that `spec` names; we are in the sandbox's namespaces already.
 
-    The program holds one capability more than the agent's processes do (one that opens nothing here), so that none of
-    them can look into it, or write to its descriptors, through /proc.
+    Of its process namespace only our children are. The program holds one capability more than the agent's processes do
+    (`box.SHUT`), so that none of them can look into it, or write to its descriptors, through /proc.
     """
     box.place(dict(enumerate((*fds, seccomp))))
     box.become_root()
     linux.unshare(linux.CLONE_NEWNS)
-    linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV)  # bubblewrap looks itself up by number
     os.chdir(spec["box"])
-    extra = ["--seccomp", "3", "--cap-add", "CAP_WAKE_ALARM"]
+    extra = ["--seccomp", "3", *box.SHUT]
     if spec["view"] == "snapshot":
         root = _snapshot(spec)
     else:

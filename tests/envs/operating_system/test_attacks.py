@@ -1,180 +1,158 @@
-"""What an agent may try: each attack really runs, in a sandbox with tiny limits.
+"""What an agent may try: each attack really runs, in a sandbox with tiny limits. Here: using up, hanging, shell games.
 
-Every test says what the agent saw, that the host is as before, that the machine (or the next one) works, and, where a
-reward is at stake, that it was not forged.
+Every test says what the agent saw. The fixture `attack` then asks, after each one: does the next command work, is a
+wrong answer unpaid and the snapshot's gold what it was, does the next episode work and pay the right answer, and is the
+host as it was (processes, control groups, mounts, system files, shared folders, kernel settings, clock)?
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
-import socket
-import subprocess
-import sys
+import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cmat_env.envs.operating_system import Check, Match, OSEnv, OSTask, Sandbox, SandboxSettings, Script
-from cmat_env.envs.operating_system.wording import NOTES
-
-Begin = Callable[..., OSEnv]
-
-COUNT = OSTask(
-    "count",
-    "integer-match",
-    "how many lines has /root/f?",
-    init=(Script("seq 5 > /root/f"),),
-    checks=(Check("example"), Check("checker", "integer-match.py")),
-    example=Script("wc -l < /root/f"),
-)
-WRITE = OSTask(
-    "write",
-    "check",
-    "write 7 into /root/f",
-    checks=(
-        Check("script", script=Script('[ "$(cat /root/f)" = 7 ]')),
-        Check("script", script=Script("import sys; sys.exit(open('/root/f').read().strip() != '7')", "python")),
-    ),
-    example=Script("echo 7 > /root/f"),
-)
-MATCH = OSTask("match", "match", "say 42", match=Match("42"))
-
-
-def bash(script: str) -> str:
-    """An action."""
-    return f"Act: bash\n\n```bash\n{script}\n```"
-
-
-def outcome_after(env: OSEnv, *scripts: str, answer: str = "finish") -> tuple[float, str]:
-    """Reward and outcome of these scripts and this answer."""
-    for script in scripts:
-        env.step(bash(script))
-    _, reward, _, _, info = env.step(f"Act: {answer}")
-    return reward, info["outcome"]
-
-
-def works(sandbox: Sandbox) -> bool:
-    """Does the next command work?"""
-    return "alive\n" == sandbox.execute("echo alive").output
+Attack = Any  # the fixture of conftest.py
+HANGS = 2.0
+"""Seconds of a command, where an attack hangs on purpose."""
 
 
 # --- using up the machine
 
 
-def test_a_fork_bomb_is_held_and_cleared_away(sandbox: Sandbox) -> None:
+def test_a_fork_bomb_is_held_and_cleared_away(attack: Attack) -> None:
     """It meets the limit on processes; they are killed, and the shell keeps its state."""
-    sandbox.execute("cd /tmp; kept=7")
-    seen = [sandbox.execute(":(){ :|:& };:").event]
-    while not seen[-1] and len(seen) < 20:
-        seen.append(sandbox.execute("sleep 0.1").event)
+    with attack(seconds=4) as agent:
+        agent.does("cd /tmp; kept=7")
+        seen = agent.does(":(){ :|:& };:")
+        for _ in range(20):
+            if seen.event:
+                break
+            seen = agent.does("sleep 0.1")
+        assert seen.event in ("processes", "timeout", "restarted")
+        assert any(agent.works() for _ in range(20))  # at first a command may show what the killed ones wrote
+        if seen.event != "restarted":
+            assert "7 /tmp" == agent.does("echo $kept $(pwd)").text
+        left = [int(agent.does("ls -d /proc/[0-9]* | wc -l").text) for _ in range(20)]  # the dead are reaped in turn
+        assert min(left) < 12
 
-    assert seen[-1] in ("processes", "timeout", "restarted")
-    assert works(sandbox)
-    deadline = time.monotonic() + 5
-    while (sandbox._live.processes() or 99) >= 12 and time.monotonic() < deadline:  # the dead are reaped in their turn
-        pass
-    assert (sandbox._live.processes() or 99) < 12
-    if seen[-1] != "restarted":
-        assert "7 /tmp\n" == sandbox.execute("echo $kept $(pwd)").output
 
-
-def test_a_memory_hog_is_killed_alone(sandbox: Sandbox) -> None:
+def test_a_memory_hog_is_killed_alone(attack: Attack) -> None:
     """It dies of the limit; the shell and its variables live on."""
-    sandbox.execute("kept=7")
-    result = sandbox.execute("python3 -c 'x = bytearray(1 << 30); print(len(x))'; echo $kept")
-
-    assert "7\n" == result.output[-2:]
-    assert "1073741824" not in result.output
-    assert works(sandbox)
+    with attack() as agent:
+        agent.does("kept=7")
+        seen = agent.does("python3 -c 'x = bytearray(1 << 30); print(len(x))'; echo $kept").text
+        assert seen.endswith("7") and "1073741824" not in seen
 
 
-@pytest.mark.parametrize("place", ["/tmp/f", "/root/f", "/dev/shm/f", "/run/f", "/var/tmp/f", "/usr/f"])
-def test_a_full_disk_is_an_error_for_the_agent_alone(sandbox: Sandbox, place: str) -> None:
-    """No place takes more than the disk's limit, and filling one does not kill the sandbox."""
-    result = sandbox.execute(f"dd if=/dev/zero of={place} bs=1M count=200 2>&1; stat -c %s {place}")
-
-    assert "No space left on device" in result.output
-    assert int(result.output.split()[-1]) <= sandbox.settings.disk
-    sandbox.execute(f"rm -f {place}")
-    assert works(sandbox)
-
-
-@pytest.mark.parametrize("place", ["/dev", "/proc"])
-def test_places_without_a_limit_cannot_be_written(sandbox: Sandbox, place: str) -> None:
-    """Whatever is no part of the disk is read-only."""
-    result = sandbox.execute(f"head -c 1000 /dev/zero > {place}/f")
-
-    assert result.status != 0
-    assert works(sandbox)
-
-
-def test_inodes_run_out_before_the_host_does(sandbox: Sandbox) -> None:
-    """Empty files are limited as well."""
-    result = sandbox.execute(
-        "mkdir /tmp/d; cd /tmp/d; seq 5000 | xargs touch 2>&1 | tail -1; ls | wc -l; rm -r /tmp/d; cd"
+def test_memory_of_the_kernel_counts(attack: Attack) -> None:
+    """Full pipes, of as many as descriptors allow: they end at a limit, and the shell works on."""
+    code = (
+        "import os\nheld = []\ntry:\n    while len(held) < 20000:\n        held.append(os.pipe2(os.O_NONBLOCK))\n"
+        "        os.write(held[-1][1], b'x' * 65536)\nexcept OSError as error:\n    print(error.strerror)\n"
+        "print(len(held) * 65536 < 1 << 30)"
     )
+    with attack() as agent:
+        assert "False" not in agent.python(code)
 
-    assert "No space left on device" in result.output
-    assert int(result.output.split()[-1]) <= sandbox.settings.inodes
-    assert works(sandbox)
+
+@pytest.mark.parametrize("place", ["/tmp", "/root", "/dev/shm", "/run", "/var/tmp", "/usr"])
+def test_a_full_disk_is_an_error_for_the_agent_alone(attack: Attack, place: str) -> None:
+    """No place takes more than the disk's limit, and filling one does not kill the sandbox, nor stop a check."""
+    with attack() as agent:
+        seen = agent.does(
+            f"dd if=/dev/zero of={place}/cmat-evil bs=1M count=200 2>&1; stat -c %s {place}/cmat-evil"
+        ).text
+        assert "No space left on device" in seen
+        assert int(seen.split()[-1]) <= agent.sandbox.settings.disk
+
+
+@pytest.mark.parametrize("place", ["/dev", "/proc", "/sys"])
+def test_places_without_a_limit_cannot_be_written(attack: Attack, place: str) -> None:
+    """Whatever is no part of the disk is read-only."""
+    with attack() as agent:
+        seen = agent.does(f"head -c 1000 /dev/zero > {place}/cmat-evil; echo status $?; mkdir {place}/cmat-evil").text
+        assert "status 1" in seen and "mkdir: cannot create directory" in seen
+
+
+def test_inodes_run_out_before_the_host_does(attack: Attack) -> None:
+    """Empty files are limited as well."""
+    with attack() as agent:
+        seen = agent.does("mkdir /tmp/d; cd /tmp/d; seq 5000 | xargs touch 2>&1 | tail -1; ls | wc -l").text
+        assert "No space left on device" in seen
+        assert int(seen.split()[-1]) <= agent.sandbox.settings.inodes
 
 
 @pytest.mark.parametrize(
-    "command", ["yes", "head -c 100000000 /dev/zero | tr '\\0' a", "cat /dev/zero", "cat /dev/urandom"]
-)
-def test_endless_output_is_cut_and_its_producer_killed(sandbox: Sandbox, command: str) -> None:
+    "command",
+    [
+        "yes", "head -c 100000000 /dev/zero | tr '\\0' a", "cat /dev/zero", "cat /dev/urandom", "cat /dev/random",
+        "cat /dev/full",
+    ],
+)  # fmt: skip
+def test_endless_output_is_cut_and_its_producer_killed(attack: Attack, command: str) -> None:
     """Lines without end, or one line of 100 MB: the first part is kept, the shell's state too."""
-    sandbox.execute("kept=7")
-    started = time.monotonic()
-    result = sandbox.execute(command)
+    with attack() as agent:
+        agent.does("kept=7")
+        started = time.monotonic()
+        seen = agent.does(command)
+        assert ("output", True) == (seen.event, seen.cut)
+        assert len(seen.text) <= agent.sandbox.settings.output
+        assert time.monotonic() - started < agent.sandbox.settings.seconds
+        assert "7" == agent.does("echo $kept").text
 
-    assert ("output", True) == (result.event, result.truncated)
-    assert len(result.output) <= sandbox.settings.output
-    assert time.monotonic() - started < sandbox.settings.seconds
-    assert "7\n" == sandbox.execute("echo $kept").output
 
-
-def test_a_process_in_the_background_cannot_flood_the_next_command(sandbox: Sandbox) -> None:
+def test_a_process_in_the_background_cannot_flood_the_next_command(attack: Attack) -> None:
     """What it writes is cut, like any output."""
-    result = sandbox.execute("yes &")
-    result = sandbox.execute("sleep 1") if not result.event else result
+    with attack() as agent:
+        seen = agent.does("yes &")
+        seen = agent.does("sleep 1") if not seen.event else seen
+        assert "output" == seen.event
 
-    assert "output" == result.event
-    assert works(sandbox)
+
+@pytest.mark.parametrize(
+    "limit", ["-n 3", "-u 0", "-f 0", "-v 1000", "-s 1", "-t 1; while :; do :; done", "-S -n 6; exec 7</dev/null"]
+)
+def test_an_agent_that_takes_its_own_resources_away(attack: Attack, limit: str) -> None:
+    """Lower limits hold in its own shell, which is replaced where it cannot go on; programs that grade have theirs."""
+    with attack(seconds=HANGS) as agent:
+        agent.does(f"ulimit {limit}; ls / | wc -l")
+        if not agent.works():
+            assert "" == agent.does("exit").text or agent.works()
+
+
+def test_limits_cannot_be_raised(attack: Attack) -> None:
+    """Not by root of the sandbox, nor for others."""
+    code = (
+        "import resource\n"
+        "for name in ('NPROC', 'NOFILE', 'CORE', 'MEMLOCK', 'MSGQUEUE', 'SIGPENDING'):\n"
+        "    kind = getattr(resource, 'RLIMIT_' + name, None)\n"
+        "    if kind is None:\n        continue\n"
+        "    hard = resource.getrlimit(kind)[1]\n"
+        "    for pid in (0, 1):\n"
+        "        try:\n            resource.prlimit(pid, kind, (hard + 1, hard + 1)); print(name, pid, 'raised')\n"
+        "        except (PermissionError, ValueError):\n            print('refused')\n"
+    )
+    with attack() as agent:
+        assert {"refused"} == set(agent.python(code).splitlines())
 
 
 # --- staying, and hanging
 
 
-def test_daemons_live_in_the_episode_and_not_beyond(settings: SandboxSettings) -> None:
-    """setsid, nohup and double forks survive the command, and end with the sandbox."""
-    mark = f"sleep 98{os.getpid()}"
-    with Sandbox(settings) as sandbox:
-        sandbox.execute(f"setsid {mark} & nohup {mark} >/dev/null 2>&1 & (({mark} &) &); disown -a")
-        assert 3 == int(sandbox.execute(f"pgrep -cf '^{mark}'").output)
-        assert 3 == len(host_processes(mark))
-    deadline = time.monotonic() + 5
-    while host_processes(mark) and time.monotonic() < deadline:
-        pass
-
-    assert [] == host_processes(mark)
-
-
-def host_processes(words: str) -> list[str]:
-    """The host's processes with this command line."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-            except OSError:
-                continue
-            if line == words:
-                found.append(entry.name)
-    return found
+def test_daemons_live_in_the_episode_and_not_beyond(attack: Attack, lines: Callable[[], list[str]]) -> None:
+    """setsid, nohup and double forks survive the command, are processes of the host, and end with the sandbox."""
+    daemon = f"sleep 98{os.getpid()}"
+    with attack() as agent:
+        agent.does(f"setsid {daemon} & nohup {daemon} >/dev/null 2>&1 & (({daemon} &) &); disown -a")
+        deadline = time.monotonic() + 5
+        while lines().count(daemon) < 3 and time.monotonic() < deadline:
+            agent.does("sleep 0.05")
+        assert 3 == lines().count(daemon) == int(agent.does(f"pgrep -cf '^{daemon}'").text)
+    assert 0 == lines().count(daemon)
 
 
 @pytest.mark.parametrize(
@@ -183,17 +161,22 @@ def host_processes(words: str) -> list[str]:
         "sleep inf",
         "trap '' INT TERM HUP QUIT; sleep inf",
         "while :; do :; done",
+        "while :; do echo $RANDOM; done",
         "wait_() { wait_; }; sleep 100 & wait",
+        "read x </dev/ptmx",
+        "mkfifo /tmp/p; cat /tmp/p",
+        "exec 5<>/tmp/q; flock 5; flock /tmp/q true",
+        "python3 -c 'import signal; signal.pthread_sigmask(0, range(1, 65)); signal.pause()'",
+        "kill -STOP $$",
     ],
 )
-def test_what_never_ends_is_stopped(sandbox: Sandbox, command: str) -> None:
+def test_what_never_ends_is_stopped(attack: Attack, command: str) -> None:
     """At the limit on time the command is killed, whatever signals it ignores, and the next one works."""
-    started = time.monotonic()
-    result = sandbox.execute(f"kept=7; {command}")
-
-    assert result.event in ("timeout", "restarted")
-    assert time.monotonic() - started < sandbox.settings.seconds + 3
-    assert works(sandbox)
+    with attack(seconds=HANGS) as agent:
+        started = time.monotonic()
+        seen = agent.does(f"kept=7; rm -f /tmp/q; mkfifo /tmp/q; {command}")
+        assert seen.event in ("timeout", "restarted", "output")
+        assert time.monotonic() - started < HANGS + 8
 
 
 @pytest.mark.parametrize(
@@ -201,367 +184,120 @@ def test_what_never_ends_is_stopped(sandbox: Sandbox, command: str) -> None:
     [
         ("exit 3", "exited"),
         ("kill -9 $$", "exited"),
+        ("kill -SEGV $$", "exited"),
+        ("ulimit -c unlimited; kill -ABRT $$", "exited"),
         ("set -e; false", "exited"),
         ("exec true", "exited"),
-        ("exec sleep inf", "restarted"),
+        ("exec /dev/null/no; exit", "exited"),
+        ("exec sleep inf", "exited"),
         ("exec 1>&- 2>&-", "redirected"),
         ("exec >/dev/null", "redirected"),
+        ("exec >/dev/full 2>&1", "redirected"),
+        ("exec 2> >(cat >/dev/null)", "redirected"),
         ("exec 0<&- 1>&- 2>&- 198>&-", "restarted"),
         ("exec 198>&-", "restarted"),
-        ('for fd in /proc/self/fd/*; do eval "exec ${fd##*/}>&-"; done', "restarted"),
+        ("exec 198>/dev/null", "restarted"),
+        ('for fd in /proc/self/fd/*; do eval "exec ${fd##*/}>&-"; done', "exited"),
         ("printf() { :; }; builtin() { :; }; eval() { :; }", "restarted"),
+        ("enable -n printf eval builtin exec", "restarted"),
+        ("set -n", "restarted"),
+        ("shopt -s extdebug; trap 'false' DEBUG", "restarted"),
+        ("trap 'exit' DEBUG", "exited"),
+        ("trap 'sleep inf' DEBUG", "restarted"),
     ],
 )
-def test_a_shell_that_is_gone_or_deaf_is_replaced(sandbox: Sandbox, command: str, event: str) -> None:
-    """The agent is told, and the next commands work and are heard."""
-    result = sandbox.execute(command)
-    after = sandbox.execute("echo one") if not result.event else result
-
-    assert event in (result.event, after.event, "restarted" if after.event == "exited" else "")
-    assert works(sandbox)
-    assert "two\n" == sandbox.execute("echo two").output
-
-
-@pytest.mark.parametrize(
-    "command", ["kill -9 -1", "kill -9 1", "kill -STOP 1", "kill -TERM 1; kill -INT 1", "pkill -9 ."]
-)
-def test_the_first_process_cannot_be_killed(sandbox: Sandbox, command: str) -> None:
-    """Signals from within do not reach it; the sandbox stays."""
-    sandbox.execute(command)
-
-    assert works(sandbox)
-    assert sandbox.alive
+def test_a_shell_that_is_gone_or_deaf_is_replaced(attack: Attack, command: str, event: str) -> None:
+    """The agent is told, at once or with the next command, and is heard again."""
+    with attack(seconds=HANGS) as agent:
+        seen = agent.does(command)
+        after = agent.does("echo one") if not seen.event else seen
+        assert event in (seen.event, after.event)
+        assert agent.works()
+        assert "two" == agent.does("echo two").text
 
 
-def test_a_stopped_shell_does_not_hang_us(sandbox: Sandbox) -> None:
-    """SIGSTOP is met by the limit on time."""
-    assert "timeout" == sandbox.execute("kill -STOP $$").event
-    assert works(sandbox)
+TRICKS = {
+    "words of the protocol are aliases": "for w in printf builtin eval exec exit cd '[['; do alias \"$w=echo\"; done",
+    "words of the protocol are functions": "exec() { :; }; exit() { :; }; cd() { :; }; shopt() { :; }; umask() { :; }",
+    "IFS is read-only": "IFS=0123456789; readonly IFS",
+    "all variables are read-only": "readonly PS1 PATH HOME PWD OLDPWD BASHOPTS _ LANG TERM 2>/dev/null",
+    "PATH is gone": "PATH=; hash -r; hash -p /tmp/no wc",
+    "prompts run programs": "PROMPT_COMMAND='echo forged'; PS0='$(echo forged)'; PS1='$(echo forged)'",
+    "traces run programs": "PS4='$(echo forged >&2)'; set -x; exec 2>/dev/null; exec 2>&1; set +x",
+    "every shell runs a file": "echo 'echo forged' > /root/e; export BASH_ENV=/root/e ENV=/root/e",
+    "a library is preloaded": "export LD_PRELOAD=/root/evil.so LD_LIBRARY_PATH=/root LD_AUDIT=/root/evil.so",
+    "locale and Python's start are changed": "export LC_ALL=tr_TR LANGUAGE=x PYTHONSTARTUP=/root/f PYTHONHOME=/root",
+    "options are odd": "set -f -u -v -C -o posix; set +v; shopt -s nullglob dotglob failglob globstar lastpipe",
+    "umask takes all away": "umask 777",
+    "the folder is gone": "mkdir /tmp/gone; cd /tmp/gone; rmdir /tmp/gone",
+    "traps speak up": "trap 'echo forged >/dev/null' ERR EXIT RETURN USR1; kill -USR1 $$",
+    "a trap reads what we send": "trap 'read -r -t 0.1 line; echo $line >> /tmp/stolen' DEBUG; true; trap - DEBUG",
+    "jobs are controlled": "set -m; sleep 100 & bg; fg >/dev/null 2>&1 & disown -a; set +m",
+    "coprocesses hold on": "coproc cat; exec 6>&${COPROC[1]}",
+    "history and completion": "set -o history; HISTFILE=/tmp/h; history -w; complete -F x printf; set +o history",
+    "time runs out of the shell": "TMOUT=1; sleep 0.1",
+}
 
 
-def test_a_dead_sandbox_is_an_end_and_no_exception(begin: Begin) -> None:
-    """When the first process is gone the episode is truncated, and the next episode works."""
-    env = begin(MATCH)
-    assert env.sandbox is not None
-    env.step(bash("echo hi"))
-    env.sandbox._live.close()
-    seen, reward, terminated, truncated, info = env.step(bash("echo hi"))
-
-    assert (0.0, False, True, "sandbox died") == (reward, terminated, truncated, info["outcome"])
-    assert NOTES["dead"] in seen and info["error"]
-    env.reset(seed=0)
-    assert (1.0, "correct") == outcome_after(env, answer="answer(42)")
-
-
-def test_reading_from_the_keyboard_gets_nothing(sandbox: Sandbox) -> None:
-    """Standard input is empty, and the shell's own input cannot be opened."""
-    steal = "for f in /proc/$$/fd/*; do [ -S $f ] && cat $f; done"
-    result = sandbox.execute(f"cat; read x; echo got $?; {steal}; python3 -c 'input()'")
-
-    assert all(words in result.output for words in ("got 1", "No such device or address", "EOFError"))
-    assert works(sandbox)
-
-
-# --- getting out
-
-
-def test_the_host_cannot_be_read(sandbox: Sandbox, tmp_path: Path) -> None:
-    """No file of the host outside of /usr, none of its processes, names, mounts or environment."""
-    secret = f"secret-{os.getpid()}"
-    (tmp_path / "f").write_text(secret)
-    os.environ["CMAT_SECRET"] = secret
-    try:
-        with Sandbox(sandbox.settings) as other:
-            seen = other.execute(
-                f"cat {tmp_path}/f; env; "
-                "cat /proc/*/environ /proc/*/cmdline /proc/cmdline /proc/keys 2>&1 | tr '\\0' ' '; "
-                "cat /proc/self/mountinfo /etc/shadow; ls -a /root /home /var/lib /tmp /boot /mnt; hostname; ls /sys"
-            ).output
-    finally:
-        del os.environ["CMAT_SECRET"]
-
-    seen = seen.replace(f"cat: {tmp_path}/f", "")
-    assert secret not in seen
-    assert str(tmp_path) not in seen and str(Path.home() / ".cache") not in seen
-    assert socket.gethostname() not in seen or socket.gethostname() in ("localhost", "agentbench")
-    assert "pytest" not in seen and "bubblewrap" not in seen
-    assert 2 >= int(sandbox.execute("ls -d /proc/[0-9]* | wc -l").output) - 3
+@pytest.mark.parametrize("trick", TRICKS.values(), ids=TRICKS)
+def test_games_with_the_shell(attack: Attack, trick: str) -> None:
+    """The shell may have become odd, but commands are run and heard, and nothing is put into their output."""
+    with attack(seconds=5) as agent:
+        agent.does(trick)
+        assert "1 2 3" == agent.does("builtin unalias -a; unset -f cd exec; echo 1 2 3").text
+        assert "" == agent.does("true").text
 
 
 @pytest.mark.parametrize(
     "command",
     [
-        "mount -t tmpfs none /mnt",
-        "mount --bind / /mnt",
-        "mount -t proc proc /mnt",
-        "umount /proc",
-        "mkdir -p /tmp/c; mount -t cgroup2 none /tmp/c",
-        "unshare -Ur true",
-        "unshare -m true",
-        "unshare -n true",
-        "nsenter -t 1 -m true",
-        "chroot / true",
-        "mknod /tmp/sda b 8 0",
-        "mknod /tmp/mem c 1 1",
-        "echo 1 > /proc/sys/kernel/sysrq",
-        "echo b > /proc/sysrq-trigger",
-        "echo '|/tmp/x' > /proc/sys/kernel/core_pattern",
-        "echo 0 > /proc/sys/kernel/randomize_va_space",
-        "cat /proc/kcore",
-        "cat /dev/mem",
-        "dmesg",
-        "hostname other",
-        "date -s 2001-01-01",
-        "echo -1000 > /proc/1/oom_score_adj",
+        "kill -9 -1", "kill -9 1", "kill -STOP 1", "kill -TERM 1; kill -INT 1", "pkill -9 .",
+        "echo count >/proc/1/fd/9; echo all > /proc/1/fd/9", "renice 19 1; taskset -p 1 1; chrt -p 0 1",
     ],
-)
-def test_privileged_calls_are_refused(sandbox: Sandbox, command: str) -> None:
-    """Root in the sandbox is nobody outside of it."""
-    result = sandbox.execute(command)
-
-    assert result.status not in (0, 127, None), result.output
-    assert works(sandbox)
-
-
-CALLS = """
-import ctypes, errno, os, platform, socket
-libc = ctypes.CDLL(None, use_errno=True)
-numbers = {"x86_64": dict(ptrace=101, bpf=321, keyctl=250, perf=298, userfault=323, clone=56, unshare=272, uring=425,
-                          clone3=435, vmread=310, openat2=428, setns=308, kexec=246, handle=304),
-           "aarch64": dict(ptrace=117, bpf=280, keyctl=219, perf=241, userfault=282, clone=220, unshare=97, uring=425,
-                           clone3=435, vmread=270, openat2=428, setns=268, kexec=104, handle=265)}[platform.machine()]
-for name, number in numbers.items():
-    first = 0x10000000 | 17 if name == "clone" else 0x10000000 if name == "unshare" else 0
-    result = libc.syscall(number, first, 0, 0, 0, 0)
-    print(name, errno.errorcode.get(ctypes.get_errno(), "?") if result == -1 else "allowed")
-for family in (40, 17, 38):
-    try:
-        socket.socket(family, socket.SOCK_DGRAM if family != 38 else socket.SOCK_SEQPACKET)
-        print(family, "allowed")
-    except OSError as error:
-        print(family, errno.errorcode[error.errno])
-"""
+)  # fmt: skip
+def test_the_first_process_cannot_be_killed(attack: Attack, command: str) -> None:
+    """Signals from within do not reach it, nor do words on its descriptors; the sandbox stays."""
+    with attack() as agent:
+        agent.does(command)
+        assert agent.works()
+        assert agent.sandbox.alive
 
 
-def test_the_call_filter_holds(sandbox: Sandbox) -> None:
-    """Nested namespaces, tracing, bpf, key rings, perf, rings and sockets to the hypervisor are refused by number."""
-    seen = sandbox.run(CALLS, language="python").stdout.decode().split("\n")
-    answers = dict(line.split() for line in seen if line)
-
-    assert {"clone3": "ENOSYS", "uring": "ENOSYS"} == {k: answers.pop(k) for k in ("clone3", "uring")}
-    assert {"EPERM"} == set(answers.values())
-
-
-def test_programs_of_every_kind_are_filtered(sandbox: Sandbox) -> None:
-    """The live shell, programs beside it and checks: no new privileges, a filter, and few capabilities."""
-    command = "grep -E '^(NoNewPrivs|Seccomp|CapEff):' /proc/self/status"
-    shell = sandbox.execute(command).output.split()
-    own, pristine = (sandbox.run(command, view=view).stdout.decode().split() for view in ("own", "pristine"))
-
-    assert ["CapEff:", "00000000000004fb", "NoNewPrivs:", "1", "Seccomp:", "2"] == shell == own
-    assert ["CapEff:", "00000008000004fb", "NoNewPrivs:", "1", "Seccomp:", "2"] == pristine
+def test_a_dead_sandbox_is_an_end_and_no_exception(attack: Attack) -> None:
+    """When the first process is killed from outside, as when memory runs out, the episode is truncated."""
+    with attack(ends="sandbox died") as agent:
+        agent.does("echo hi")
+        os.kill(agent.first_process(), signal.SIGKILL)
+        assert "dead" == agent.does("echo hi").event
+        assert (0.0, False, True) == (agent.reward, agent.terminated, agent.truncated) and agent.info["error"]
 
 
-def test_services_of_the_host_cannot_be_reached(sandbox: Sandbox) -> None:
-    """Not on loopback, not by abstract sockets, and no network beyond."""
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as abstract:
-        abstract.bind(f"\0cmat-{os.getpid()}")
-        abstract.listen()
-        script = (
-            "import socket\n"
-            f"for family, to in ((socket.AF_INET, ('127.0.0.1', {server.getsockname()[1]})), "
-            f"(socket.AF_UNIX, '\\0cmat-{os.getpid()}'), (socket.AF_INET, ('169.254.169.254', 80)), "
-            "(socket.AF_INET, ('8.8.8.8', 53))):\n"
-            "    try:\n        socket.socket(family).connect(to); print('connected')\n"
-            "    except OSError as error: print(error.strerror)\n"
-        )
-        seen = sandbox.run(script, language="python").stdout.decode()
-        server.settimeout(0)
-        with pytest.raises(BlockingIOError):
-            server.accept()
-
-    assert 4 == len(seen.splitlines())
-    assert "connected" not in seen
+def test_a_dead_sandbox_grades_nothing(attack: Attack) -> None:
+    """The right answer, too, is an end by truncation where the machine has died before it."""
+    with attack(ends="sandbox died") as agent:
+        os.kill(agent.first_process(), signal.SIGKILL)
+        assert (0.0, "sandbox died") == agent.answers("5")
 
 
-def test_the_lower_trees_stay_as_they_are(sandbox: Sandbox) -> None:
-    """Replaced, deleted and chmodded system files are so in this sandbox alone."""
-    before = {name: os.lstat(f"/usr/bin/{name}") for name in ("wc", "bash", "env")}
-    sandbox.execute("cd /usr/bin; rm -f wc; echo evil > env; chmod 000 bash; touch /usr/bin/cmat-evil")
-    after = {name: os.lstat(f"/usr/bin/{name}") for name in before}
-
-    assert before == after
-    assert not os.path.exists("/usr/bin/cmat-evil")
-    with Sandbox(sandbox.settings) as other:
-        assert "3\n" == other.execute("seq 3 | wc -l").output
+def test_a_dead_launcher_is_an_end_and_no_exception(attack: Attack, ours: Callable[[], list[int]]) -> None:
+    """It takes its sandboxes with it; the next episode has a new one."""
+    with attack(ends="sandbox died") as agent:
+        agent.does("setsid sleep 1000 & disown")
+        for pid in ours():
+            os.kill(pid, signal.SIGKILL)
+        assert "dead" == agent.does("echo hi").event
+        assert agent.truncated
 
 
-# --- forging what is seen, and what is paid
-
-
-def test_markers_cannot_be_forged(sandbox: Sandbox) -> None:
-    """Something like a marker is text; what comes before and after is seen."""
-    fake = "0123456789ab0123456789ab:0:5:0"
-    result = sandbox.execute(f"printf '\\n{fake}\\n'; echo after; exit_() {{ :; }}; false")
-
-    assert (1, f"\n{fake}\nafter\n") == (result.status, result.output)
-    assert works(sandbox)
-
-
-def test_the_shell_s_own_words_stay_hidden(sandbox: Sandbox) -> None:
-    """`set -x` and `set -v` do not show the marker to the agent."""
-    sandbox.execute("set -xv")
-    seen = sandbox.execute("echo hi").output
-
-    assert "hi" in seen
-    assert "%s%s" not in seen
-    assert "builtin printf" not in seen
-    sandbox.execute("set +xv")
-    assert works(sandbox)
-
-
-def test_writing_to_every_descriptor_shows_nothing_to_the_next_command(sandbox: Sandbox) -> None:
-    """Descriptors of the first process are no way to us."""
-    sandbox.execute("for f in /proc/1/fd/*; do (echo forged > $f) 2>/dev/null; done")
-
-    assert works(sandbox)
-    assert sandbox.alive
-
-
-def test_terminal_sequences_are_cleaned(sandbox: Sandbox) -> None:
-    """Colours, titles, the clipboard, NUL, C1 and bad UTF-8 reach nobody's terminal."""
-    shown = sandbox.execute(r"printf 'a\033[31mred\033[0m\033]52;c;aGk=\007\033P1$r\033\\b\000\x9b1mc\xff\r\n'").output
-
-    assert "aredb\ufffd1mc\ufffd\n" == shown
-
-
-def test_a_3_mb_action_is_refused_in_words(begin: Begin) -> None:
-    """It is an observation, and the machine works on."""
-    env = begin(MATCH)
-    seen, _, terminated, truncated, _ = env.step(bash("x" * 3_000_000))
-
-    assert "longer than 65536 bytes" in seen and not terminated and not truncated
-    assert "alive" in env.step(bash("echo alive"))[0]
-    assert (1.0, "correct") == outcome_after(env, answer="answer(42)")
-
-
-def test_a_3_mb_answer_is_wrong(begin: Begin) -> None:
-    """It is not handed to the kernel."""
-    assert (0.0, "wrong") == outcome_after(begin(COUNT), answer=f"answer({'5' * 3_000_000})")
-
-
-FAKES = {
-    "python3 that says yes": "mkdir -p /usr/local/bin; for p in /usr/local/bin /usr/bin; do rm -f $p/python3; "
-    "printf '#!/bin/sh\\nexit 0\\n' > $p/python3; chmod +x $p/python3; done",
-    "wc that says 42": "rm -f /usr/bin/wc; printf '#!/bin/sh\\necho 42\\n' | tee /usr/bin/wc > /usr/local/bin/wc; "
-    "chmod +x /usr/bin/wc /usr/local/bin/wc",
-    "bash that says yes": ""
-    "printf '#!/bin/sh\\necho 42; exit 0\\n' > /tmp/b; chmod +x /tmp/b; mv -f /tmp/b /usr/bin/bash",
-    "preloaded library": "echo /root/evil.so > /etc/ld.so.preload",
-    "loader's cache": "cp /usr/bin/true /etc/ld.so.cache",
-    "modules beside the script": "cd /root; for m in sys os sitecustomize usercustomize; do "
-    "echo 'raise SystemExit(0)' > $m.py; done",
-    "modules in the user's site": "d=$(python3 -m site --user-site); mkdir -p $d; "
-    "echo 'import os; os._exit(0)' > $d/usercustomize.py; "
-    "echo 'import os; os._exit(0)' > $d/evil.pth",
-    "modules in the system's site": "for d in /usr/lib/python3/dist-packages /usr/local/lib/python3*/dist-packages; do "
-    "mkdir -p $d; echo 'import os; os._exit(0)' > $d/evil.pth; done",
-    "start-up files": "for f in /root/.bashrc /root/.bash_profile /root/.profile /etc/profile /etc/bash.bashrc; do "
-    "echo 'wc() { echo 42; }; cat() { echo 7; }; exit 0' > $f; done; export BASH_ENV=/root/.bashrc",
-    "functions in the environment": "wc() { echo 42; }; export -f wc; cat() { echo 7; }; export -f cat",
-    "alternatives": "for f in /etc/alternatives/*; do ln -sf /bin/true $f; done",
-    "name service": "echo 'passwd: evil' > /etc/nsswitch.conf",
-    "/usr is a link": "cp -a /usr/bin /tmp/bin; mv /usr /old 2>/dev/null; ln -sfn /tmp /usr",
-    "/etc is a link": "mv /etc /old-etc; ln -s /root /etc",
-}
-
-
-@pytest.mark.parametrize("fake", FAKES.values(), ids=FAKES)
-def test_fake_tools_do_not_change_a_reward(begin: Begin, fake: str) -> None:
-    """Neither a wrong answer nor an undone change is paid for; what is right stays right."""
-    assert (0.0, "wrong") == outcome_after(begin(COUNT), fake, answer="answer(42)")
-    assert (1.0, "correct") == outcome_after(begin(COUNT), fake, answer="answer(5)")
-    assert (0.0, "wrong") == outcome_after(begin(WRITE), "echo 1 > /root/f", fake)
-    assert (1.0, "correct") == outcome_after(begin(WRITE), "echo 7 > /root/f", fake)
-
-
-def test_a_link_to_the_host_leads_nowhere(begin: Begin, tmp_path: Path) -> None:
-    """Checks follow links inside the sandbox alone."""
-    (tmp_path / "seven").write_text("7\n")
-
-    assert (0.0, "wrong") == outcome_after(begin(WRITE), f"ln -s {tmp_path}/seven /root/f")
-    assert (0.0, "wrong") == outcome_after(begin(WRITE), "ln -s /proc/1/root/root/g /root/f")
-    assert (0.0, "wrong") == outcome_after(begin(WRITE, init_seconds=2.0), "mkfifo /root/f")
-
-
-SPY = """
-import glob, os, time
-end = time.time() + 60
-while time.time() < end:
-    for path in glob.glob('/proc/[0-9]*'):
-        if path != f'/proc/{os.getpid()}':
-            for name in ('fd/1', 'mem', 'fd/0'):
-                try:
-                    with open(f'{path}/{name}', 'r+b', buffering=0) as file:
-                        file.write(b'42\\n')
-                except (OSError, ValueError):
-                    pass
-"""
-
-
-def test_a_process_in_the_background_cannot_write_into_a_check(begin: Begin) -> None:
-    """Checks hold a capability more, so that /proc does not open their memory and descriptors to the agent."""
-    spy = f"cat > /root/spy.py <<'END'{SPY}END\npython3 /root/spy.py >/dev/null 2>&1 &"
-    env = begin(COUNT)
-    env.step(bash(spy))
-    *_, info = env.step("Act: answer(42)")
-
-    assert ("wrong", "5", "5", False) == tuple(
-        info[name] for name in ("outcome", "gold_live", "gold_snapshot", "gold_mismatch")
-    )
-
-
-def test_changed_data_are_told_by_the_snapshot(begin: Begin) -> None:
-    """Live gold follows the agent's changes, as upstream, and the mismatch is flagged; the snapshot is not moved."""
-    for gold, paid in (("live", 1.0), ("snapshot", 0.0)):
-        env = begin(COUNT, gold=gold)
-        env.step(bash("seq 9 > /root/f"))
-        _, reward, _, _, info = env.step("Act: answer(9)")
-        assert (paid, "9", "5", True) == (reward, info["gold_live"], info["gold_snapshot"], info["gold_mismatch"])
-
-
-def test_checks_leave_no_trace(sandbox: Sandbox) -> None:
-    """What a program with untouched tools writes is not in the sandbox."""
-    sandbox.run("touch /root/trace /tmp/trace /usr/local/bin/trace", view="pristine")
-
-    assert "0\n" == sandbox.execute("find / -xdev -name trace | wc -l").output
-
-
-# --- the end of us
-
-
-def test_nothing_is_left_when_we_are_killed(settings: SandboxSettings) -> None:
-    """SIGKILL of the process that holds sandboxes ends them, their launcher and their groups."""
-    mark = f"sleep 97{os.getpid()}"
-    script = (
-        "import sys\n"
-        "from cmat_env.envs.operating_system import Sandbox, SandboxSettings\n"
-        f"held = [Sandbox(SandboxSettings(**{dataclasses.asdict(settings)!r})) for _ in range(3)]\n"
-        f"[each.execute('setsid {mark} & disown') for each in held]\n"
-        "print(held[0]._live._launcher.pid, flush=True)\n"
-        "sys.stdin.read()\n"
-    )
-    child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert child.stdout is not None
-    launcher = int(child.stdout.readline())
-    assert 3 == len(host_processes(mark))
-    child.kill()
-    child.communicate()
-    deadline = time.monotonic() + 10
-    while (host_processes(mark) or os.path.exists(f"/proc/{launcher}")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-
-    assert [] == host_processes(mark)
-    assert not os.path.exists(f"/proc/{launcher}")
-    assert [] == list(Path("/sys/fs/cgroup").glob(f"**/cmat-{launcher}"))
-    assert f"/{launcher}/" not in Path("/proc/mounts").read_text()
+def test_reading_from_the_keyboard_gets_nothing(attack: Attack) -> None:
+    """Standard input is empty, the shell's own cannot be opened, and there is no terminal to take over."""
+    with attack() as agent:
+        steal = "for f in /proc/$$/fd/*; do [ -S $f ] && cat $f; done"
+        terminal = "cat </dev/tty; cat </dev/console; exec 9</dev/tty; tty"
+        code = "import fcntl, pty\nm, s = pty.openpty()\nfor number in (0x5412, 0x541C):\n"
+        code += "    try:\n        fcntl.ioctl(s, number, b'x'); print('pushed')\n"
+        code += "    except OSError as error:\n        print(error.errno)"
+        seen = agent.does(f"cat; read x; echo got $?; {steal}; python3 -c 'input()'; {terminal}").text
+        for words in ("got 1", "No such device or address", "EOFError", "not a tty"):
+            assert words in seen
+        assert "1\n1" == agent.python(code)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from cmat_env.envs.operating_system import OSEnv, OSTask, Sandbox, SandboxError, SandboxSettings, Script
+from cmat_env.envs.operating_system import SandboxError, SandboxSettings
 from cmat_env.envs.operating_system import build as building
 from cmat_env.envs.operating_system.backends import choose as choosing
 from cmat_env.envs.operating_system.backends import docker as dockers
@@ -24,7 +24,6 @@ from cmat_env.envs.operating_system.jail import cgroups, seccomp
 from cmat_env.envs.operating_system.process import Running
 from cmat_env.envs.operating_system.rootfs import cache_folder, host_rootfs, open_rootfs
 from cmat_env.envs.operating_system.shell import Shell
-from cmat_env.envs.operating_system.tasks import Match
 from cmat_env.errors import ConfigError
 
 
@@ -196,22 +195,6 @@ def test_without_bubblewrap_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(SandboxError, match=r"pip install 'cmat-env\[os\]'"):
         launch.Launcher("single")
-
-
-def test_one_user_id_is_enough_for_most(settings: SandboxSettings) -> None:
-    """The single-uid backend works, and tasks with other users are skipped by name."""
-    changed = SandboxSettings(
-        backend="single-uid", memory=settings.memory, disk=settings.disk, seconds=settings.seconds
-    )
-    if choosing.probe("single-uid", changed).reason:
-        pytest.skip(choosing.probe("single-uid", changed).reason)
-    users = OSTask("users", "match", "d", init=(Script("useradd -m jack"),), match=Match("1"))
-    plain = OSTask("plain", "match", "d", match=Match("1"))
-    with Sandbox(changed) as sandbox:
-        assert "0 0 1\n" == sandbox.execute("echo $(cat /proc/self/uid_map)").output
-        assert b"hi\n" == sandbox.run("echo hi", view="pristine").stdout
-    with pytest.warns(UserWarning, match="users: needs other users than root"):
-        assert ("plain",) == OSEnv([users, plain], sandbox=changed).task_ids
 
 
 def test_groups_of_version_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gymnasium.error import ResetNeeded
 
 import cmat_env
-from cmat_env.envs.operating_system import Check, Match, OSEnv, OSTask, SandboxSettings, Script
+from cmat_env.envs.operating_system import Check, Match, OSEnv, OSTask, SandboxSettings, Script, load_tasks
 from cmat_env.envs.operating_system.generate import FAMILIES, SPLITS
 from cmat_env.envs.operating_system.shell import ShellResult
-from cmat_env.envs.operating_system.wording import CUT, EMPTY, OUTPUT, observation_of
+from cmat_env.envs.operating_system.wording import CUT, EMPTY, OUTPUT, shown
 from cmat_env.errors import ConfigError, UnknownNameError
 from cmat_env.evaluate import evaluate
 from cmat_env.testing import check_task
@@ -59,10 +61,10 @@ def test_an_episode_in_agentbench_s_words(begin: Begin) -> None:
 
 def test_long_output_is_cut_as_upstream() -> None:
     """More than 800 characters: 780 and a mark."""
-    exact, longer = (observation_of(ShellResult("x" * n, 0), 800) for n in (800, 801))
+    exact, longer = (shown(ShellResult("x" * n, 0), 800) for n in (800, 801))
 
-    assert (OUTPUT + "x" * 800, False) == exact
-    assert (OUTPUT + "x" * 780 + CUT, True) == longer
+    assert ("x" * 800, False) == exact
+    assert ("x" * 780 + CUT, True) == longer
 
 
 def test_the_commit_is_one_of_eight_rounds(begin: Begin) -> None:
@@ -129,17 +131,30 @@ def test_answers_are_judged_without_being_executed(begin: Begin) -> None:
     assert 1.0 == env.step("Act: answer(5)")[1]
 
 
-@pytest.mark.parametrize("action_format", ["v0.2", "tools"])
-def test_gold_solves_dev(agentbench: Path, settings: SandboxSettings, action_format: str) -> None:
-    """22 of the 23 that can be played; number 8 has a checker that cannot read its gold, unless it is fixed."""
+def play(env: OSEnv, actions: Iterable[str]) -> dict[str, Any]:
+    """The last info of an episode."""
+    info: dict[str, Any] = {}
+    for action in actions:
+        *_, terminated, truncated, info = env.step(action)
+        if terminated or truncated:
+            break
+    return info
+
+
+def solving(env: OSEnv) -> Iterator[str]:
+    """What the gold policy does: each action after having seen what the live shell printed."""
+    while True:
+        yield env.solve()
+
+
+def test_the_shell_s_own_output_solves_dev(agentbench: Path, settings: SandboxSettings) -> None:
+    """22 of the 23 that can be played, here in tool calls; the other format is that of the command's test."""
     with pytest.warns(UserWarning, match="3 of 26 tasks are skipped"):
-        env = OSEnv(agentbench / "os" / "dev.json", sandbox=settings, action_format=action_format)  # type: ignore[arg-type]
+        env = OSEnv(agentbench / "os" / "dev.json", sandbox=settings, action_format="tools")
     failed = []
     for task_id in env.task_ids or ():
         env.reset(options={"task": task_id})
-        for action in env.solution():
-            *_, info = env.step(action)
-        failed += [] if info["success"] else [task_id]
+        failed += [] if play(env, solving(env))["success"] else [task_id]
     env.close()
 
     assert ["dev-8"] == failed
@@ -147,17 +162,35 @@ def test_gold_solves_dev(agentbench: Path, settings: SandboxSettings, action_for
         env.reset(options={"task": "dev-3"})
 
 
-def test_the_defect_of_sizes_can_be_mended(agentbench: Path, settings: SandboxSettings) -> None:
-    """fidelity="fixed" reads 4.0K."""
-    with pytest.warns(UserWarning):
-        env = OSEnv(agentbench / "os" / "dev.json", sandbox=settings, fidelity="fixed")
-    _, info = env.reset(options={"task": "dev-8"})
-    for action in env.solution():
-        _, reward, *_ = env.step(action)
-    env.close()
+def test_the_gold_answer_is_what_the_shell_shows(begin: Begin) -> None:
+    """Not what the snapshot gave: where the live shell shows something else, the answer is another one, and wrong."""
+    env = begin(replace(COUNT, start="wc() { echo 9; }"))
+    first = env.solve()
+    env.step(first)
+    last = env.solve()
+    info = play(env, [last])
 
-    assert "size-match" in info["known_bad"]
-    assert 1.0 == reward
+    assert first.endswith(bash("wc -l < f")) and last.endswith("Act: answer(9)")
+    assert ("wrong", "5", "5") == (info["outcome"], info["gold_live"], info["gold_snapshot"])
+    assert begin(COUNT).solution()[-1].endswith("Act: answer(5)")
+
+
+MENDED = {"dev": (8, 24), "train": (147, 242, 252, 356, 382, 390, 683, 934, 948)}
+
+
+@pytest.mark.parametrize(("name", "index"), [(name, index) for name, all_ in MENDED.items() for index in all_])
+@pytest.mark.filterwarnings("ignore:3 of 26 tasks are skipped")
+def test_fixed_tasks_can_be_solved(agentbench: Path, settings: SandboxSettings, name: str, index: int) -> None:
+    """Each has a known defect as it stands, and none with fidelity="fixed"; a wrong answer stays wrong."""
+    file, options = agentbench / "os" / f"{name}.json", {"task": f"{name}-{index}"}
+    assert load_tasks(file, fidelity="upstream").tasks != load_tasks(file, fidelity="fixed").tasks
+    env = OSEnv(file, sandbox=replace(settings, seconds=20), fidelity="fixed")
+    _, info = env.reset(options=options)
+    assert "known_bad" not in info
+    assert "correct" == play(env, solving(env))["outcome"]
+    env.reset(options=options)
+    assert "wrong" == play(env, ["Act: answer(9876)"])["outcome"]
+    env.close()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -167,9 +200,8 @@ def test_gold_solves_generated_tasks_and_nothing_else_does(settings: SandboxSett
         env = OSEnv(f"generated:{split}", families=[family], sandbox=settings)
         for seed in range(2):
             env.reset(seed=seed)
-            for action in env.solution():
-                _, reward, *_, info = env.step(action)
-            assert (1.0, "correct") == (reward, info["outcome"]), env.source.pick(seed)
+            info = play(env, env.solution() if seed else solving(env))
+            assert (1.0, "correct") == (info["score"], info["outcome"]), env.source.pick(seed)
         env.reset(seed=0)
         assert 0.0 == env.step("Act: finish")[1]
         env.close()

@@ -42,12 +42,44 @@ def test_dev_is_read_as_it_is(agentbench: Path) -> None:
 
 
 def test_train_is_read_as_it_is(agentbench: Path) -> None:
-    """1,000 tasks: 930 whole numbers, 47 texts, 23 sizes; eight are known to be unsolvable."""
+    """1,000 tasks: 930 whole numbers, 47 texts, 23 sizes; of nine something is known."""
     tasks = load_tasks(agentbench / "os" / "train.json").tasks
     kinds = [task.family for task in tasks]
 
     assert (1000, 930, 47, 23) == (len(tasks), *(kinds.count(f"{k}-match") for k in ("integer", "string", "size")))
-    assert 8 == sum(bool(task.known_bad) for task in tasks)
+    known = [task.id for task in tasks if task.known_bad]
+    assert [f"train-{n}" for n in (147, 242, 252, 356, 382, 390, 683, 934, 948)] == known
+
+
+def test_defects_of_files_that_are_not_at_hand_are_marked(tmp_path: Path) -> None:
+    """By place; mended where the words that are wrong are there; another file of the same name is left alone."""
+    jack = GOOD | {"create": {"init": "useradd -m jack && su - jack"}}
+    sudo = GOOD | {"create": {"init": "apt remove sudo"}}
+    written(tmp_path, jack, GOOD, *[GOOD] * 6, sudo, name="data/6/new.json")
+    written(tmp_path, jack, name="data/5/new.json")
+    written(tmp_path, GOOD, name="data/4/N11.json")
+    written(tmp_path, *[GOOD] * 400, name="data/8/train.json")
+    upstream, fixed = (
+        {task.id: task for task in load_tasks(tmp_path / "data", fidelity=fidelity).tasks}
+        for fidelity in ("upstream", "fixed")
+    )
+
+    marked = [f"6/new-{n}" for n in (0, 1, 5, 6, 8)]
+    assert ["4/N11-0", *marked] == [task.id for task in upstream.values() if task.known_bad]
+    assert ["4/N11-0", *marked[1:4]] == [task.id for task in fixed.values() if task.known_bad]
+    assert ("useradd -m jack", "su - jack") == (fixed["6/new-0"].init[0].code, fixed["6/new-0"].start)
+    assert "apt remove -y sudo" == fixed["6/new-8"].init[0].code
+    assert upstream["5/new-0"] == fixed["5/new-0"]
+
+
+def test_a_check_that_looks_at_its_first_assertion_alone_is_marked(tmp_path: Path) -> None:
+    """Set 5's checking/2.sh, wherever a task names it."""
+    (tmp_path / "checking").mkdir()
+    (tmp_path / "checking/2.sh").write_text("exit 0")
+    entry = {"description": "d", "evaluation": {"check": {"file": "checking/2.sh"}}}
+    (task,) = load_tasks(written(tmp_path, entry), script_dir=tmp_path).tasks
+
+    assert "first assertion" in task.known_bad
 
 
 def test_script_files_are_found_below_the_script_folder(tmp_path: Path) -> None:
