@@ -97,7 +97,8 @@ class ShopServer:
             self._holders -= 1
             if self._holders > 0:
                 return
-            self._shared.pop(os.getpid(), None)
+            if self._shared.get(os.getpid()) is self:
+                del self._shared[os.getpid()]
         self._server.should_exit = True
         self._thread.join(_START)
         self._socket.close()

@@ -25,7 +25,6 @@ from cmat_env.envs.web.browser import chromium
 from cmat_env.envs.web.browser import surface as browser_surface
 from cmat_env.envs.web.browser.chromium import Chromium
 from cmat_env.envs.web.browser.server import ShopServer, Visit
-from cmat_env.envs.web.shop import WebShopEnv
 
 pytestmark = pytest.mark.usefixtures("chromium")
 Enter = Callable[..., Any]
@@ -121,7 +120,7 @@ def tree(observation: str) -> list[tuple[Any, ...]]:
 
 @pytest.mark.usefixtures("held")
 def test_parity_of_html_mode() -> None:
-    """The document that Chromium holds has the elements, attributes, addresses and words of the one drawn in process."""
+    """Chromium's document has the elements, attributes, addresses and words of the one drawn in process."""
     here, there = trajectories.make(mode="html"), trajectories.make(mode="html", browser=True)
     for trajectory in trajectories.recorded()[:6]:
         for ours, theirs in zip(trajectories.play(here, trajectory), trajectories.play(there, trajectory), strict=True):
@@ -213,7 +212,7 @@ def test_a_page_that_misbehaves(enter: Enter, monkeypatch: pytest.MonkeyPatch, s
 @pytest.mark.usefixtures("held")
 @pytest.mark.parametrize("victim", [b"playwright", b"chromium"])
 def test_a_hang_is_found_within_its_bound(enter: Enter, monkeypatch: pytest.MonkeyPatch, victim: bytes) -> None:
-    """Processes that are alive and do not answer are killed and replaced, within the limits of an action and a probe."""
+    """Processes that are alive and do not answer are killed and replaced, within the sum of the limits."""
     assert (30.0, 5.0, 15.0, 15.0) == (browser_surface._LIMIT, browser_surface._CLOSE, chromium._PROBE, chromium._STOP)
     monkeypatch.setattr(browser_surface, "_LIMIT", 3.0)
     monkeypatch.setattr(browser_surface, "_CLOSE", 3.0)
