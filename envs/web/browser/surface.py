@@ -141,7 +141,8 @@ class InBrowser:
                 self._tab = None
                 self._chromium.doubt()
                 if self.restarts >= MOST_RESTARTS:
-                    raise SurfaceLostError(f"{type(error).__name__}: {str(error).splitlines()[0][:200]}") from error
+                    said = next(iter(str(error).splitlines()), "no answer in time")
+                    raise SurfaceLostError(f"{type(error).__name__}: {said[:200]}") from error
                 self.restarts += 1
 
     def _attempt(self, browser: Browser, act: Callable[[Tab], T]) -> T:

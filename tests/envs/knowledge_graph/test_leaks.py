@@ -51,6 +51,7 @@ def play(env: KGEnv) -> None:
 def test_open_and_close_cycles_leave_nothing(kind: str, people: OxigraphStore, fault: Any, tmp_path: Path) -> None:
     """However the graph is held: 30 to 500 environments of it, opened, played and closed."""
     text = people._store.dump(format=pyoxigraph.RdfFormat.TRIG)
+    assert text is not None
     (tmp_path / "people.trig").write_bytes(text)
     if kind == "disk":
         build_folder([tmp_path / "people.trig"], tmp_path / "disk")

@@ -56,7 +56,8 @@ def _record(number: int) -> dict[str, Any]:
     ]
     env = make()
     env.reset(seed=number)
-    plan, actions, over = env.solution(), [], False
+    plan, over = env.solution(), False
+    actions: list[str] = []
     while not over and len(actions) < most:
         actions.append(plan[len(actions)] if kind == "gold" else _draw(env, kind, rng))
         *_, terminated, truncated, _ = env.step(actions[-1])
