@@ -46,7 +46,7 @@ class EchoPolicy:
 class RandomPolicy:
     """One of the actions that the observation lists, all alike probable; a random verdict as the checker.
 
-    Where nothing is listed it writes junk that looks a little like SQL. A search is for two words out of a fixed list of
+    Where nothing is listed it writes junk that looks a little like SQL. A search is for two words of a fixed list of
     goods. It draws from no global random state: the same dialogue, seed and turn give the same text.
     """
 
