@@ -10,6 +10,7 @@ Parts: speed, search, policies, style, pages, browser. The others keep what they
 from __future__ import annotations
 
 import argparse
+import functools
 import gc
 import json
 import os
@@ -28,7 +29,7 @@ from cmat_env.envs.web.pages import WebPagesEnv
 from cmat_env.envs.web.search import open_engine, query_terms
 from cmat_env.envs.web.shop import WebShopEnv, generate_catalogue, generate_goal
 from cmat_env.evaluate import evaluate
-from cmat_env.policies.shopper import FirstResult, RandomReader, RandomShopper
+from cmat_env.policies.shopper import FirstResult, RandomReader
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs" / "web.md"
@@ -73,14 +74,15 @@ def speed() -> list[str]:
     """In process: start, memory, resets and steps."""
     runs = [subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, check=True) for _ in range(5)]
     rows = [[float(value) for value in run.stdout.split()] for run in runs]
-    env = WebShopEnv("generated:heldout")
-    plans = []
+    env, plans = WebShopEnv("generated:heldout"), []
+    engine: Any = env.shop.catalogue.engine
     for seed in range(1_000):
         env.reset(seed=seed)
         plans.append(env.solution())
     wall, cpu, resets = [], [], []
     for _ in range(5):
-        env.shop.catalogue.engine.search.cache_clear()  # type: ignore[attr-defined]
+        engine.search.cache_clear()
+        engine._scores.cache_clear()
         gc.collect()
         steps, begun, used, in_resets = 0, time.perf_counter(), time.process_time(), 0.0
         for seed, plan in enumerate(plans):
@@ -93,23 +95,26 @@ def speed() -> list[str]:
         wall.append(steps / (time.perf_counter() - begun))
         cpu.append((steps / (time.process_time() - used - in_resets), steps / (time.process_time() - used)))
         resets.append(in_resets / len(plans) * 1e3)
+    starts, used_to_start, peaks = zip(*rows, strict=True)
+    measures = (
+        ("start: import, shop, index, first page: processor time", used_to_start, "{:.2f} s", min),
+        ("start, wall time", starts, "{:.2f} s", min),
+        ("peak memory after 300 episodes", peaks, "{:.0f} MB", min),
+        ("reset, processor time", resets, "{:.2f} ms", min),
+        ("steps a second of processor time", [pair[0] for pair in cpu], "{:,.0f}", max),
+        ("the same, resets included", [pair[1] for pair in cpu], "{:,.0f}", max),
+        ("steps a second of wall time, resets included", wall, "{:,.0f}", max),
+    )
     return [
         "| in process, text mode, 1,000 products | median | best |",
         "|---|---|---|",
-        f"| start: import, shop, index, first page: processor time | {statistics.median(row[1] for row in rows):.2f} s "
-        f"| {min(row[1] for row in rows):.2f} s |",
-        f"| start, wall time | {statistics.median(row[0] for row in rows):.2f} s "
-        f"| {min(row[0] for row in rows):.2f} s |",
-        f"| peak memory after 300 episodes | {statistics.median(row[2] for row in rows):.0f} MB "
-        f"| {min(row[2] for row in rows):.0f} MB |",
-        f"| reset, processor time | {statistics.median(resets):.2f} ms | {min(resets):.2f} ms |",
-        f"| steps a second of processor time | {statistics.median(pair[0] for pair in cpu):,.0f} "
-        f"| {max(pair[0] for pair in cpu):,.0f} |",
-        f"| the same, resets included | {statistics.median(pair[1] for pair in cpu):,.0f} "
-        f"| {max(pair[1] for pair in cpu):,.0f} |",
-        f"| steps a second of wall time, resets included | {statistics.median(wall):,.0f} | {max(wall):,.0f} |",
+        *(
+            f"| {name} | {form.format(statistics.median(values))} | {form.format(best(values))} |"
+            for name, values, form, best in measures
+        ),
         "",
-        "1,000 solutions of held-out goals (4.1 steps each, one of them a search), five times, no search remembered.",
+        "1,000 solutions of held-out goals (4.1 steps each, one of them a search), five times, each time beginning "
+        "without a remembered search or word.",
     ]
 
 
@@ -141,19 +146,15 @@ def policies() -> list[str]:
     known: dict[str, Any] = {
         "gold: the solution": "gold",
         "first result: search for the instruction, take the first, choose the options it names, buy": FirstResult(),
-        "random clicks, searches for random words of the instruction": RandomReader(),
-        "random clicks, searches for random goods": RandomShopper(),
-        "`--assistant random`: no action of the shop at all": "random",
+        "the same random clicks, but searches for words of the instruction (`RandomReader`)": RandomReader(),
+        "random (`--assistant random`): any available action, searches for two random goods": "random",
     }
+    make = functools.partial(cmat_env.make, "cmat/WebShop-v0", roles=("assistant",), tasks="generated:heldout")
     lines = ["| policy, 2,000 held-out goals | mean reward | reward 1 |", "|---|---|---|"]
     for name, policy in known.items():
-        report = evaluate(_heldout, {"assistant": policy}, episodes=2_000)
+        report = evaluate(make, {"assistant": policy}, episodes=2_000)
         lines.append(f"| {name} | {report.total.mean_reward or 0:.3f} | {report.total.success_rate or 0:.1%} |")
     return lines
-
-
-def _heldout() -> Any:
-    return cmat_env.make("cmat/WebShop-v0", roles=("assistant",), tasks="generated:heldout")
 
 
 def style() -> list[str]:
@@ -294,14 +295,7 @@ def screenshots() -> None:
     env.close()
 
 
-PARTS: dict[str, Callable[[], list[str]]] = {
-    "speed": speed,
-    "search": search,
-    "policies": policies,
-    "style": style,
-    "pages": pages,
-    "browser": browser,
-}
+PARTS = {part.__name__: part for part in (speed, search, policies, style, pages, browser)}
 
 if __name__ == "__main__":
     main()

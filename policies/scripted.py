@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from cmat_env.errors import ConfigError, ContractError
+from cmat_env.policies.offered import any_of, offered_by
 from cmat_env.types import Dialogue, Generation, Judgement, Task
 
 Known = TypeVar("Known")
@@ -43,9 +44,10 @@ class EchoPolicy:
 
 
 class RandomPolicy:
-    """Writes junk that looks a little like SQL, or a random verdict as the checker.
+    """One of the actions that the observation lists, all alike probable; a random verdict as the checker.
 
-    It draws from no global random state: the same dialogue, seed and turn give the same text.
+    Where nothing is listed it writes junk that looks a little like SQL. A search is for two words of a fixed list of
+    goods. It draws from no global random state: the same dialogue, seed and turn give the same text.
     """
 
     def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
@@ -55,6 +57,9 @@ class RandomPolicy:
     def _text(self, dialogue: Dialogue, rng: random.Random) -> str:
         if dialogue.role == "checker":
             return rng.choice((APPROVE, f"{REVISE}. {_junk(rng)}"))
+        offered = offered_by(_last(dialogue)) if dialogue.role != "user" else {}
+        if offered:
+            return any_of(offered, rng)
         if rng.random() < 0.1:
             return _junk(rng)
         return rng.choice(_SHAPES).format(*(rng.choice(_WORDS) for _ in range(3)))

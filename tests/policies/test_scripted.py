@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 import numpy as np
@@ -200,6 +201,21 @@ def test_a_coin_needs_a_probability(p_revise: float) -> None:
     """Anything outside [0, 1] is refused."""
     with pytest.raises(ConfigError, match="no probability"):
         CoinPolicy(p_revise)
+
+
+def test_random_takes_what_is_offered() -> None:
+    """Where an observation lists what can be done, each of that comes up; a broken list is no list."""
+    page = "A page.\n\nAvailable Actions:\n{}"
+    shown = page.format("{'has_search_bar': False, 'clickables': ['next >', 'b01']}")
+    said = {answer(RandomPolicy(), dialogue("assistant", ("environment", shown), seed=n)) for n in range(30)}
+    assert {"Action: click[next >]", "Action: click[b01]"} == said
+    bar = dialogue("assistant", ("environment", page.format("{'has_search_bar': True, 'clickables': ['search']}")))
+    assert re.fullmatch(r"Action: search\[\w+ \w+\]", answer(RandomPolicy(), bar))
+    for broken in ("{", "7", "[]", "{'clickables'"):
+        assert "click[" not in answer(RandomPolicy(), dialogue("assistant", ("environment", page.format(broken))))
+    assert "Action: click[back to search]" == answer(
+        RandomPolicy(), dialogue("assistant", ("environment", page.format("{'clickables': 3}")))
+    )
 
 
 @pytest.mark.parametrize("policy", [RandomPolicy(), CoinPolicy(0.5)])

@@ -37,8 +37,8 @@ _FLAGS = (
     # Nothing but the own machine is reached, whatever a page links to.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
-_STOP = 90.0
-_PROBE = 60.0
+_STOP = 15.0
+_PROBE = 15.0
 
 
 def find_chromium() -> str:
@@ -113,6 +113,9 @@ class Chromium:
         Args:
             job: what to do.
             limit: in seconds; a browser that takes longer is ended, and the job with it.
+
+        Raises:
+            TimeoutError: the limit was reached.
         """
         with self._renewing:
             driver = self._driver
@@ -188,7 +191,7 @@ class _Driver:
         try:
             self._submit(self._try_out).result(_PROBE)
         except Exception:  # whatever it says, it is not well
-            self._failed = True
+            self._kill()
 
     def _try_out(self) -> None:
         if self._browser is not None:

@@ -44,18 +44,28 @@ class Visit:
 class ShopServer:
     """Serves any number of visits.
 
+    Args:
+        port: on 127.0.0.1; 0 = one that is free.
+
     Attributes:
         address: such as "http://127.0.0.1:41234".
+
+    Raises:
+        OSError: the port is in use.
     """
 
     _shared: dict[int, ShopServer] = {}  # noqa: RUF012 - by process, under _lock
     _lock = threading.Lock()
 
-    def __init__(self) -> None:
+    def __init__(self, *, port: int = 0) -> None:
         self._visits: dict[str, Visit] = {}
         self._holders = 0
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._socket.bind(("127.0.0.1", 0))
+        try:
+            self._socket.bind(("127.0.0.1", port))
+        except OSError:
+            self._socket.close()
+            raise
         self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         app = Starlette(routes=[Route("/{visit}{path:path}", self._serve, methods=["GET", "POST"])])
         config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off", ws="none", loop="asyncio")
@@ -87,7 +97,8 @@ class ShopServer:
             self._holders -= 1
             if self._holders > 0:
                 return
-            self._shared.pop(os.getpid(), None)
+            if self._shared.get(os.getpid()) is self:
+                del self._shared[os.getpid()]
         self._server.should_exit = True
         self._thread.join(_START)
         self._socket.close()

@@ -18,17 +18,21 @@ from cmat_env.envs.web.shop.state import State, state_of, url_of
 from cmat_env.envs.web.shop.surface import SurfaceLostError
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext
+    from playwright.sync_api import Browser
     from playwright.sync_api import Page as Tab
 
 T = TypeVar("T")
 MOST_RESTARTS = 2
-_STYLE = re.compile(r"(?<=<style>)[^<]*+")
-_PATIENCE = 60_000.0  # milliseconds
+_STYLE = re.compile(r"<style>[^<]*+</style>")
+_PATIENCE = 20.0  # seconds for a page to load or to take a click
+_CLOSE = 5.0
+_LIMIT = (
+    1.5 * _PATIENCE
+)  # for an action as a whole: not everything that Playwright waits for has a time limit of its own
 
 
 class InBrowser:
-    """One customer with a browser profile of its own.
+    """One customer with a page of its own, at a secret address that only this page knows.
 
     A browser that dies is started again, at most twice in an episode: the address says where the customer was, so that
     nothing is lost but time.
@@ -44,7 +48,6 @@ class InBrowser:
     def __init__(self, shop: Shop, *, headless: bool = True) -> None:
         self._chromium = Chromium.hold(headless=headless)
         self._server = ShopServer.hold()
-        self._context: BrowserContext | None = None
         self._tab: Tab | None = None
         self._generation = 0
         self._stale = True
@@ -110,8 +113,8 @@ class InBrowser:
         return self._try(act)
 
     def html(self) -> str:
-        """The document as it is now, without its stylesheet."""
-        return _STYLE.sub("", self._try(lambda tab: str(tab.content())))
+        """The document as it is now, without its stylesheet and with the addresses that the shop has in process."""
+        return _STYLE.sub("", self._try(lambda tab: str(tab.content()))).replace(f'"{self._root}/', '"/')
 
     def screenshot(self) -> bytes:
         """The page as a PNG."""
@@ -131,12 +134,15 @@ class InBrowser:
             raise SurfaceLostError("it was closed")
         while True:
             try:
-                return self._chromium.call(lambda browser: self._attempt(browser, act), limit=_PATIENCE / 500)
+                return self._chromium.call(lambda browser: self._attempt(browser, act), limit=_LIMIT)
             except Exception as error:  # whatever the driver raises, the page is in no known state any more
-                self._context = self._tab = None
+                with contextlib.suppress(Exception):  # a page that cannot even be closed takes the browser with it
+                    self._chromium.call(lambda browser: self._drop(), limit=_CLOSE)
+                self._tab = None
                 self._chromium.doubt()
                 if self.restarts >= MOST_RESTARTS:
-                    raise SurfaceLostError(f"{type(error).__name__}: {str(error).splitlines()[0][:200]}") from error
+                    said = next(iter(str(error).splitlines()), "no answer in time")
+                    raise SurfaceLostError(f"{type(error).__name__}: {said[:200]}") from error
                 self.restarts += 1
 
     def _attempt(self, browser: Browser, act: Callable[[Tab], T]) -> T:
@@ -154,10 +160,13 @@ class InBrowser:
     def _tab_of(self, browser: Browser) -> Tab:
         if self._tab is None or self._generation != self._chromium.generation or self._tab.is_closed():
             self._drop()
-            self._context = browser.new_context(accept_downloads=False, service_workers="block")
-            self._context.set_default_timeout(_PATIENCE)
-            self._tab = self._context.new_page()
-            self._context.on("page", lambda other: other.close())
+            # One profile for all: the shop keeps nothing in it, and a new one costs more than a page.
+            profile = next(iter(browser.contexts), None) or browser.new_context(
+                accept_downloads=False, service_workers="block"
+            )
+            self._tab = profile.new_page()
+            self._tab.set_default_timeout(_PATIENCE * 1000)
+            self._tab.on("popup", lambda other: other.close())
             self._generation = self._chromium.generation
         return self._tab
 
@@ -169,17 +178,17 @@ class InBrowser:
         self.state, self.page = state, Page(pieces_of(read), state)
 
     def _drop(self) -> None:
-        context, self._context, self._tab = self._context, None, None
+        tab, self._tab = self._tab, None
         with contextlib.suppress(Exception):  # the browser that it belonged to may be gone
-            if context is not None:
-                context.close()
+            if tab is not None:
+                tab.close()
 
     def close(self) -> None:
-        """Close the profile; the last customer closes the browser and the server, too."""
+        """Close the page; the last customer closes the browser and the server, too."""
         if self._closed:
             return
         self._closed = True
-        if self._context is not None and self._generation == self._chromium.generation:
+        if self._tab is not None and self._generation == self._chromium.generation:
             with contextlib.suppress(Exception):  # closing what is gone is no loss
                 self._chromium.call(lambda browser: self._drop())
         self._server.end(self._root)

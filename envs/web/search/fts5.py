@@ -1,4 +1,9 @@
-"""Search by SQLite's FTS5, from the standard library."""
+"""Search by SQLite's FTS5, from the standard library.
+
+BM25 is a sum over the terms of a query. FTS5 scores one term at a time, and these scores are remembered and added up
+here: the same ranking as asking it for all terms at once, in a fraction of the time, since it counts a term's documents
+anew for every query.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +12,17 @@ import threading
 from collections.abc import Sequence
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cmat_env.envs.web.search.engine import Document
 
 _KEPT = 4_096
+_DIGITS = 6
 
 
 class FTS5Engine:
-    """An index in memory, searched by any thread, one at a time; the latest queries are remembered."""
+    """An index in memory, searched by any thread; the latest queries and terms are remembered."""
 
     def __init__(self, documents: Sequence[Document]) -> None:
         self._lock = threading.Lock()
@@ -26,15 +35,26 @@ class FTS5Engine:
             self._database.executemany("INSERT INTO docs(rowid, body) VALUES (?, ?)", rows)
             self._database.execute("INSERT INTO docs(docs) VALUES ('optimize')")
         self.search = lru_cache(maxsize=_KEPT)(self._search)
+        self._scores = lru_cache(maxsize=_KEPT)(self._scores_of)
 
     def _search(self, terms: tuple[str, ...], limit: int) -> tuple[str, ...]:
         if not terms or limit < 1:
             return ()
-        query = " OR ".join(f'"{term}"' for term in terms)
-        statement = "SELECT rowid FROM docs WHERE docs MATCH ? ORDER BY round(bm25(docs), 6), rowid LIMIT ?"
+        total = np.zeros(len(self._ids))
+        for term in terms:
+            positions, scores = self._scores(term)
+            total[positions] += scores
+        (found,) = total.nonzero()
+        ranks = total[found].round(_DIGITS)  # documents with the same terms tie, whatever the order of the additions
+        best = found[ranks.argsort(kind="stable")[:limit]]  # lower is better; positions ascend, and so do ids
+        return tuple([self._ids[position] for position in best.tolist()])
+
+    def _scores_of(self, term: str) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """The documents that hold a term, by position, and its part of their scores, which are negative."""
+        statement = "SELECT rowid, bm25(docs) FROM docs WHERE docs MATCH ?"
         with self._lock:
-            rows = self._database.execute(statement, (query, limit)).fetchall()
-        return tuple(self._ids[position] for (position,) in rows)
+            rows = self._database.execute(statement, (f'"{term}"',)).fetchall()
+        return np.array([row for row, _ in rows], dtype=np.intp), np.array([score for _, score in rows])
 
     def close(self) -> None:
         """Free the index."""

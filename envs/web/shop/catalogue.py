@@ -78,6 +78,9 @@ class Product:
             reviews=tuple((stars, clean(text)) for stars, text in reviews),
         )
 
+    def __hash__(self) -> int:  # in the place of one over all texts; caches of drawn pages look products up
+        return hash(self.id)
+
     @property
     def searched_text(self) -> str:
         """What a search engine reads of it. What stands on its sub-pages is not among it: one has to look there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -18,6 +18,13 @@ MOST_RESULTS = 50
 LONGEST_QUERY = 300
 BACK, PREVIOUS, NEXT, BUY = "Back to Search", "< Prev", "Next >", "Buy Now"
 _SUB_LABELS = {sub.capitalize(): sub for sub in SUB_PAGES}
+_SIGN = Piece("heading", NAME, group="index")
+_TASK = Piece("text", "Instruction:", group="task")
+_SEARCH = Piece("button", "Search", group="search")
+_BACK, _PREVIOUS, _NEXT = (Piece("button", label, group="nav") for label in (BACK, PREVIOUS, NEXT))
+_THANKS = Piece("heading", "Thank you for shopping with us!")
+_CHOSEN = Piece("text", "Chosen:", group="chosen")
+_LINKS = (*(Piece("button", label, group="more") for label in _SUB_LABELS), Piece("button", BUY, group="buy"))
 
 
 class Shop:
@@ -29,7 +36,6 @@ class Shop:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
-        self._card = lru_cache(maxsize=20_000)(_card)
 
     def results(self, query: str) -> tuple[str, ...]:
         """Ids of the products that a search finds, best first, at most 50."""
@@ -75,39 +81,55 @@ class Shop:
 
     def page(self, state: State, instruction: str) -> Page:
         """Draw the page of a state that exists."""
-        head = (Piece("heading", NAME, group="index"),) if state.page == "index" else ()
-        task = (Piece("text", "Instruction:", group="task"), Piece("text", instruction, group="task"))
-        return Page((*head, *task, *self._body(state)), state)
+        head = (_SIGN,) if state.page == "index" else ()
+        return Page((*head, _TASK, Piece("text", instruction, group="task"), *self._body(state)), state)
 
-    def _body(self, state: State) -> Iterator[Piece]:
+    def _body(self, state: State) -> Sequence[Piece]:
         if state.page == "index":
-            yield Piece("box", state.query, group="search")
-            yield Piece("button", "Search", group="search")
-            return
+            return Piece("box", state.query, group="search"), _SEARCH
         if state.page == "done":
-            yield Piece("heading", "Thank you for shopping with us!")
-            return
-        yield Piece("button", BACK, group="nav")
+            return (_THANKS,)
         if state.page == "results":
-            yield from self._results(state)
-            return
-        yield Piece("button", PREVIOUS, group="nav")
-        product = self.catalogue.by_id[state.product]
-        yield from _item(product, state) if state.page == "item" else _sub(product, state)
+            return self._results(state)
+        return (_BACK, _PREVIOUS, *(self._item_page(state) if state.page == "item" else self._sub_page(state)))
 
-    def _results(self, state: State) -> Iterator[Piece]:
+    def _results(self, state: State) -> list[Piece]:
         found = self.results(state.query)
         first = (state.number - 1) * PER_PAGE
-        yield Piece("text", f"Page {state.number} (Total results: {len(found)})", group="nav")
+        pieces = [_BACK, Piece("text", f"Page {state.number} (Total results: {len(found)})", group="nav")]
         if state.number > 1:
-            yield Piece("button", PREVIOUS, group="nav")
+            pieces.append(_PREVIOUS)
         if first + PER_PAGE < len(found):
-            yield Piece("button", NEXT, group="nav")
+            pieces.append(_NEXT)
         for id in found[first : first + PER_PAGE]:
-            yield from self._card(self.catalogue.by_id[id])
+            pieces += _card(self.catalogue.by_id[id])
+        return pieces
+
+    def _item_page(self, state: State) -> list[Piece]:
+        options, facts = _sheet(self.catalogue.by_id[state.product])
+        if not state.chosen:
+            return [*options, *facts, *_LINKS]
+        chosen = [Piece("text", f"{name}: {value}", theirs=True, group="chosen") for name, value in state.chosen]
+        on = [
+            piece._replace(on=True) if piece.kind == "option" and (piece.group, piece.text) in state.chosen else piece
+            for piece in options
+        ]
+        return [*on, *facts, _CHOSEN, *chosen, *_LINKS]
+
+    def _sub_page(self, state: State) -> list[Piece]:
+        product, sub = self.catalogue.by_id[state.product], state.sub or "description"
+        texts = {
+            "description": (product.description,) if product.description else (),
+            "features": product.features,
+            "reviews": tuple(f"{'★' * stars}{'☆' * (5 - stars)} {text}" for stars, text in product.reviews),
+        }[sub]
+        none = "There is none." if sub == "description" else f"There are no {sub}."
+        return [Piece("text", text, theirs=True, group="sub") for text in texts] or [Piece("text", none)]
 
 
+@lru_cache(maxsize=20_000)
 def _card(product: Product) -> tuple[Piece, ...]:
+    """A product among results; shared by all shops of this process."""
     return (
         Piece("product", product.id, group=product.id),
         Piece("text", product.name, theirs=True, group=product.id),
@@ -115,32 +137,17 @@ def _card(product: Product) -> tuple[Piece, ...]:
     )
 
 
-def _item(product: Product, state: State) -> Iterator[Piece]:
+@lru_cache(maxsize=4_096)
+def _sheet(product: Product) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
+    """The options of a product, none chosen, and what is said of it."""
+    options: list[Piece] = []
     for name, values in product.options:
-        yield Piece("legend", name, theirs=True, group=name)
-        for value in values:
-            yield Piece("option", value, theirs=True, group=name, on=(name, value) in state.chosen)
-    yield Piece("heading", product.name, theirs=True, group="product")
-    yield Piece("text", f"Price: ${product.price:.2f}", group="product")
+        options.append(Piece("legend", name, theirs=True, group=name))
+        options += [Piece("option", value, theirs=True, group=name) for value in values]
     stars = [stars for stars, _ in product.reviews]
     rating = f"{sum(stars) / len(stars):.1f}" if stars else "N.A."
-    yield Piece("text", f"Rating: {rating}", group="product")
-    if state.chosen:
-        yield Piece("text", "Chosen:", group="chosen")
-        for name, value in state.chosen:
-            yield Piece("text", f"{name}: {value}", theirs=True, group="chosen")
-    for label in _SUB_LABELS:
-        yield Piece("button", label, group="more")
-    yield Piece("button", BUY, group="buy")
-
-
-def _sub(product: Product, state: State) -> Iterator[Piece]:
-    texts = {
-        "description": (product.description,) if product.description else (),
-        "features": product.features,
-        "reviews": tuple(f"{'★' * stars}{'☆' * (5 - stars)} {text}" for stars, text in product.reviews),
-    }[state.sub or "description"]
-    for text in texts:
-        yield Piece("text", text, theirs=True, group="sub")
-    if not texts:
-        yield Piece("text", f"There are no {state.sub}." if state.sub != "description" else "There is none.")
+    return tuple(options), (
+        Piece("heading", product.name, theirs=True, group="product"),
+        Piece("text", f"Price: ${product.price:.2f}", group="product"),
+        Piece("text", f"Rating: {rating}", group="product"),
+    )

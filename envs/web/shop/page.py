@@ -94,7 +94,7 @@ def qualified(option: Piece) -> str:
 
 def as_text(page: Page, *, quote: bool) -> str:
     """Mode `text`: what is visible, with separators between."""
-    return f" {SEPARATOR} ".join(shown(piece, quote=quote) for piece in page.pieces if piece.kind != "box")
+    return f" {SEPARATOR} ".join([shown(piece, quote=quote) for piece in page.pieces if piece.kind != "box"])
 
 
 def as_rich_text(page: Page, visited: Collection[str], *, quote: bool) -> str:

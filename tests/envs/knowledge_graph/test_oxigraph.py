@@ -84,7 +84,8 @@ def test_an_endless_query_is_killed(folder: Path, agentbench: Path, on_disk: boo
     with pytest.raises(QueryTimeoutError, match=r"0\.5 s"):
         store.select(ENDLESS, seconds=0.5)
 
-    assert time.monotonic() - started < 15
+    # Half a second for the query; the rest is for starting and killing a process on a machine with other work.
+    assert time.monotonic() - started < 4
     assert before == set(multiprocessing.active_children())
     assert 5 == len(store.select(ALL + " LIMIT 5", seconds=30))
     assert 1 == len(set(multiprocessing.active_children()) - before)

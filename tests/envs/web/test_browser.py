@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import os
-import random
+import runpy
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import lxml.html
 import pytest
 
+from cmat_env.envs.web.browser import chromium
 from cmat_env.envs.web.browser import surface as browser_surface
 from cmat_env.envs.web.browser.chromium import Chromium
-from cmat_env.envs.web.browser.server import ShopServer
-from cmat_env.envs.web.shop import WebShopEnv
+from cmat_env.envs.web.browser.server import ShopServer, Visit
 
 pytestmark = pytest.mark.usefixtures("chromium")
 Enter = Callable[..., Any]
-TRAJECTORIES = 200
+trajectories: Any = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("trajectories.py"))))
 
 
 def children(process: int | None = None) -> set[int]:
@@ -43,61 +48,84 @@ def children(process: int | None = None) -> set[int]:
 def held() -> Iterator[None]:
     """One Chromium and one server for all tests of this file, so that each does not start its own."""
     before = children()
-    chromium, server = Chromium.hold(headless=True), ShopServer.hold()
+    browser, server = Chromium.hold(headless=True), ShopServer.hold()
     yield
-    chromium.release()
+    browser.release()
     server.release()
     left = {process: Path(f"/proc/{process}/cmdline").read_bytes()[:80] for process in children() - before}
     assert {} == left
 
 
-def recorded(number: int) -> list[str]:
-    """A trajectory: solutions, wanderings, and both mixed with mistakes, drawn in process."""
-    rng = random.Random(f"trajectory/{number}")
-    env = WebShopEnv("generated:heldout", products=200)
-    env.reset(seed=number)
-    if number % 4 == 0:
-        return env.solution()
-    actions: list[str] = []
-    over = False
-    while not over and len(actions) < 4:
-        page = env.surface.page
-        labels = [label for label in page.clickables if label != "back to search"]
-        if page.searchable:
-            action = f"search[{' '.join(rng.sample(env.goal.instruction.split(), 3))}]"
-        else:
-            action = f"click[{rng.choice([*labels, 'no such thing'])}]"
-        actions.append(action)
-        _, _, terminated, truncated, _ = env.step(action)
-        over = terminated or truncated
-    return actions
+def in_json(said: list[list[Any]]) -> Any:
+    """As it looks after a way through JSON."""
+    return json.loads(json.dumps(said))
 
 
-@pytest.mark.usefixtures("held")
-def test_parity_of_200_trajectories() -> None:
-    """In process and in Chromium: the same observations, rewards, ends and infos, letter for letter."""
-    here = WebShopEnv("generated:heldout", products=200)
-    there = WebShopEnv("generated:heldout", products=200, browser=True)
-    steps = 0
-    for number in range(TRAJECTORIES):
-        assert here.reset(seed=number) == there.reset(seed=number)
-        for action in recorded(number):
-            assert here.step(action) == there.step(action), (number, action)
-            steps += 1
-    there.close()
-    assert steps > 3 * TRAJECTORIES
+def test_recorded_trajectories_in_process() -> None:
+    """What 200 recorded customers read and earned is what they would read and earn now."""
+    env, recorded = trajectories.make(), trajectories.recorded()
+    for trajectory in recorded:
+        said = trajectories.play(env, trajectory)
+        assert (trajectory["digest"], trajectory["reward"]) == (trajectories.digest(said), said[-1][1]), trajectory
+    assert 200 == len(recorded)
+    assert {"gold", "random", "odd", "wander"} == {trajectory["kind"] for trajectory in recorded}
+    assert 20 == max(len(trajectory["actions"]) for trajectory in recorded)
+    assert {1.0} == {trajectory["reward"] for trajectory in recorded if trajectory["kind"] == "gold"}
+
+
+def test_parity_of_200_recorded_trajectories() -> None:
+    """In process and in Chromium: the same observations, rewards, ends and infos, letter for letter.
+
+    Two processes, each with a Chromium of its own, share the work.
+    """
+    script = Path(__file__).with_name("trajectories.py")
+    players = [
+        subprocess.Popen([sys.executable, script, "play", str(start), "2"], stdout=subprocess.PIPE, text=True)
+        for start in range(2)
+    ]
+    env, played = trajectories.make(), 0
+    try:
+        for number, trajectory in enumerate(trajectories.recorded()):
+            line = players[number % 2].stdout.readline()  # type: ignore[union-attr]
+            assert in_json(trajectories.play(env, trajectory)) == json.loads(line or "null"), trajectory
+            played += 1
+    finally:
+        for player in players:
+            if played < trajectories.NUMBER:
+                player.kill()
+            player.communicate(timeout=60)
+    assert (200, [0, 0]) == (played, [player.returncode for player in players])
 
 
 @pytest.mark.usefixtures("held")
 @pytest.mark.parametrize("mode", ["axtree", "text_rich", "url"])
 def test_parity_of_other_modes(mode: Any) -> None:
     """The accessibility tree that Chromium makes is the one that is foretold, numbers included."""
-    here = WebShopEnv("generated:heldout", products=200, observation_mode=mode)
-    there = WebShopEnv("generated:heldout", products=200, observation_mode=mode, browser=True)
-    for number in range(6):
-        assert here.reset(seed=number) == there.reset(seed=number)
-        for action in recorded(number):
-            assert here.step(action) == there.step(action), (number, action)
+    here, there = trajectories.make(mode=mode), trajectories.make(mode=mode, browser=True)
+    for trajectory in trajectories.recorded()[:7]:
+        assert trajectories.play(here, trajectory) == trajectories.play(there, trajectory), trajectory
+    there.close()
+
+
+def tree(observation: str) -> list[tuple[Any, ...]]:
+    """The document of an html observation: every element with attributes and words, whoever wrote it down."""
+    text = observation.partition("Observation:\n")[2].rpartition("\n\nAvailable Actions:\n")[0]
+    # Chromium writes what has no value as an empty value, and puts blanks where it likes.
+    return [
+        (each.tag, sorted((name, value.replace("checked", "")) for name, value in each.items()),
+         " ".join((each.text or "").split()), " ".join((each.tail or "").split()))
+        for each in lxml.html.fromstring(text).iter()
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("held")
+def test_parity_of_html_mode() -> None:
+    """Chromium's document has the elements, attributes, addresses and words of the one drawn in process."""
+    here, there = trajectories.make(mode="html"), trajectories.make(mode="html", browser=True)
+    for trajectory in trajectories.recorded()[:6]:
+        for ours, theirs in zip(trajectories.play(here, trajectory), trajectories.play(there, trajectory), strict=True):
+            assert tree(ours[0]) == tree(theirs[0])
+            assert ours[1:] == theirs[1:]
     there.close()
 
 
@@ -113,14 +141,6 @@ def test_odd_labels_and_hostile_text_are_the_same_in_both(enter: Enter) -> None:
         assert here.do(action) == there.do(action), action
     assert here.reward == there.reward
     assert here.over and there.over
-
-
-@pytest.mark.usefixtures("held")
-def test_html_mode_shows_the_document(enter: Enter) -> None:
-    """What the browser holds, without the stylesheet."""
-    text = enter(browser=True, observation_mode="html").last
-    assert '<input type="search"' in text
-    assert "--ink" not in text
 
 
 @pytest.mark.usefixtures("held")
@@ -163,6 +183,19 @@ def test_a_browser_that_stays_dead_truncates_with_the_reason(enter: Enter, monke
 
 
 @pytest.mark.usefixtures("held")
+def test_a_browser_that_never_answers_truncates_with_the_reason(enter: Enter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error without a word of its own, such as a time limit's, is no worse than others."""
+    player = enter(browser=True)
+
+    def silent(*_: Any) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(player.env.surface, "_attempt", silent)
+    assert "The browser was lost: TimeoutError: no answer in time" == player.do("search[lamp]")
+    assert (True, "browser lost") == (player.over, player.info["outcome"])
+
+
+@pytest.mark.usefixtures("held")
 @pytest.mark.parametrize(
     "script",
     [
@@ -180,12 +213,32 @@ def test_a_browser_that_stays_dead_truncates_with_the_reason(enter: Enter, monke
 def test_a_page_that_misbehaves(enter: Enter, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     """Dialogs, tabs, downloads, other sites, loops: the episode goes on as if nothing had happened."""
     if "while" in script:  # the only one that has to be waited for
-        monkeypatch.setattr(browser_surface, "_PATIENCE", 10_000.0)
+        monkeypatch.setattr(browser_surface, "_PATIENCE", 10.0)
+        monkeypatch.setattr(browser_surface, "_LIMIT", 15.0)
     player, undisturbed = enter(browser=True).at_shoes(), enter().at_shoes()
     surface = player.env.surface
     surface._chromium.call(lambda browser: surface._tab.evaluate(script))
     assert undisturbed.do("click[7]") == player.do("click[7]")
     assert undisturbed.do("click[reviews]") == player.do("click[reviews]")
+
+
+@pytest.mark.usefixtures("held")
+@pytest.mark.parametrize("victim", [b"playwright", b"chromium"])
+def test_a_hang_is_found_within_its_bound(enter: Enter, monkeypatch: pytest.MonkeyPatch, victim: bytes) -> None:
+    """Processes that are alive and do not answer are killed and replaced, within the sum of the limits."""
+    assert (30.0, 5.0, 15.0, 15.0) == (browser_surface._LIMIT, browser_surface._CLOSE, chromium._PROBE, chromium._STOP)
+    monkeypatch.setattr(browser_surface, "_LIMIT", 8.0)
+    monkeypatch.setattr(browser_surface, "_CLOSE", 3.0)
+    monkeypatch.setattr(chromium, "_PROBE", 3.0)
+    monkeypatch.setattr(chromium, "_STOP", 3.0)
+    player, undisturbed = enter(browser=True).at_shoes(), enter().at_shoes()
+    frozen = [process for process in children() if victim in Path(f"/proc/{process}/cmdline").read_bytes()]
+    for process in frozen:
+        os.kill(process, signal.SIGSTOP)
+    started = time.monotonic()
+    assert undisturbed.do("click[7]") == player.do("click[7]")
+    assert time.monotonic() - started < 8.0 + 3.0 + 3.0 + 3.0 + 30.0  # action, closing, probe, stop, and a new start
+    assert not children().intersection(frozen)
 
 
 @pytest.mark.usefixtures("held")
@@ -235,9 +288,9 @@ def test_500_open_and_close_cycles_in_a_browser(enter: Enter) -> None:
     """Customers come and go; threads, files, visits and tabs of the browser do not pile up."""
 
     def state() -> tuple[int, int, int, int]:
-        chromium, server = Chromium._shared[os.getpid(), True], ShopServer._shared[os.getpid()]
-        contexts = chromium.call(lambda browser: len(browser.contexts))
-        return threading.active_count(), len(list(Path("/proc/self/fd").iterdir())), contexts, len(server._visits)
+        browser, server = Chromium._shared[os.getpid(), True], ShopServer._shared[os.getpid()]
+        tabs = browser.call(lambda it: sum(len(context.pages) for context in it.contexts))
+        return threading.active_count(), len(list(Path("/proc/self/fd").iterdir())), tabs, len(server._visits)
 
     for _ in range(3):
         enter(browser=True).env.close()
@@ -249,6 +302,25 @@ def test_500_open_and_close_cycles_in_a_browser(enter: Enter) -> None:
     after = state()
     assert (before[0], *before[2:]) == (after[0], *after[2:])
     assert after[1] <= before[1] + 5  # a connection that is kept alive comes and goes
+
+
+def test_a_port_in_use_is_not_taken() -> None:
+    """Servers of several processes choose ports that are free, each its own; a port that is taken is never shared."""
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    with pytest.raises(OSError, match="in use"):
+        ShopServer(port=taken.getsockname()[1])
+    one, other = ShopServer(), ShopServer()
+    one._holders = other._holders = 1
+    assert 3 == len({taken.getsockname()[1], *(int(each.address.rpartition(":")[2]) for each in (one, other))})
+    for each in (one, other):
+        with urllib.request.urlopen(
+            each.address + each.begin(Visit(trajectories.make().shop)) + "/", timeout=10
+        ) as page:
+            assert b"WebShop" in page.read()
+        each.release()
+    taken.close()
 
 
 def test_the_last_to_leave_closes_everything() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import pytest
 
@@ -85,3 +86,16 @@ def test_a_large_shop_asks_for_tantivy(monkeypatch: pytest.MonkeyPatch) -> None:
         open_engine(many)
     with pytest.raises(ConfigError, match="did you mean 'fts5'"):
         open_engine(many, name="fts")  # type: ignore[arg-type]
+
+
+def test_fts5_ranks_as_sqlite_itself_would() -> None:
+    """Adding up the scores of single terms gives the ranking of SQLite's own bm25 over the whole query."""
+    catalogue = generate_catalogue("dev", products=400, seed=3, search="fts5")
+    engine: Any = catalogue.engine
+    for seed in range(60):
+        terms = query_terms(generate_goal("dev", catalogue, seed=seed).instruction)
+        rows = engine._database.execute(
+            "SELECT rowid FROM docs WHERE docs MATCH ? ORDER BY round(bm25(docs), 6), rowid LIMIT 50",
+            (" OR ".join(f'"{term}"' for term in terms),),
+        )
+        assert tuple(sorted(catalogue.by_id)[row] for (row,) in rows) == engine.search(terms, 50)
