@@ -65,7 +65,7 @@ def naive(
             width = max(map(len, histories))
             padded = [[tokenizer.pad_token_id] * (width - len(history)) + history for history in histories]
             seen = [[0] * (width - len(history)) + [1] * len(history) for history in histories]
-            said: Any = model.generate(
+            said: Any = model.generate(  # type: ignore[misc] # its own signature does not fit its class
                 input_ids=torch.tensor(padded, device=device), attention_mask=torch.tensor(seen, device=device),
                 max_new_tokens=lengths.reply, **options,
             )  # fmt: skip

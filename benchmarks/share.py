@@ -19,6 +19,7 @@ from cmat_env.tuning.config import RunSettings
 from cmat_env.tuning.presets import settings_of
 from cmat_env.tuning.run import Run
 from cmat_env.tuning.team import make_env
+from cmat_env.types import Policy
 
 PRESET = "tinyagent-nano-db"
 
@@ -29,7 +30,7 @@ def environment_seconds(settings: RunSettings, *, rounds: int) -> float:
     def make() -> CollabEnv:
         return make_env(settings, settings.task.train)
 
-    policies = {"user": EchoPolicy(), "assistant": GoldPolicy(), "checker": ApprovePolicy()}
+    policies: dict[str, Policy] = {"user": EchoPolicy(), "assistant": GoldPolicy(), "checker": ApprovePolicy()}
     rollout = Rollout(make, policies, width=settings.episodes)
     found = []
     for number in range(rounds + 1):

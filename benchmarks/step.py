@@ -129,9 +129,9 @@ def report(*, quick: bool = False, peers: bool = True) -> str:
         small = {"size": "tiny", "episodes": 4, "samples": 2, "warm_up": 0, "rounds": 1, "threads": 1}
         small["lengths"] = {"prompt": 8, "reply": 4, "observation": 4, "turns": 2}
         lines = [prepare({**small, "algorithm": name, "epochs": 1})() for name in TRL]
-        head = ("in miniature", "seconds", "tokens")
         return table(
-            head, [(n, f"{f['seconds'][0]:.2f}", str(f["tokens"][0])) for n, f in zip(TRL, lines, strict=True)]
+            ("in miniature", "seconds", "tokens"),
+            [(n, f"{f['seconds'][0]:.2f}", str(f["tokens"][0])) for n, f in zip(TRL, lines, strict=True)],
         )
     rows = [row for algorithm in TRL for row in compare(algorithm, spec, times=2)]
     head = (

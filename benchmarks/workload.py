@@ -51,7 +51,7 @@ def make(size: str, *, dtype: str = "float32") -> tuple[LlamaForCausalLM, PreTra
 
 def text(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, tokens: int) -> str:
     """Words of about this many tokens."""
-    return tokenizer.decode(ids(rng, tokenizer, tokens))
+    return str(tokenizer.decode(ids(rng, tokenizer, tokens)))
 
 
 def ids(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, tokens: int) -> list[int]:
@@ -69,10 +69,10 @@ def operations(model: LlamaForCausalLM, *, fed: int, sampled: int, seen: int) ->
         seen: keys that all queries look at, summed.
     """
     config: Any = model.config
-    width = config.num_attention_heads * (getattr(config, "head_dim", None) or 0)
+    width = config.num_attention_heads * int(config.head_dim)
     layers = sum(p.numel() for name, p in model.named_parameters() if "layers" in name and p.dim() == 2)
-    attention = 4 * config.num_hidden_layers * width * seen
-    return 2.0 * layers * fed + 2.0 * config.hidden_size * config.vocab_size * sampled + attention
+    attention: float = 4 * config.num_hidden_layers * width * seen
+    return float(2.0 * layers * fed + 2.0 * config.hidden_size * config.vocab_size * sampled + attention)
 
 
 def work_of(model: LlamaForCausalLM, lengths: Lengths, *, episodes: int) -> float:

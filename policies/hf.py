@@ -190,7 +190,7 @@ class HFPolicy:
                 layers=config.num_hidden_layers,
                 heads=getattr(config, "num_key_value_heads", None) or heads,
                 head_size=getattr(config, "head_dim", None) or config.hidden_size // heads,
-                dtype=llama.attention_dtype(model.get_input_embeddings().weight) if fast else model.dtype,
+                dtype=llama.attention_dtype(model) if fast else model.dtype,
                 device=model.device,
             )
             if fast:

@@ -34,7 +34,7 @@ class _Layer:
     down: Weights
 
 
-def attention_dtype(like: torch.Tensor) -> torch.dtype:
+def attention_dtype(like: torch.Tensor | PreTrainedModel) -> torch.dtype:
     """Of queries, keys and values: on a CPU at least float32, since one query over 16-bit keys takes twice as long."""
     return torch.promote_types(like.dtype, torch.float32) if like.device.type == "cpu" else like.dtype
 

@@ -9,7 +9,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 
-class StepClock(TrainerCallback):  # type: ignore[misc]
+class StepClock(TrainerCallback):
     """Seconds from the end of one step to the end of the next; the first steps, which warm up, are left out."""
 
     def __init__(self, warm_up: int) -> None:

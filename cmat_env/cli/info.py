@@ -85,9 +85,9 @@ def _findings() -> Iterator[tuple[str, str, str | None]]:
         except PackageNotFoundError:
             how = f"pip install 'cmat-env[{extra}]'" if extra else "!pip install cmat-env"
             yield package, "not installed", how
-    from cmat_env.envs.operating_system import doctor  # noqa: PLC0415
+    from cmat_env.envs.operating_system.doctor import findings  # noqa: PLC0415
 
-    yield from doctor.findings()
+    yield from findings()
 
 
 def _packages() -> Iterator[tuple[str, str]]:

@@ -9,8 +9,8 @@ from typing import Any, Self
 from cmat_env.tuning import alarms
 from cmat_env.tuning.board import Board
 from cmat_env.tuning.config import RunSettings
-from cmat_env.tuning.curve import read_metrics
-from cmat_env.tuning.folder import METRICS, RunFolder
+from cmat_env.tuning.curve import METRICS, read_metrics
+from cmat_env.tuning.folder import RunFolder
 
 
 class Metrics:
