@@ -1,5 +1,5 @@
 # Every verb makes the virtual environment first. Wanted: Python 3.11 to 3.13, make, and a package index.
-#   make demo      a small model, made from scratch, learns to work a database, in six to twelve minutes
+#   make demo      a small model, made from scratch, learns to work a database, in five to six minutes
 #   make test      the whole test suite, in two processes; WORKERS=0: in one
 
 VENV := .venv
