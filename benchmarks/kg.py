@@ -124,8 +124,10 @@ def episode(knowledge: Knowledge, rng: random.Random, entities: int) -> Iterator
         ("intersection", place, place),
     ):
         started = time.perf_counter()
-        ask(*call)
+        told = ask(*call)
         yield time.perf_counter() - started
+        if not told and call[0] == "get_attributes":  # the walk came back to where it began, which does not count
+            return
     started = time.perf_counter()
     ask("get_attributes", f"#{made + 1}")
     yield time.perf_counter() - started
