@@ -1,38 +1,26 @@
 """The live shell of an episode: one bash that keeps its folder, variables and jobs from command to command.
 
-A command is sent as `eval $'...' </dev/null`, then a line that prints a marker: two halves of a fresh random number,
-which stand together nowhere but in the marker. Everything that comes out is an agent's word: a forged marker can only
-cut its own observation short. The marker also tells whether the shell's output still goes where it should.
+A command is sent as `eval $'...' </dev/null`; where its output ends is told by a marker that the shell prints.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import secrets
-import select
 import time
 from dataclasses import dataclass
 from typing import Literal
 
 from cmat_env.envs.operating_system.backends.base import LiveSandbox, Pipes, SandboxError
-from cmat_env.envs.operating_system.clean import clean
 from cmat_env.envs.operating_system.limits import SandboxSettings
+from cmat_env.envs.operating_system.markers import GRACE, NOWHERE, SPARE_FD, End, Reader, quoted
 
 Event = Literal["", "timeout", "output", "exited", "restarted", "processes", "redirected", "dead"]
 
-End = Literal["marker", "timeout", "output", "exited", "closed"]
-
 MAX_COMMAND = 65536
-_SPARE_FD = 198
-_CHUNK = 65536
-_GRACE = 1.0
 _START = 20.0
 _PAUSE = 0.05
-_PLAIN = re.compile(rb"[A-Za-z0-9_ ./,:=+@%^-]")
 _CROWDED = 0.5
-_LONGEST_MARKER = 64
-_SETUP = f"exec {_SPARE_FD}>&1; shopt -s expand_aliases execfail; PS1='\\u@\\h:\\w\\$ '; umask 022; cd"
+_SETUP = f"exec {SPARE_FD}>&1; shopt -s expand_aliases execfail; PS1='\\u@\\h:\\w\\$ '; umask 022; cd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,25 +91,20 @@ class Shell:
     def _exchange(self, text: str, deadline: float) -> ShellResult:
         """Send lines to the shell, and read until their marker."""
         assert self._pipes is not None
-        left, right = secrets.token_hex(6), secrets.token_hex(6)
-        sent = f"{text}{_marker_lines(left, right)}".encode("utf-8", errors="replace")
-        reader = _Reader(self._pipes, sent, (left + right).encode(), self._settings.output)
+        reader = Reader(self._pipes, text, self._settings.output)
         event: Event = ""
         end = reader.read_until(deadline)
         if end in ("timeout", "output"):
             event = end
-            self._sandbox.reclaim(self._inner)
-            end = reader.read_until(time.monotonic() + _GRACE, unlimited=True)
-        if end != "marker":
-            reader.flush()
-        output = _without(clean(bytes(reader.output)), left)
+            end = self._stop(reader)
+        output = reader.text()
         if end != "marker":
             died = end == "exited"
             self._restart()
             happened: Event = "dead" if self._pipes is None else "exited" if died and not event else "restarted"
             return ShellResult(output, None, happened, reader.truncated)
         status, inner, redirected = reader.facts
-        if redirected == 9:
+        if redirected == NOWHERE:
             self._restart()
             return ShellResult(output, None, "restarted", reader.truncated)
         self._inner = inner
@@ -129,13 +112,20 @@ class Shell:
             event = event or ("redirected" if self._repair() else "restarted")
         return ShellResult(output, None if event in ("timeout", "output") else status, event, reader.truncated)
 
+    def _stop(self, reader: Reader) -> End:
+        """Kill what runs, again and again for a while: a shell goes on with the next command of a list."""
+        deadline = time.monotonic() + GRACE
+        while True:
+            self._sandbox.reclaim(self._inner)
+            end = reader.read_until(min(time.monotonic() + _PAUSE, deadline), unlimited=True)
+            if end != "timeout" or time.monotonic() >= deadline:
+                return end
+
     def _repair(self) -> bool:
         """Put the shell's output back where it should go; where that fails, begin anew."""
         assert self._pipes is not None
-        left, right = secrets.token_hex(6), secrets.token_hex(6)
-        sent = f"\\exec 1>&{_SPARE_FD} 2>&{_SPARE_FD}\n{_marker_lines(left, right)}".encode()
-        reader = _Reader(self._pipes, sent, (left + right).encode(), self._settings.output)
-        if reader.read_until(time.monotonic() + _GRACE) == "marker" and reader.facts[2] == 0:
+        reader = Reader(self._pipes, f"\\exec 1>&{SPARE_FD} 2>&{SPARE_FD}\n", self._settings.output)
+        if reader.read_until(time.monotonic() + GRACE) == "marker" and reader.facts[2] == 0:
             return True
         self._restart()
         return False
@@ -143,14 +133,11 @@ class Shell:
     def _begin(self) -> None:
         self._pipes = self._sandbox.spawn(["/bin/bash", "--login"], view="own", merged=True, cwd="/root")
         self._last = 0
-        left, right = secrets.token_hex(6), secrets.token_hex(6)
-        sent = f"{_SETUP}\n{_marker_lines(left, right)}".encode()
-        reader = _Reader(self._pipes, sent, (left + right).encode(), self._settings.output)
+        reader = Reader(self._pipes, f"{_SETUP}\n", self._settings.output)
         end = reader.read_until(time.monotonic() + _START, unlimited=True)
         if end != "marker":
-            said = clean(bytes(reader.output))[-200:]
             self.close()
-            raise SandboxError(f"no shell could be started ({end}): {said}")
+            raise SandboxError(f"no shell could be started ({end}): {reader.text()[-200:]}")
         self._inner = reader.facts[1]
 
     def _restart(self) -> None:
@@ -174,113 +161,3 @@ class Shell:
             for fd in {self._pipes.stdin, self._pipes.stdout, self._pipes.status}:
                 os.close(fd)
             self._pipes = None
-
-
-def quoted(command: str) -> str:
-    """A word of bash that stands for these characters."""
-    data = command.replace("\0", "").encode("utf-8", errors="replace")
-    if _PLAIN.sub(b"", data) == b"":
-        return f"'{data.decode()}'"
-    return "$'" + "".join(chr(b) if _PLAIN.fullmatch(bytes((b,))) else f"\\{b:03o}" for b in data) + "'"
-
-
-def _marker_lines(left: str, right: str) -> str:
-    """Lines that print the marker: exit status, number of the shell, and 0 if its output is in order."""
-    shape = r"\n%s%s:%d:%d:"
-    return (
-        f"\\builtin printf '{shape}' {left} {right} $? $$ >&{_SPARE_FD} || "
-        f"\\builtin printf '{shape}9\\n' {left} {right} 0 $$\n"
-        f"[[ /dev/fd/1 -ef /dev/fd/{_SPARE_FD} && /dev/fd/2 -ef /dev/fd/{_SPARE_FD} ]]\n"
-        f"\\builtin printf '%d\\n' $? >&{_SPARE_FD}\n"
-    )
-
-
-def _without(output: str, half: str) -> str:
-    """The output without lines that show our own words, as `set -x` makes them."""
-    if half not in output:
-        return output
-    return "\n".join(line for line in output.split("\n") if half not in line)
-
-
-class _Reader:
-    """Writes one command to a shell and reads what comes back, up to the marker."""
-
-    def __init__(self, pipes: Pipes, sent: bytes, marker: bytes, room: int) -> None:
-        self._pipes = pipes
-        self._unsent = memoryview(sent)
-        self._pattern = re.compile(b"\n" + marker + rb":(\d{1,3}):(\d{1,10}):([019])\n")
-        self._tail = b""
-        self._room = room
-        self._full = self._closed = False
-        self.output = bytearray()
-        self.truncated = False
-        self.facts = (0, 0, 0)
-
-    def read_until(self, deadline: float, *, unlimited: bool = False) -> End:
-        """Read until the marker, the deadline, too much output (unless unlimited), or the end of all."""
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return "timeout"
-            poll = select.poll()
-            poll.register(self._pipes.stdout, select.POLLIN)
-            poll.register(self._pipes.stdin, select.POLLOUT if self._unsent else 0)
-            ready = dict(poll.poll(max(1, int(left * 1000))))
-            gone = ready.get(self._pipes.stdin, 0) & (select.POLLHUP | select.POLLERR)
-            if self._pipes.stdout in ready and self._take():
-                return "marker"
-            if gone:  # the rest was written before the shell ended, and is there now
-                return "marker" if self._take() else "exited"
-            if self._closed:
-                return "exited" if self._hung_up() else "closed"
-            if self._full and not unlimited:
-                return "output"
-            if ready.get(self._pipes.stdin, 0) & select.POLLOUT:
-                self._write()
-
-    def _hung_up(self) -> bool:
-        """Has the shell ended, now that nothing writes any more? Its descriptors are closed one after the other."""
-        poll = select.poll()
-        poll.register(self._pipes.stdin, 0)
-        return bool(poll.poll(int(_GRACE * 1000)))
-
-    def _write(self) -> None:
-        try:
-            self._unsent = self._unsent[os.write(self._pipes.stdin, self._unsent) :]
-        except BlockingIOError:
-            return
-        except BrokenPipeError:
-            self._unsent = memoryview(b"")
-
-    def _take(self) -> bool:
-        """Read what is there; True = the marker was among it."""
-        for _ in range(64):
-            try:
-                data = os.read(self._pipes.stdout, _CHUNK)
-            except BlockingIOError:
-                return False
-            if not data:
-                self._closed = True
-                return False
-            seen = self._tail + data
-            match = self._pattern.search(seen)
-            if match:
-                self._keep(seen[: match.start()])
-                self.facts = (int(match[1]), int(match[2]), int(match[3]))
-                return True
-            cut = seen.find(b"\n", max(0, len(seen) - _LONGEST_MARKER))
-            cut = len(seen) if cut < 0 else cut
-            self._keep(seen[:cut])
-            self._tail = seen[cut:]
-        return False
-
-    def flush(self) -> None:
-        """Keep also what looked like the beginning of a marker; none will come."""
-        self._keep(self._tail)
-        self._tail = b""
-
-    def _keep(self, data: bytes) -> None:
-        self.output += data[: self._room]
-        self._room -= min(len(data), self._room)
-        if self._room == 0 and data:
-            self._full = self.truncated = True

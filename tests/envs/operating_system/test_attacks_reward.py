@@ -111,11 +111,21 @@ def test_the_shell_s_own_words_stay_hidden(attack: Attack) -> None:
         agent.does("exec 7>/tmp/trace; BASH_XTRACEFD=7; set -xv")
         agent.does("echo hi")
         agent.does("set +xv; exec 7>&-; unset BASH_XTRACEFD")
-        agent.does("set -xv")
-        seen = agent.does("echo hi").text
-        assert "hi" in seen
+        assert "" == agent.does("kept=7; set -xv").event
+        seen = agent.does("echo hi$kept").text
+        assert "++ echo hi7\nhi7" in seen
         assert "%s%s" not in seen and "builtin printf" not in seen
         agent.does("set +xv")
+
+
+def test_what_traps_and_others_write_between_our_words_costs_no_shell(attack: Attack) -> None:
+    """A trap speaks before each of them, a process in the background all the time."""
+    with attack() as agent:
+        agent.does("kept=7; trap 'echo trapped' DEBUG; while sleep 0.001; do echo more; done &")
+        for _ in range(20):
+            seen = agent.does("echo $kept")
+            assert "" == seen.event and "7" in seen.text
+        agent.does("trap - DEBUG; kill %1; wait")
 
 
 def test_writing_to_every_descriptor_shows_nothing_to_the_next_command(attack: Attack) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cmat_env.envs.operating_system import Sandbox, SandboxError, SandboxSettings
 from cmat_env.envs.operating_system.clean import clean
-from cmat_env.envs.operating_system.shell import quoted
+from cmat_env.envs.operating_system.markers import quoted
 from cmat_env.errors import ConfigError
 
 
