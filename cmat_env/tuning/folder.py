@@ -77,6 +77,7 @@ class RunFolder:
                     f"{self.path} cannot be written to: it is read-only; make it writable, or copy it elsewhere and "
                     "name the copy with --out"
                 )
+            durable.remove_leftovers(self.path)
             yield
 
     @property
