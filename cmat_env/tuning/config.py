@@ -15,7 +15,7 @@ from cmat_env.agents.prompts import prompts_of
 from cmat_env.errors import ConfigError, did_you_mean
 from cmat_env.tuning import toml_settings
 from cmat_env.tuning.alarms import AlarmSettings
-from cmat_env.tuning.settings import GROUPED, PairsSettings, SFTSettings, TunerSettings
+from cmat_env.tuning.settings import GROUPED, AdaptiveSettings, PairsSettings, SFTSettings, TunerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +178,7 @@ class RunSettings:
     model: ModelSettings = field(default_factory=ModelSettings)
     warm_start: WarmStartSettings = field(default_factory=WarmStartSettings)
     tuner: TunerSettings = field(default_factory=TunerSettings)
+    adaptive: AdaptiveSettings = field(default_factory=AdaptiveSettings)
     pairs: PairsSettings = field(default_factory=PairsSettings)
     alarms: AlarmSettings = field(default_factory=AlarmSettings)
 
@@ -198,6 +199,8 @@ class RunSettings:
         algorithm = self.tuner.algorithm
         if self.pairs.path and algorithm != "dpo":
             raise ConfigError(f"pairs.path is for dpo, but tuner.algorithm={algorithm!r}")
+        if self.adaptive.role_gain and self.adaptive.role_source == "paired" and not self.evaluate_every:
+            raise ConfigError("adaptive.role_source='paired' is measured by evaluations: set evaluate_every, such as 5")
         if algorithm in GROUPED and self.samples < 2 and not self.pairs.path:
             raise ConfigError(f"{algorithm} compares episodes of one task: set samples to 2 or more, such as 8")
 

@@ -52,10 +52,15 @@ class Tuner:
         self.iteration = 0
         self.kl = {role: AdaptiveKL(own.kl_beta, own.kl_target, own.kl_gain) for role, own in self.settings.items()}
         self.optimizers = {role: _optimizer(policy, role, own) for role, own in self.settings.items()}
+        self._factors = dict.fromkeys(roles, 1.0)
         self.latest: dict[str, tuple[RoleBatch, Credit, list[Row]]] = {}
 
     def update(
-        self, trajectories: Sequence[Trajectory], *, preferences: Sequence[Trajectory] = ()
+        self,
+        trajectories: Sequence[Trajectory],
+        *,
+        preferences: Sequence[Trajectory] = (),
+        factors: Mapping[str, float] | None = None,
     ) -> dict[str, dict[str, float]]:
         """One iteration: every role learns from the same episodes.
 
@@ -63,6 +68,7 @@ class Tuner:
             trajectories: episodes that the policy played.
             preferences: for dpo, further ones that it did not play, which are compared where they share a task; see
                 `cmat_env.tuning.pairs`.
+            factors: of the roles' learning rates this time; 1 where it is silent.
 
         Returns:
             by role, the statistics of the update; see docs/tuning.md.
@@ -73,6 +79,7 @@ class Tuner:
         algorithms = {own.algorithm for own in self.settings.values()}
         if preferences and algorithms != {"dpo"}:
             raise ConfigError(f"{', '.join(sorted(algorithms))} cannot learn from preferences; wanted dpo")
+        self._factors = {role: (factors or {}).get(role, 1.0) for role in self.roles}
         self.latest.clear()
         statistics = {
             role: self._update_role(role_batch(trajectories, role, preferences=preferences), role)
@@ -129,7 +136,7 @@ class Tuner:
         """Advantages by the chosen algorithm."""
         settings = self.settings[role]
         if settings.algorithm != "ppo":
-            return from_outcomes(batch, settings.algorithm, reference)
+            return from_outcomes(batch, reference, settings)
         values, last_values = self._values(batch, role)
         return from_values(batch, values, last_values, reference, settings, kl_beta=self.kl[role].beta)
 
@@ -199,7 +206,7 @@ class Tuner:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         policy, value = optimizer.param_groups
-        policy["lr"] = settings.learning_rate * schedule(self.iteration, settings)
+        policy["lr"] = settings.learning_rate * schedule(self.iteration, settings) * self._factors[role]
         norm = nn.utils.clip_grad_norm_(policy["params"], settings.max_grad_norm)
         nn.utils.clip_grad_norm_(value["params"], settings.max_grad_norm)
         optimizer.step()

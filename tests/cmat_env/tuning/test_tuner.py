@@ -183,6 +183,42 @@ def test_two_roles_learn_as_each_would_alone(make_policy: MakePolicy, play_team:
         assert same(copied(policies[0], role), copied(policy, role))
 
 
+def test_factors_scale_each_role_s_learning_rate(make_policy: MakePolicy, play_team: PlayTeam) -> None:
+    """Twice the rate for one is what twice the setting gives; nothing for the other leaves it as it was."""
+    policies = [make_policy(adapter="lora") for _ in range(2)]
+    trajectories = play_team(policies[0], episodes=4)
+    idle = copied(policies[0], "checker")
+    factors = {"assistant": 2.0, "checker": 0.0}
+    Tuner(policies[0], ["assistant", "checker"], PLAIN).update(trajectories, factors=factors)
+    doubled = dataclasses.replace(PLAIN, learning_rate=2 * PLAIN.learning_rate)
+    Tuner(policies[1], ["assistant"], doubled).update(trajectories)
+
+    assert same(copied(policies[0], "assistant"), copied(policies[1], "assistant"))
+    assert same(idle, copied(policies[0], "checker"))
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "rloo", "reinforce"])
+def test_turns_are_compared_with_the_same_turn_of_the_group(
+    make_policy: MakePolicy, play_team: PlayTeam, algorithm: str
+) -> None:
+    """Two episodes of a task differ in what their first turn was paid: later turns, paid alike, are worth nothing."""
+    policy = make_policy(dtype=torch.float64)
+    episodes = [t for t in play_team(policy, episodes=12) if sum(s.role == "assistant" for s in t.steps) >= 2][:2]
+    pay = [(Payment("assistant", first, "a rule", 0), Payment("assistant", 1.0, "task", 1)) for first in (1.0, 0.0)]
+    trajectories = [dataclasses.replace(t, task_id="t", payments=p) for t, p in zip(episodes, pay, strict=True)]
+    tuner = Tuner(policy, ["assistant"], settings(algorithm=algorithm, credit="turn"))
+    tuner.update(trajectories)
+    batch, credit, _ = tuner.latest["assistant"]
+    first, later = batch.mask & (batch.turns == 0), batch.mask & (batch.turns == 1)
+
+    if algorithm == "reinforce":  # which compares with every turn of all: returns 2, 1, 1, 1 (and a third turn's 0)
+        assert credit.advantages[0][first[0]].min() > credit.advantages[1][first[1]].max()
+        return
+    assert (credit.advantages[0][first[0]] > 0.9).all()
+    assert (credit.advantages[1][first[1]] < -0.9).all()
+    assert not credit.advantages[later].any()
+
+
 def test_value_warm_up_trains_the_value_head_alone(make_policy: MakePolicy, play_team: PlayTeam) -> None:
     """For so many iterations the policy's weights do not move by a bit, then they do."""
     policy = make_policy()
