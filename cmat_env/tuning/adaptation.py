@@ -1,4 +1,4 @@
-"""What a run adapts to its measurements, beside the weight of the KL: which tasks it plays, how much each role learns."""
+"""What a run adapts to its measurements, beside the KL's weight: which tasks it plays, how much each role learns."""
 
 from __future__ import annotations
 
