@@ -118,15 +118,17 @@ class WarmStartSettings:
         episodes: how many are demonstrated.
         settings: further settings of the environment while demonstrations are played, such as how often the
             demonstrator errs.
-        revise: how often the demonstrated checker, who knows nothing, asks for a revision.
-        checker_share: share of the episodes whose checker is imitated too (it has only a format to learn).
+        revise_bad: how often the demonstrated checker refuses a bad proposal.
+        revise_good: how often a good one; as often as a bad one = it knows nothing, and tosses a coin.
+        checker_share: share of the episodes whose checker is imitated too.
         checkpoint_every: steps of imitation between checkpoints; 0 = none.
         sft: how they are imitated.
     """
 
     episodes: int = 6000
     settings: Mapping[str, Any] = field(default_factory=dict)
-    revise: float = 0.5
+    revise_bad: float = 0.6
+    revise_good: float = 0.05
     checker_share: float = 0.25
     checkpoint_every: int = 500
     sft: SFTSettings = field(default_factory=SFTSettings)
@@ -134,7 +136,7 @@ class WarmStartSettings:
     def __post_init__(self) -> None:
         _at_least(self, 1, "episodes")
         _at_least(self, 0, "checkpoint_every")
-        for name in ("revise", "checker_share"):
+        for name in ("revise_bad", "revise_good", "checker_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be in [0, 1]")
 

@@ -32,7 +32,6 @@ _NANO_DB: Mapping[str, Any] = {
     },
     "warm_start": {
         "settings": {"demonstrator_error": 0.8},
-        "revise": 0.1,
         "sft": {"steps": 2000, "batch": 8, "learning_rate": 3e-3, "line_width": 192},
     },
     "tuner": {
@@ -56,7 +55,7 @@ _QUICK: Mapping[str, Any] = {
         "settings": {**_NANO_DB["task"]["settings"], "families": ["count_all", "max", "min", "sum"]},
     },
     "model": {"layers": 2, "max_new_tokens": 32},
-    "warm_start": {"episodes": 1200, "revise": 0.1, "sft": {"steps": 320, "batch": 16, "line_width": 192}},
+    "warm_start": {"episodes": 1200, "sft": {"steps": 320, "batch": 16, "line_width": 192}},
     "tuner": {
         "line_width": 192,
         "learning_rate": 2e-4,
