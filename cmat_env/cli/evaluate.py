@@ -93,6 +93,7 @@ def eval_command(
     )
     rules = rules_of(team).but(max_revisions=max_revisions, dry_run=dry_run, prompts=prompts)
     made_with |= {"roles": tuple(team), "max_revisions": rules.max_revisions, "dry_run": rules.dry_run}
+    made_with |= {"share_dry_run": rules.share_dry_run}
     made_with |= {} if tasks is None else {"tasks": tasks}
     made_with |= {} if graphs is None else {"graphs": graphs}
     made_with |= {} if script_dir is None else {"script_dir": str(script_dir)}
