@@ -65,6 +65,7 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
         order: who speaks next.
         wording: the templates of composed messages.
         dry_run: show the checker what the proposal would give; needs a task with `snapshot` and `restore`.
+        share_dry_run: show that to the assistant too, when it is asked to revise.
         env_id: the name under which it is registered.
         max_message: characters that an observed message has at most; longer ones are cut.
         render_mode: "human" prints each turn, "ansi" makes `render` return the latest turns.
@@ -89,6 +90,7 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
         order: Order | None = None,
         wording: Wording | None = None,
         dry_run: bool = False,
+        share_dry_run: bool = False,
         env_id: str = "custom",
         max_message: int = 100_000,
         render_mode: str | None = None,
@@ -108,6 +110,7 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
             order=order or TurnOrder(),
             wording=wording or Wording(),
             dry_run=dry_run,
+            share_dry_run=share_dry_run,
             max_message=max_message,
         )
         self.render_mode = render_mode

@@ -132,6 +132,7 @@ def make(
     order: Order | None = None,
     wording: Wording | None = None,
     dry_run: bool = False,
+    share_dry_run: bool = False,
     max_message: int = 100_000,
     render_mode: str | None = None,
     **settings: Any,
@@ -146,6 +147,7 @@ def make(
         order: who speaks next.
         wording: the templates of composed messages.
         dry_run: show the checker what the proposal would give.
+        share_dry_run: show that to the assistant too, when it is asked to revise.
         max_message: characters that an observed message has at most.
         render_mode: None, "human" or "ansi".
         settings: of the task.
@@ -166,6 +168,7 @@ def make(
         order=order,
         wording=wording,
         dry_run=dry_run,
+        share_dry_run=share_dry_run,
         env_id=id,
         max_message=max_message,
         render_mode=render_mode,

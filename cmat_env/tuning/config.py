@@ -43,9 +43,11 @@ class TeamSettings:
         learners: whose weights are tuned.
         max_revisions: how often a turn the checker may ask for another proposal.
         dry_run: does the checker see what the proposal would give?
+        share_dry_run: does the assistant see it too, when it is asked to revise?
         verdict: what a right verdict is worth to the checker.
         bad: how many times a verdict on a bad proposal counts; see `cmat_env.ledger.RewardRule`.
         team: share of the team's result that the checker is paid.
+        revision, reviser: what checker and assistant earn by a revision that made a bad proposal good.
         balance: verdicts on good and on bad proposals weigh the same in the first iteration, and less and less until
             each weighs what it is paid in this one; 0 = never the same. See `cmat_env.tuning.balance`.
         prompts: style of the system prompts; see `cmat_env.agents.prompts`.
@@ -56,9 +58,12 @@ class TeamSettings:
     learners: tuple[str, ...] = ("assistant", "checker")
     max_revisions: int = 1
     dry_run: bool = True
+    share_dry_run: bool = False
     verdict: float = 1.0
     bad: float = 1.0
     team: float = 0.7
+    revision: float = 0.0
+    reviser: float = 0.0
     balance: int = 24
     prompts: str = "names"
     memory: int = 0
