@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cmat_env.cli.options import rules_of, settings_of, team_of
+from cmat_env.cli.options import rules_of, settings_of, team_of, with_endpoint
 from cmat_env.cli.progress import Advance, progress
 from cmat_env.errors import ConfigError
 from cmat_env.terminal import printable
@@ -28,7 +28,8 @@ Keep = Callable[[Trajectory], object]
 Policy = Annotated[
     str | None,
     typer.Option(
-        metavar="P", help="gold, random, echo, human, approve, coin:P, hf:PATH[@ADAPTER] or module:attribute."
+        metavar="P",
+        help="gold, random, echo, human, approve, coin:P, hf:PATH[@ADAPTER], openai:MODEL or module:attribute.",
     ),
 ]
 
@@ -70,6 +71,13 @@ def eval_command(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the task; may be repeated.")
     ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="The endpoint of openai:MODEL, up to and with /v1.")
+    ] = None,
+    api: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="A setting of the endpoint, such as concurrency=4 or price_in=0.15."),
+    ] = None,
     record: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the episodes and the report here.")] = None,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON; - = standard output.")
@@ -88,6 +96,7 @@ def eval_command(
     human = "human" in team.values()
     if human and workers > 1:
         raise ConfigError("a human can only play with --workers 1")
+    policies = with_endpoint(team, base_url, api or (), greedy=greedy)
     made_with: dict[str, Any] = settings_of(
         settings or (), flags=("roles", "max_revisions", "dry_run", "tasks", "script_dir")
     )
@@ -102,7 +111,7 @@ def eval_command(
     with progress("eval", len(plan)) as advance, _recorder(record, team, made_with, seed=seed, greedy=greedy) as keep:
         report = evaluate(
             make_env,
-            team,
+            policies,
             episodes=plan,
             seed=seed,
             prompts=prompts_of(rules.prompts),
