@@ -100,7 +100,7 @@ def _fair_coin(heads: int, tails: int) -> float:
     """Two-sided binomial test of one half, in exact integers; symmetric, so one tail doubled."""
     tosses = heads + tails
     tail = sum(math.comb(tosses, count) for count in range(min(heads, tails) + 1))
-    return min(1.0, 2 * tail / 2**tosses)
+    return min(1.0, float(2 * tail / 2**tosses))
 
 
 def _resampled_means(

@@ -197,6 +197,10 @@ def _print(report: EvalReport) -> None:
         console.print(Text(_checker_line(report.checker)))
     if report.dropped:
         console.print(Text(printable(f"dropped {len(report.dropped)}, not scored; first: {report.dropped[0]}")))
+    read, written = report.tokens
+    if read or written:
+        cost = "" if report.cost is None else f", cost {report.cost:.4f}"
+        console.print(Text(f"tokens: {read} read, {written} written{cost}"))
     console.print(Text(f"{report.seconds:.1f} s"))
 
 
