@@ -16,7 +16,7 @@ from cmat_env.errors import ConfigError
 from cmat_env.policies import llama, modules, pretrained, virtual
 from cmat_env.policies.adapters import AdapterSettings, RoleModels
 from cmat_env.policies.chat import ChatEncoder
-from cmat_env.policies.decode import Decoder, Forward, KVStore
+from cmat_env.policies.decode import Decoder, Forward, KVStore, OnToken
 from cmat_env.policies.sampling import Sampling, log_distribution, stream
 from cmat_env.types import Dialogue, Evaluation, FinishReason, Generation, TokenBatch
 
@@ -116,8 +116,13 @@ class HFPolicy:
 
     # -- acting --------------------------------------------------------------------------------------------------
 
-    def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
-        """See `Policy.generate`; dialogues of different roles are answered by their own weights."""
+    def generate(
+        self, dialogues: Sequence[Dialogue], *, seed: int, on_token: OnToken | None = None
+    ) -> list[Generation]:
+        """See `Policy.generate`; dialogues of different roles are answered by their own weights.
+
+        `on_token` is told the dialogue's position and the id of each token as it is sampled.
+        """
         if self._version != self.weights.version:
             self._forget()
         self.chat.encode(dialogues)
@@ -126,12 +131,13 @@ class HFPolicy:
             mine = [index for index, dialogue in enumerate(dialogues) if dialogue.role == role]
             for start in range(0, len(mine), MAX_BATCH):
                 part = mine[start : start + MAX_BATCH]
-                answers = self._reply(role, [dialogues[index] for index in part], seed)
+                answers = self._reply(role, [dialogues[index] for index in part], seed, _at(part, on_token))
                 replies.update(zip(part, answers, strict=True))
         return [replies[index] for index in range(len(dialogues))]
 
-    def _reply(self, role: str, dialogues: list[Dialogue], seed: int) -> list[Generation]:
-        fitting = [dialogue for dialogue in dialogues if len(dialogue.token_ids) < self.context]
+    def _reply(self, role: str, dialogues: list[Dialogue], seed: int, on_token: OnToken | None) -> list[Generation]:
+        places = [place for place, dialogue in enumerate(dialogues) if len(dialogue.token_ids) < self.context]
+        fitting = [dialogues[place] for place in places]
         answers = {id(dialogue): Generation("", (), (), "length") for dialogue in dialogues}
         if fitting:
             decoder = self._decoder(role)
@@ -146,6 +152,7 @@ class HFPolicy:
                 sampling=self.sampling,
                 end_ids=self._end_ids,
                 context=self.context + len(self._virtual),
+                on_token=_at(places, on_token),
             )
             texts = self.chat.decode([reply.token_ids for reply in replies])
             for dialogue, ids, line, reply, text in zip(fitting, wanted, lines, replies, texts, strict=True):
@@ -266,6 +273,11 @@ def _declared_ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
     ends = getattr(model.generation_config, "eos_token_id", None)
     listed = ends if isinstance(ends, list | tuple) else [ends]
     return frozenset(each for each, token in tokenizer.added_tokens_decoder.items() if token.special and each in listed)
+
+
+def _at(places: Sequence[int], on_token: OnToken | None) -> OnToken | None:
+    """`on_token` for rows that stand at these places."""
+    return None if on_token is None else lambda row, token_id: on_token(places[row], token_id)
 
 
 def _give_back(store: weakref.ref[KVStore], line: int) -> None:
