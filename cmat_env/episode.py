@@ -9,14 +9,14 @@ import copy
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, get_args, runtime_checkable
 
 import gymnasium
 
 from cmat_env.agents.parsing import parse_verdict
 from cmat_env.errors import ConfigError, ContractError, did_you_mean
 from cmat_env.ledger import Ledger, RewardRule
-from cmat_env.order import ANSWERS, ROLES, TASK, Event, Moment, Order, TurnOrder, Wording
+from cmat_env.order import ANSWERS, ROLES, TASK, Event, Feedback, Moment, Order, TurnOrder, Wording
 from cmat_env.terminal import printable
 from cmat_env.types import Judgement, Payment, Task, Verdict
 
@@ -49,6 +49,8 @@ class Team:
         wording: the templates of composed messages.
         dry_run: show the checker what the proposal would give.
         share_dry_run: show that to the assistant too, when it is asked to revise.
+        feedback: what the assistant is told of a refusal: the checker's own "words", or its "verdict" alone, in
+            words that are always the same.
         max_message: characters that a message has at most; longer ones are cut.
     """
 
@@ -59,6 +61,7 @@ class Team:
     wording: Wording = field(default_factory=Wording)
     dry_run: bool = False
     share_dry_run: bool = False
+    feedback: Feedback = "words"
     max_message: int = 100_000
 
     def __post_init__(self) -> None:
@@ -67,6 +70,8 @@ class Team:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"{name}={value!r} is not possible; give an int of at least {least}")
+        if self.feedback not in get_args(Feedback):
+            raise ConfigError(f"feedback={self.feedback!r}: {did_you_mean(self.feedback, get_args(Feedback))}")
 
     def next(self, moment: Moment) -> str:
         """Who comes next: a present role or the task.
@@ -230,8 +235,9 @@ class Episode:
             self._execute(task)
         else:
             self.refused = self.last_judgement
+            told = text if self.team.feedback == "words" else self.team.wording.refusal
             shared = self.team.dry_run and self.team.share_dry_run
-            self._address("assistant", f"{text}\n{self.dry_run}" if shared else text, "checker")
+            self._address("assistant", f"{told}\n{self.dry_run}" if shared else told, "checker")
         read = {"approve": verdict.approve, "confidence": verdict.confidence, "parsed": verdict.parsed}
         self.infos["checker"] = {**self.infos["checker"], "verdict": read}
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from cmat_env.agents.memory import ShortTermMemory
 from cmat_env.agents.prompts import prompts_of
 from cmat_env.errors import ConfigError, did_you_mean
+from cmat_env.order import Feedback
 from cmat_env.tuning import toml_settings
 from cmat_env.tuning.alarms import AlarmSettings
 from cmat_env.tuning.settings import GROUPED, AdaptiveSettings, PairsSettings, SFTSettings, TunerSettings
@@ -44,6 +45,8 @@ class TeamSettings:
         max_revisions: how often a turn the checker may ask for another proposal.
         dry_run: does the checker see what the proposal would give?
         share_dry_run: does the assistant see it too, when it is asked to revise?
+        feedback: what the assistant is told of a refusal: the checker's own "words", or its "verdict" alone. A small
+            model that learns to judge does not keep its words; who revises stumbles over new ones.
         verdict: what a right verdict is worth to the checker.
         bad: how many times a verdict on a bad proposal counts; see `cmat_env.ledger.RewardRule`.
         team: share of the team's result that the checker is paid.
@@ -59,6 +62,7 @@ class TeamSettings:
     max_revisions: int = 1
     dry_run: bool = True
     share_dry_run: bool = False
+    feedback: Feedback = "words"
     verdict: float = 1.0
     bad: float = 1.0
     team: float = 0.7

@@ -48,8 +48,8 @@ class DBEnv(gymnasium.Env[str, str]):
             text as in AgentBench, so that MAX and ORDER BY of a generated task compare text.
         backend: "sqlite" = an embedded one of that dialect, "mariadb" = a private server of this process, a URL such as
             "mysql://root:secret@HOST/" = that server, or a `Backend`.
-        action_format, grader, grade_writes, max_rounds, max_observation, max_rows_shown, demonstrator_error,
-            revision_error: see `DBSettings`.
+        action_format, grader, grade_writes, max_rounds, max_observation, max_rows_shown, demonstrator_error: see
+            `DBSettings`.
 
     `reset(seed=, options={"task": ...})`: of generated tasks, each seed has its own; of a list, seeds go round it;
     options name one by id or number. At the end, infos hold success, score, outcome ("correct", "wrong", "format" or
@@ -76,17 +76,9 @@ class DBEnv(gymnasium.Env[str, str]):
         max_observation: int = 800,
         max_rows_shown: int | None = None,
         demonstrator_error: float = 0.75,
-        revision_error: float | None = None,
     ) -> None:
         self.settings = DBSettings(
-            action_format,
-            grader,
-            grade_writes,
-            max_rounds,
-            max_observation,
-            max_rows_shown,
-            demonstrator_error,
-            revision_error,
+            action_format, grader, grade_writes, max_rounds, max_observation, max_rows_shown, demonstrator_error
         )
         self.source = open_source(tasks, level=level, only=families)
         usual: DialectName = "sqlite" if isinstance(self.source, Generated) else "mysql"
@@ -238,7 +230,7 @@ class DBEnv(gymnasium.Env[str, str]):
         return next_action(
             state.task,
             rng,
-            error=self.settings.error(revising=bool(rejected)),
+            error=self.settings.demonstrator_error,
             executed=state.executed,
             result=state.result,
             rejected=rejected,
