@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cmat_env.cli.options import Rules, rules_of, settings_of, team_of, with_endpoint
+from cmat_env.cli.options import rules_of, settings_of, team_of, with_endpoint
 from cmat_env.cli.progress import Advance, progress
 from cmat_env.errors import ConfigError
 from cmat_env.terminal import printable
@@ -108,7 +108,7 @@ def eval_command(
     rules = rules_of(team).but(max_revisions=max_revisions, dry_run=dry_run, prompts=prompts)
     made_with |= {"roles": tuple(team), "max_revisions": rules.max_revisions, "dry_run": rules.dry_run}
     made_with |= {"share_dry_run": True} if rules.share_dry_run else {}
-    made_with |= {"feedback": rules.feedback} if rules.feedback != Rules.feedback else {}
+    made_with |= {"feedback": rules.feedback} if rules.feedback != "words" else {}
     made_with |= {} if tasks is None else {"tasks": tasks}
     made_with |= {} if graphs is None else {"graphs": graphs}
     made_with |= {} if script_dir is None else {"script_dir": str(script_dir)}
