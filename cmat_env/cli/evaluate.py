@@ -188,6 +188,9 @@ def _print(report: EvalReport) -> None:
         console.print(Text(_checker_line(report.checker)))
     if report.dropped:
         console.print(Text(printable(f"dropped {len(report.dropped)}, not scored; first: {report.dropped[0]}")))
+    if report.skipped:
+        named = "; ".join(f"{task_id}: {reason}" for task_id, reason in report.skipped.items())
+        console.print(Text(printable(f"skipped {len(report.skipped)} tasks, not scored; {named}")))
     console.print(Text(f"{report.seconds:.1f} s"))
 
 

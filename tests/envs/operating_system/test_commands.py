@@ -24,6 +24,8 @@ def test_gold_solves_dev_on_the_command_line(
     report = json.loads(capsys.readouterr().out)
 
     assert (0, 23, 0) == (status, report["episodes"], report["dropped"])
+    assert ["dev-3", "dev-5", "dev-25"] == list(report["skipped"])
+    assert "example/0.sh, which is not there" in report["skipped"]["dev-3"]
     assert ["dev-8"] == [row["task_id"] for row in report["per_episode"] if not row["success"]]
 
 

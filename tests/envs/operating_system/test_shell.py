@@ -23,6 +23,8 @@ def test_state_is_kept_from_command_to_command(sandbox: Sandbox) -> None:
     assert "g\n*\n1\n" == sandbox.execute("g; echo *; jobs -r | wc -l").output
     assert 3 == sandbox.execute("(exit 3)").status
     assert "3\n" == sandbox.execute("echo $?").output
+    sandbox.execute("trap 'echo failed' ERR; (exit 4)")
+    assert "4\n" == sandbox.execute("echo $?").output  # which sets off no trap
 
 
 def test_errors_and_output_come_together(sandbox: Sandbox) -> None:
