@@ -11,7 +11,13 @@ from collections.abc import Sequence
 
 from cmat_env.envs.operating_system.backends.base import SPARE, Pipes, SandboxError, View
 from cmat_env.envs.operating_system.backends.launch import Launcher, Mode, launcher
-from cmat_env.envs.operating_system.environment import CAPABILITIES, ENVIRONMENT, TRUSTED_ENVIRONMENT
+from cmat_env.envs.operating_system.environment import (
+    CAPABILITIES,
+    CODE_FOLDERS,
+    COMMAND_FOLDERS,
+    ENVIRONMENT,
+    TRUSTED_ENVIRONMENT,
+)
 from cmat_env.envs.operating_system.limits import SandboxSettings
 from cmat_env.envs.operating_system.rootfs import SYSTEM_FOLDERS, TRUSTED_ETC, RootFS
 
@@ -64,6 +70,8 @@ class Bubblewrap:
             "hostname": "agentbench",
             "trusted": list(TRUSTED_ETC),
             "system": list(SYSTEM_FOLDERS),
+            "commands": list(COMMAND_FOLDERS),
+            "code": list(CODE_FOLDERS),
             "warden": WARDEN,
         }
         try:

@@ -18,7 +18,7 @@ from typing import Any
 
 from cmat_env.envs.operating_system.backends.base import SPARE, Pipes, SandboxError, View
 from cmat_env.envs.operating_system.backends.container import BASH, Changes, Container
-from cmat_env.envs.operating_system.environment import ENVIRONMENT, TRUSTED_ENVIRONMENT
+from cmat_env.envs.operating_system.environment import CODE_FOLDERS, COMMAND_FOLDERS, ENVIRONMENT, TRUSTED_ENVIRONMENT
 from cmat_env.envs.operating_system.limits import SandboxSettings
 from cmat_env.envs.operating_system.rootfs import SYSTEM_FOLDERS, TRUSTED_ETC
 
@@ -35,7 +35,7 @@ done 2>/dev/null
 """
 _FRAME = 8
 _STDERR = 2
-_DELETED = 2
+_ADDED, _DELETED = 1, 2
 _ONE_MORE = "WAKE_ALARM"
 """Agents lack this capability, which opens nothing: /proc does not open to them a process that holds more."""
 
@@ -128,7 +128,7 @@ class DockerSandbox:
             with tarfile.open(fileobj=whole, mode="w", format=tarfile.PAX_FORMAT) as archive:
                 for change in self._container.engine.diff() or ():
                     path = change["Path"]
-                    if not system and not is_data(path):
+                    if not system and not is_data(path, added=change["Kind"] == _ADDED):
                         continue
                     if change["Kind"] == _DELETED:
                         deleted.append(path)
@@ -179,9 +179,13 @@ class DockerSandbox:
             container.close()
 
 
-def is_data(path: str) -> bool:
-    """Does a changed path hold data, rather than programs and what makes them load others?"""
+def is_data(path: str, *, added: bool) -> bool:
+    """Does a changed path hold data, or a new command, rather than programs and what makes them load others?"""
     parts = path.strip("/").split("/")
+    if parts[0] == "usr":
+        inner = parts[2:] if parts[1:2] == ["local"] else parts[1:]
+        beside = bool(inner) and inner[0] not in CODE_FOLDERS
+        return beside or (added and "/".join(parts[1:-1]) in COMMAND_FOLDERS)
     if parts[0] in SYSTEM_FOLDERS:
         return False
     return not (parts[0] == "etc" and len(parts) > 1 and any(_matches(parts[1], name) for name in TRUSTED_ETC))

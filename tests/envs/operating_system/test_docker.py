@@ -178,9 +178,11 @@ def test_docker_s_other_views_get_the_agent_s_files_as_data() -> None:
 
     assert [["root/f"], ["root/f", "usr/bin/wc"]] == names
     assert all(made.options["pid_mode"] == "container:c0" for made in engine.made[1:])
-    assert [True, False, False, False, True] == [
-        dockers.is_data(path) for path in ("/root/f", "/usr/bin/wc", "/etc/ld.so.preload", "/lib/x", "/etc/motd")
-    ]
+    data = ("/root/f", "/etc/motd", "/usr/stock.log", "/usr/data/f", "/usr/local/data")
+    code = ("/usr", "/usr/lib/x", "/usr/local/lib/x", "/usr/local", "/etc/ld.so.preload", "/lib/x")
+    for path in (*data, *code):
+        assert [path in data] * 2 == [dockers.is_data(path, added=added) for added in (False, True)], path
+    assert [False, True] == [dockers.is_data("/usr/local/bin/calc", added=added) for added in (False, True)]
     live.close()
 
 
@@ -269,6 +271,8 @@ def test_a_real_container_outlives_attacks(machine: Sandbox, attack: str) -> Non
 def test_views_of_a_real_container_have_what_is_there_now(machine: Sandbox) -> None:
     """Untouched tools on the present files, deleted ones gone; the snapshot stays what it was; sizes are limited."""
     machine.run("echo 1 > f; mkdir d; touch d/x /etc/mine; rm /etc/debian_version; ln -sf /bin/true /usr/bin/wc")
+    machine.run("echo log > /usr/stock.log; printf '#!/bin/sh\\necho mine\\n' > /usr/bin/calc; chmod +x /usr/bin/calc")
+    assert b"log\nmine\n" == machine.run("cat /usr/stock.log; calc", view="pristine").stdout
     machine.snapshot()
     machine.run("echo 2 > f; rm -r d")
     look = "echo $(ls) $(cat f) $(ls /etc/mine /etc/debian_version 2>/dev/null) $(echo | wc -l)"
