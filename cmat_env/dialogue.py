@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 FinishReason = Literal["stop", "length", "error"]
@@ -31,19 +31,22 @@ class Generation:
         token_ids: (T,) ids as sampled, end of turn included; None if the policy hides them.
         logprobs: (T,) natural logarithm of each id's probability under the sampling distribution, in nats.
         finish_reason: "stop" = it ended its turn, "length" = it was cut, "error" = the policy failed.
+        values: (T,) what its value head said before each token; None if it has none. Never logged.
 
     Raises:
-        ValueError: token_ids and logprobs differ in length.
+        ValueError: token_ids and logprobs, or token_ids and values, differ in length.
     """
 
     text: str
     token_ids: tuple[int, ...] | None = None
     logprobs: tuple[float, ...] | None = None
     finish_reason: FinishReason = "stop"
+    values: tuple[float, ...] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        if self.logprobs is not None and len(self.logprobs) != len(self.token_ids or ()):
-            raise ValueError(f"{len(self.token_ids or ())} token_ids but {len(self.logprobs)} logprobs; one each")
+        for name, numbers in (("logprobs", self.logprobs), ("values", self.values)):
+            if numbers is not None and len(numbers) != len(self.token_ids or ()):
+                raise ValueError(f"{len(self.token_ids or ())} token_ids but {len(numbers)} {name}; one each")
 
 
 class Dialogue:
