@@ -39,10 +39,11 @@ def prepare(spec: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     trainer = PPOTrainer(
         args=PPOConfig(
             output_dir=tempfile.mkdtemp(prefix="trl-ppo-"), per_device_train_batch_size=rows // spec["parts"],
-            gradient_accumulation_steps=spec["parts"], num_mini_batches=1,
-            num_ppo_epochs=spec["epochs"], response_length=length, local_rollout_forward_batch_size=rows,
-            total_episodes=steps * rows, num_sample_generations=0, temperature=1.0, learning_rate=1e-4, kl_coef=0.02, bf16=False, fp16=False, gradient_checkpointing=False,
-            use_cpu=True, report_to="none", save_strategy="no", disable_tqdm=True,
+            gradient_accumulation_steps=spec["parts"], num_mini_batches=1, num_ppo_epochs=spec["epochs"],
+            response_length=length, local_rollout_forward_batch_size=rows,
+            total_episodes=steps * rows, num_sample_generations=0, temperature=1.0,
+            learning_rate=1e-4, kl_coef=0.02, bf16=False, fp16=False, gradient_checkpointing=False, use_cpu=True,
+            report_to="none", save_strategy="no", disable_tqdm=True,
         ),
         processing_class=tokenizer, model=model, ref_model=copy.deepcopy(model),
         reward_model=LlamaForSequenceClassification(small), value_model=LlamaForSequenceClassification(valued),
