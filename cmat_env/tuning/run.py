@@ -7,7 +7,7 @@ checkpoint holds, and `cmat_env.tuning.folder` for what else is kept.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from cmat_env.policies.adapters import AdapterSettings
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
 from cmat_env.report import EvalReport
-from cmat_env.rollout import Episode, Rollout
+from cmat_env.rollout import Rollout
 from cmat_env.tuning import board, checkpoint, pairs
 from cmat_env.tuning.balance import balanced, strength_at
 from cmat_env.tuning.config import RunSettings
@@ -37,7 +37,7 @@ from cmat_env.tuning.state import (
     collect,
     restore,
 )
-from cmat_env.tuning.team import make_env, memory, play, prompts
+from cmat_env.tuning.team import make_env, training_episodes, training_rollout
 from cmat_env.tuning.tuner import Tuner
 from cmat_env.tuning.warmup import warm_up
 from cmat_env.types import Trajectory
@@ -166,7 +166,7 @@ class Run:
         if settings.pairs.path:
             written = pairs.read(Path(settings.pairs.path), settings.team.learners)
             self._pairs = pairs.encode(written, policy)
-        rollout = self._rollout(policy)
+        rollout = training_rollout(policy, settings)
         try:
             with Metrics(self.folder, settings, iteration=tuner.iteration) as metrics:
                 while tuner.iteration < settings.iterations:
@@ -184,7 +184,7 @@ class Run:
         """Play a batch, learn from it, and write down what happened; returns the team's success if it was evaluated."""
         settings = self.settings
         started, wall = time.process_time(), time.perf_counter()
-        result = rollout.run(self._episodes(tuner.iteration))
+        result = rollout.run(training_episodes(settings, tuner.iteration))
         played = time.process_time()
         shown = self._shown(result.finished)
         learned = balanced(shown, strength=strength_at(tuner.iteration, settings.team.balance))
@@ -217,25 +217,6 @@ class Run:
         revised = pairs.revisions(trajectories) if settings.pairs.revisions else ()
         given = pairs.of_iteration(self._pairs, iteration, each=settings.pairs.each, seed=settings.seed)
         return [*(given if self._pairs else ()), *revised]
-
-    def _episodes(self, iteration: int) -> Iterator[Episode]:
-        """The episodes of an iteration: fresh tasks, each played `samples` times."""
-        tasks = self.settings.episodes // self.settings.samples
-        first = (self.settings.seed << 32) + iteration * tasks
-        for index in range(tasks):
-            for sample in range(self.settings.samples):
-                yield Episode(first + index, sample=sample)
-
-    def _rollout(self, policy: HFPolicy) -> Rollout:
-        settings = self.settings
-        return Rollout(
-            lambda: make_env(settings, settings.task.train),
-            play(policy, settings.team.roles),
-            prompts=prompts(settings),
-            memory=memory(settings),
-            seed=settings.seed,
-            width=settings.episodes,
-        )
 
     def _finish(self, policy: HFPolicy) -> dict[str, Any]:
         """Write the report, and the best model where it is not the final one."""
