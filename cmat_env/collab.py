@@ -66,6 +66,7 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
         wording: the templates of composed messages.
         dry_run: show the checker what the proposal would give; needs a task with `snapshot` and `restore`.
         share_dry_run: show that to the assistant too, when it is asked to revise.
+        questions: how many the assistant may ask the user in an episode, each written as "Ask: ...".
         env_id: the name under which it is registered.
         max_message: characters that an observed message has at most; longer ones are cut.
         render_mode: "human" prints each turn, "ansi" makes `render` return the latest turns.
@@ -91,6 +92,7 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
         wording: Wording | None = None,
         dry_run: bool = False,
         share_dry_run: bool = False,
+        questions: int = 0,
         env_id: str = "custom",
         max_message: int = 100_000,
         render_mode: str | None = None,
@@ -111,6 +113,7 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
             wording=wording or Wording(),
             dry_run=dry_run,
             share_dry_run=share_dry_run,
+            questions=questions,
             max_message=max_message,
         )
         self.render_mode = render_mode
@@ -196,7 +199,8 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
         """Begin an episode; `seed` and `options` go to the task."""
         statement, info = self.task.reset(seed=seed, options=options)
-        self._episode = Episode.begin(self.team, statement, info)
+        brief = getattr(getattr(self.task, "unwrapped", self.task), "brief", None)
+        self._episode = Episode.begin(self.team, statement, info, brief)
         self.agents = list(self.possible_agents)
         self.rewards = dict.fromkeys(self.agents, 0.0)
         self._cumulative_rewards = dict.fromkeys(self.agents, 0.0)

@@ -133,6 +133,7 @@ def make(
     wording: Wording | None = None,
     dry_run: bool = False,
     share_dry_run: bool = False,
+    questions: int = 0,
     max_message: int = 100_000,
     render_mode: str | None = None,
     **settings: Any,
@@ -148,6 +149,7 @@ def make(
         wording: the templates of composed messages.
         dry_run: show the checker what the proposal would give.
         share_dry_run: show that to the assistant too, when it is asked to revise.
+        questions: how many the assistant may ask the user in an episode, each written as "Ask: ...".
         max_message: characters that an observed message has at most.
         render_mode: None, "human" or "ansi".
         settings: of the task.
@@ -169,6 +171,7 @@ def make(
         wording=wording,
         dry_run=dry_run,
         share_dry_run=share_dry_run,
+        questions=questions,
         env_id=id,
         max_message=max_message,
         render_mode=render_mode,
@@ -254,6 +257,7 @@ def _tell_pettingzoo(id: str) -> None:
 
 
 register("cmat/DB-v0", "cmat_env.envs.database:DBEnv")
+register("cmat/DB-Composite-v0", "cmat_env.envs.database.composite:DBCompositeEnv")
 register("cmat/KG-v0", "cmat_env.envs.knowledge_graph:KGEnv", extra="kg")
 register("cmat/OS-v0", "cmat_env.envs.operating_system:OSEnv", extra="os")
 register("cmat/WebShop-v0", "cmat_env.envs.web.shop:WebShopEnv", extra="web")

@@ -1,6 +1,7 @@
 """Policies by name: from the word a user writes on the command line to a policy.
 
-    gold | demonstrator | oracle | random | echo | human | approve | coin:P | hf:PATH[@ADAPTER] | module:attribute
+    gold | demonstrator | oracle | random | echo | user[:STYLE] | human | approve | coin:P | hf:PATH[@ADAPTER] |
+    module:attribute
 
 Plug-ins add names through the entry-point group `cmat_env.policies`.
 """
@@ -13,6 +14,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from cmat_env.errors import ConfigError, MissingExtraError, UnknownNameError, did_you_mean
 from cmat_env.policies import scripted
+from cmat_env.policies.user import ScriptedUser
 from cmat_env.types import Policy
 
 _PLAIN: dict[str, Callable[[], Policy]] = {
@@ -50,6 +52,10 @@ def parse_spec(spec: str, *, role: str, greedy: bool = True) -> Policy:
         from cmat_env.policies.human import HumanPolicy  # noqa: PLC0415 - rich is needed here alone
 
         return HumanPolicy()
+    if name == "user":
+        if role != "user":
+            raise ConfigError(f"policy {spec!r} is a user and cannot be the {role}; try gold, random or hf:PATH")
+        return ScriptedUser(argument or "verbatim")  # type: ignore[arg-type]  # it checks
     if name == "coin":
         return scripted.CoinPolicy(_probability(spec, argument))
     if name == "hf":
@@ -60,7 +66,7 @@ def parse_spec(spec: str, *, role: str, greedy: bool = True) -> Policy:
 def names() -> tuple[str, ...]:
     """Every word that names a policy, those of plug-ins included."""
     plug_ins = (point.name for point in entry_points(group=_GROUP))
-    return (*_PLAIN, "human", "coin:P", "hf:PATH[@ADAPTER]", "module:attribute", *plug_ins)
+    return (*_PLAIN, "user[:STYLE]", "human", "coin:P", "hf:PATH[@ADAPTER]", "module:attribute", *plug_ins)
 
 
 def _probability(spec: str, argument: str) -> float:
