@@ -244,8 +244,18 @@ def _worth(trajectory: Trajectory, step: Step) -> bool:
         return step.verdict.parsed and (step.judgement is None or step.judgement.good == step.verdict.approve)
     about = verdict_on(trajectory, step)
     if about is None or about.verdict is None:
-        return bool(step.generation.text)
+        return bool(step.generation.text) and step.generation.text not in _refused(trajectory, step.role)
     return about.verdict.approve and (about.judgement is None or about.judgement.good)
+
+
+def _refused(trajectory: Trajectory, role: str) -> set[str]:
+    """What the role said and the checker refused, at any time of the episode."""
+    said = ((step, verdict_on(trajectory, step)) for step in trajectory.steps if step.role == role)
+    return {
+        step.generation.text
+        for step, about in said
+        if about and about.verdict is not None and not about.verdict.approve
+    }
 
 
 def _overruled(trajectory: Trajectory) -> bool:
