@@ -249,13 +249,15 @@ def _worth(trajectory: Trajectory, step: Step) -> bool:
 
 
 def _refused(trajectory: Trajectory, role: str) -> set[str]:
-    """What the role said and the checker refused, at any time of the episode."""
-    said = ((step, verdict_on(trajectory, step)) for step in trajectory.steps if step.role == role)
-    return {
-        step.generation.text
-        for step, about in said
-        if about and about.verdict is not None and not about.verdict.approve
-    }
+    """What the role said and the checker refused, at any time of the episode, unless the task found it good."""
+    texts = set()
+    for step in trajectory.steps:
+        about = verdict_on(trajectory, step) if step.role == role else None
+        if about is None or about.verdict is None or about.verdict.approve:
+            continue
+        if about.judgement is None or not about.judgement.good:
+            texts.add(step.generation.text)
+    return texts
 
 
 def _overruled(trajectory: Trajectory) -> bool:
