@@ -16,6 +16,7 @@ from gymnasium.error import ResetNeeded
 from cmat_env.checks import check_known
 from cmat_env.envs.composite.tasks import Composite
 from cmat_env.envs.source import Source, task_of_reset
+from cmat_env.errors import ConfigError
 from cmat_env.types import Brief, Judgement
 
 Closing = Literal["answers", "user"]
@@ -34,6 +35,7 @@ class State:
         idle: actions since all parts were answered.
         over: has it ended?
         metrics: of the parts that are answered.
+        opening: what was shown of the world at first, where the task says nothing of it.
     """
 
     task: Composite[Any]
@@ -41,6 +43,7 @@ class State:
     idle: int = 0
     over: bool = False
     metrics: tuple[Any, ...] = ()
+    opening: str = ""
 
     @property
     def answered(self) -> bool:
@@ -110,7 +113,8 @@ class CompositeEnv(gymnasium.Env[str, str]):
     def brief(self) -> Brief:
         """What the user wants and knows, and how far the team is."""
         task = self.task
-        return Brief(task.opening, task.goals, task.wordings, task.facts, len(self._state.right))
+        opening = task.opening or self._state.opening
+        return Brief(opening, task.goals, task.wordings, task.facts, len(self._state.right))
 
     @property
     def _state(self) -> State:
@@ -126,8 +130,8 @@ class CompositeEnv(gymnasium.Env[str, str]):
         """
         super().reset(seed=seed)
         task = task_of_reset(self.source, self, seed=seed, options=options)
-        self._episode = State(task)
-        self.inner.begin(task.parts[0])
+        seen, _ = self.inner.begin(task.parts[0])
+        self._episode = State(task, opening=seen)
         return self.brief.statement(), self._info()
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
@@ -157,9 +161,9 @@ class CompositeEnv(gymnasium.Env[str, str]):
         if state.answered and self.closing == "answers":
             return self._end(seen, "wrong", paid=paid)
         said = f"Part {done} of {count} is answered."
-        if not state.answered:
-            self.inner.begin(state.task.parts[done], fresh=False)
-        return "\n".join(filter(None, (seen, said))), paid, False, False, self._info() | {"milestone": True}
+        shown = "" if state.answered else self.inner.begin(state.task.parts[done], fresh=False)[0]
+        world = "" if state.task.opening else shown
+        return "\n".join(filter(None, (seen, said, world))), paid, False, False, self._info() | {"milestone": True}
 
     def _wait(self, state: State) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Everything is answered and the user has not ended the dialogue."""
@@ -206,7 +210,13 @@ class CompositeEnv(gymnasium.Env[str, str]):
         return [action for part in self.task.parts for action in self.inner.solution_of(part)]
 
     def demonstrate(self, rng: Any, rejected: Any = ()) -> str:
-        """The next action of the inner task's imperfect demonstrator."""
+        """The next action of the inner task's imperfect demonstrator.
+
+        Raises:
+            ConfigError: it has none.
+        """
+        if not hasattr(self.inner, "demonstrate"):
+            raise ConfigError(f"{type(self.inner).__name__} has no demonstrator; choose another policy, such as gold")
         return str(self.inner.demonstrate(rng, rejected))
 
     def judge(self, action: str) -> Judgement | None:
