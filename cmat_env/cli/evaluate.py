@@ -99,10 +99,10 @@ def eval_command(
     made_with: dict[str, Any] = settings_of(
         settings or (), flags=("roles", "max_revisions", "dry_run", "questions", "tasks", "script_dir")
     )
-    rules = rules_of(team).but(max_revisions=max_revisions, dry_run=dry_run, prompts=prompts)
+    rules = rules_of(team).but(max_revisions=max_revisions, dry_run=dry_run, questions=questions, prompts=prompts)
     made_with |= {"roles": tuple(team), "max_revisions": rules.max_revisions, "dry_run": rules.dry_run}
     made_with |= {"share_dry_run": True} if rules.share_dry_run else {}
-    made_with |= {"questions": questions} if questions else {}
+    made_with |= {"questions": rules.questions} if rules.questions else {}
     made_with |= {} if tasks is None else {"tasks": tasks}
     made_with |= {} if graphs is None else {"graphs": graphs}
     made_with |= {} if script_dir is None else {"script_dir": str(script_dir)}

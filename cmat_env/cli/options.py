@@ -47,12 +47,14 @@ class Rules:
         max_revisions: how often the checker may ask for a revision in a turn.
         dry_run: is the checker shown what a proposal would give?
         share_dry_run: is the assistant, when it is asked to revise?
+        questions: how many the assistant may ask the user.
     """
 
     prompts: str = "paper"
     max_revisions: int = 1
     dry_run: bool = False
     share_dry_run: bool = False
+    questions: int = 0
 
     def but(self, **flags: Any) -> Rules:
         """These rules, but for what the user asked for; None = not asked."""

@@ -230,7 +230,7 @@ class Run:
         settings = self.settings
         return Rollout(
             lambda: make_env(settings, settings.task.train),
-            play(policy, settings.team.roles),
+            play(policy, settings.team.roles, user=settings.team.user),
             prompts=prompts(settings),
             memory=memory(settings),
             seed=settings.seed,

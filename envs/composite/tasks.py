@@ -9,16 +9,17 @@ from typing import Any, Generic, Protocol, TypeVar
 from cmat_env.errors import ConfigError
 
 T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
 
 
-class Stage(Protocol[T]):
+class Stage(Protocol[T_contra]):
     """The task that plays the parts; besides `step`, `judge`, `snapshot`, `restore` and `close` as usual."""
 
-    def begin(self, task: T, *, fresh: bool = True) -> tuple[str, dict[str, Any]]:
+    def begin(self, task: T_contra, *, fresh: bool = True) -> tuple[str, dict[str, Any]]:
         """Begin an episode of this task, in a world of its own or in the world as it is."""
         ...
 
-    def solution_of(self, task: T) -> list[str]:
+    def solution_of(self, task: T_contra) -> list[str]:
         """The actions that solve it."""
         ...
 

@@ -221,7 +221,9 @@ def generate_chain(
     sheet = draw_sheet(rng, split)
     length = rng.choice(tuple(lengths))
     world = World(sheet, sheet.rows)
-    names, links, worlds = [], [], []
+    names: list[str] = []
+    links: list[Link] = []
+    worlds: list[World] = []
     for place in range(length):
         name, make = _drawn(rng, world, names, first=place == 0)
         link = make(world)
