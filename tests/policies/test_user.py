@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 
+from cmat_env.envs.database.generate.chain import generate_chain
 from cmat_env.errors import ConfigError
 from cmat_env.evaluate import evaluate
+from cmat_env.policies.hf import HFPolicy
+from cmat_env.policies.sampling import Sampling
 from cmat_env.policies.scripted import GoldPolicy
 from cmat_env.policies.spec import parse_spec
+from cmat_env.policies.tiny import TinyConfig, make_model
 from cmat_env.policies.user import FAREWELL, UNKNOWN, ScriptedUser
 from cmat_env.registry import make
+from cmat_env.rollout import Episode
 from cmat_env.types import Brief, Dialogue, Generation, Message, Trajectory
 
 ID = "cmat/DB-Composite-v0"
@@ -90,8 +95,6 @@ def test_a_question_goes_to_the_user_and_is_no_action() -> None:
     """The answer comes back, the checker hears both, nobody is paid, and the task has not moved."""
     seed = next(s for s in range(100) if "update_it" in chain(s))
     kept: list[Trajectory] = []
-    from cmat_env.rollout import Episode  # noqa: PLC0415
-
     evaluate(
         functools.partial(make, ID, roles=("user", "assistant", "checker"), vague=True, questions=1, parts=(3,)),
         {"user": "user", "assistant": Asks("Ask: what is the new number?"), "checker": "oracle"},
@@ -111,8 +114,6 @@ def test_a_question_goes_to_the_user_and_is_no_action() -> None:
 
 def chain(seed: int) -> tuple[str, ...]:
     """Families of a task's parts."""
-    from cmat_env.envs.database.generate.chain import generate_chain  # noqa: PLC0415
-
     return generate_chain("train", seed=seed, lengths=(3,)).families
 
 
@@ -175,3 +176,21 @@ def test_a_user_that_talks_nonsense_breaks_nothing() -> None:
             episodes=30,
         )
         assert report.episodes == 30
+
+
+def test_a_model_as_the_user_ends_every_dialogue_somehow(tokenizer: Any) -> None:
+    """Random weights say anything: the episode is played to an end, and its user's tokens are kept."""
+    model = make_model(tokenizer, TinyConfig(len(tokenizer), 16, 1, 2, 16, 2048), seed=0)
+    user = HFPolicy(model, tokenizer, roles=("user",), sampling=Sampling(max_new_tokens=8))
+    kept: list[Trajectory] = []
+    evaluate(
+        functools.partial(make, ID, parts=(2,), closing="user", roles=("user", "assistant")),
+        {"user": user, "assistant": "gold"},
+        episodes=4,
+        on_end=lambda _, episode: kept.append(episode),
+    )
+
+    assert 4 == len(kept)
+    said = [step.generation.token_ids for episode in kept for step in episode.steps if step.role == "user"]
+    assert len(said) >= 4
+    assert all(said)
