@@ -9,14 +9,14 @@ import copy
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, get_args, runtime_checkable
 
 import gymnasium
 
 from cmat_env.agents.parsing import parse_farewell, parse_question, parse_verdict
 from cmat_env.errors import ConfigError, ContractError, did_you_mean
 from cmat_env.ledger import Ledger, RewardRule
-from cmat_env.order import ANSWERS, ROLES, TASK, Event, Moment, Order, TurnOrder, Wording
+from cmat_env.order import ANSWERS, ROLES, TASK, Event, Feedback, Moment, Order, TurnOrder, Wording
 from cmat_env.terminal import printable
 from cmat_env.types import Brief, Judgement, Payment, Task, Verdict
 
@@ -50,6 +50,8 @@ class Team:
         dry_run: show the checker what the proposal would give.
         share_dry_run: show that to the assistant too, when it is asked to revise.
         questions: how many the assistant may ask the user in an episode; a further one is an action like any other.
+        feedback: what the assistant is told of a refusal: the checker's own "words", or its "verdict" alone, in
+            words that are always the same.
         max_message: characters that a message has at most; longer ones are cut.
     """
 
@@ -61,6 +63,7 @@ class Team:
     dry_run: bool = False
     share_dry_run: bool = False
     questions: int = 0
+    feedback: Feedback = "words"
     max_message: int = 100_000
 
     def __post_init__(self) -> None:
@@ -69,6 +72,8 @@ class Team:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"{name}={value!r} is not possible; give an int of at least {least}")
+        if self.feedback not in get_args(Feedback):
+            raise ConfigError(f"feedback={self.feedback!r}: {did_you_mean(self.feedback, get_args(Feedback))}")
 
     def next(self, moment: Moment) -> str:
         """Who comes next: a present role or the task.
@@ -264,8 +269,9 @@ class Episode:
             self._execute(task)
         else:
             self.refused = self.last_judgement
+            told = text if self.team.feedback == "words" else self.team.wording.refusal
             shared = self.team.dry_run and self.team.share_dry_run
-            self._address("assistant", f"{text}\n{self.dry_run}" if shared else text, "checker")
+            self._address("assistant", f"{told}\n{self.dry_run}" if shared else told, "checker")
         read = {"approve": verdict.approve, "confidence": verdict.confidence, "parsed": verdict.parsed}
         self.infos["checker"] = {**self.infos["checker"], "verdict": read}
 

@@ -14,6 +14,7 @@ SPEAKERS = ("environment", "system", *ROLES)
 TASK = "task"
 
 Event = Literal["start", "proposal", "revise", "outcome", "milestone"]
+Feedback = Literal["words", "verdict"]
 
 ANSWERS: Mapping[str, tuple[str, ...]] = {
     "start": ("user", "assistant"),
@@ -106,6 +107,7 @@ class Wording:
         brief: how the user is told what it knows, where it knows more than the task's statement.
         question, answer: how the checker is told what assistant and user said to each other.
         no_answer: told to the assistant where the user says nothing to its question.
+        refusal: what the assistant is told of a refusal where it does not get the checker's own words.
         comment: how the assistant is shown an outcome together with what the user says about it.
         cut: put at the end of a message that was too long.
     """
@@ -118,6 +120,7 @@ class Wording:
     question: str = "Question: {question}"
     answer: str = "Answer: {answer}"
     no_answer: str = "I do not know."
+    refusal: str = "Verdict: revise. Try again."
     comment: str = "{observation}\n{message}"
     cut: str = " [cut]"
 

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
-
-import numpy as np
 
 from cmat_env.collab import CollabEnv
 from cmat_env.errors import ConfigError
@@ -20,9 +17,9 @@ from cmat_env.evaluate import evaluate, plan_of
 from cmat_env.registry import make
 from cmat_env.report import EvalReport
 from cmat_env.rollout import Episode
+from cmat_env.statistics import mcnemar, paired_bootstrap
 from cmat_env.types import Policy, Trajectory
 
-_RESAMPLES = 10_000
 CHECKER, NONE, RANDOM, ORACLE = "checker", "no checker", "random verdicts", "oracle"
 _COMPARED = ((CHECKER, NONE), (CHECKER, RANDOM), (ORACLE, NONE))
 
@@ -36,7 +33,7 @@ class Difference:
     Attributes:
         episodes: how many both arms finished.
         gain: difference of the success rates.
-        ci95: its 95 % interval, from resampled episodes (percentiles of 10,000 paired bootstraps).
+        ci95: its 95 % interval; see `cmat_env.statistics.paired_bootstrap`.
         won, lost: episodes that only the first arm solved, and only the second.
         p_value: of McNemar's exact test, two-sided: how likely so uneven a split is if both are as good.
     """
@@ -97,27 +94,10 @@ def compare(first: Sequence[bool], second: Sequence[bool], *, seed: int = 0) -> 
         seed: of the resampling.
 
     Raises:
-        ValueError: they differ in length, or are empty.
-
-    Source: McNemar 1947, Psychometrika 12; Efron 1979, "Bootstrap methods".
+        ConfigError: they differ in length, or are empty.
     """
-    if len(first) != len(second) or not first:
-        raise ValueError(f"{len(first)} and {len(second)} episodes; wanted as many of both, and at least one")
-    count = len(first)
-    won = sum(a and not b for a, b in zip(first, second, strict=True))
-    lost = sum(b and not a for a, b in zip(first, second, strict=True))
-    # Of a resampled set only the numbers of won, lost and tied episodes matter: a multinomial draw.
-    shares = [won / count, lost / count, (count - won - lost) / count]
-    draws = np.random.default_rng(seed).multinomial(count, shares, size=_RESAMPLES)
-    low, high = np.percentile((draws[:, 0] - draws[:, 1]) / count, [2.5, 97.5])
-    return Difference(count, (won - lost) / count, (float(low), float(high)), won, lost, mcnemar(won, lost))
-
-
-def mcnemar(won: int, lost: int) -> float:
-    """The p-value of the exact test: a fair coin's chance of a split at least as uneven."""
-    uneven = won + lost
-    tail = sum(math.comb(uneven, k) for k in range(min(won, lost) + 1))
-    return float(min(1.0, 2.0 * (tail / (1 << uneven))))
+    test, gain = mcnemar(first, second), paired_bootstrap(second, first, seed=seed)
+    return Difference(len(first), gain.mean, (gain.low, gain.high), test.only_a, test.only_b, test.p_value)
 
 
 def evaluate_paired(

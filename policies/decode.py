@@ -21,6 +21,9 @@ import torch
 from cmat_env.policies.sampling import Sampling, choose, log_distribution, uniforms
 
 Forward = Callable[[torch.Tensor, torch.Tensor, "KVBlock"], torch.Tensor]
+OnToken = Callable[[int, int], object]
+"""Told the row and the id of each token as it is sampled."""
+
 DROP_WHEN_FINISHED = 0.15
 """Finished rows leave the batch when they are this share of it; dropping copies the cache of the rows that stay."""
 
@@ -120,6 +123,7 @@ class Decoder:
         sampling: Sampling,
         end_ids: Collection[int],
         context: int,
+        on_token: OnToken | None = None,
     ) -> list[Reply]:
         """Feed each row's new tokens and sample its reply.
 
@@ -131,6 +135,7 @@ class Decoder:
             sampling: the distribution.
             end_ids: tokens that end a reply.
             context: longest dialogue of the model; a reply that reaches it is cut.
+            on_token: told each token as it is sampled.
 
         Returns:
             One Reply a row. All but the last token of each reply is in the store afterwards.
@@ -157,6 +162,8 @@ class Decoder:
                     continue
                 who = owner[row]
                 ids[who].append(token_id)
+                if on_token is not None:
+                    on_token(int(who), token_id)
                 logprobs[who].append(logprob)
                 ended[who] = token_id in end_ids
                 alive[row] = not ended[who] and len(ids[who]) < limit[who]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cmat_env.cli.options import rules_of, settings_of, team_of
+from cmat_env.cli.options import rules_of, settings_of, team_of, with_endpoint
 from cmat_env.cli.progress import Advance, progress
 from cmat_env.errors import ConfigError
 from cmat_env.terminal import printable
@@ -29,7 +29,8 @@ Keep = Callable[[Trajectory], object]
 Policy = Annotated[
     str | None,
     typer.Option(
-        metavar="P", help="gold, random, echo, human, approve, coin:P, hf:PATH[@ADAPTER] or module:attribute."
+        metavar="P",
+        help="gold, random, echo, human, approve, coin:P, hf:PATH[@ADAPTER], openai:MODEL or module:attribute.",
     ),
 ]
 
@@ -74,6 +75,13 @@ def eval_command(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the task; may be repeated.")
     ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="The endpoint of openai:MODEL, up to and with /v1.")
+    ] = None,
+    api: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="A setting of the endpoint, such as concurrency=4 or price_in=0.15."),
+    ] = None,
     record: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the episodes and the report here.")] = None,
     paired: Annotated[
         bool, typer.Option("--paired", help="Also without the checker, with random verdicts, with an oracle; compare.")
@@ -96,6 +104,7 @@ def eval_command(
     human = "human" in team.values()
     if human and workers > 1:
         raise ConfigError("a human can only play with --workers 1")
+    policies = with_endpoint(team, base_url, api or (), greedy=greedy)
     made_with: dict[str, Any] = settings_of(
         settings or (), flags=("roles", "max_revisions", "dry_run", "questions", "tasks", "script_dir")
     )
@@ -103,6 +112,7 @@ def eval_command(
     made_with |= {"roles": tuple(team), "max_revisions": rules.max_revisions, "dry_run": rules.dry_run}
     made_with |= {"share_dry_run": True} if rules.share_dry_run else {}
     made_with |= {"questions": rules.questions} if rules.questions else {}
+    made_with |= {"feedback": rules.feedback} if rules.feedback != "words" else {}
     made_with |= {} if tasks is None else {"tasks": tasks}
     made_with |= {} if graphs is None else {"graphs": graphs}
     made_with |= {} if script_dir is None else {"script_dir": str(script_dir)}
@@ -116,10 +126,10 @@ def eval_command(
         on_end = _telling(advance, keep)
         if paired:
             told = functools.partial(_of_arm, CHECKER, on_end)
-            compared = evaluate_paired(make_env, team, on_end=told, **played)
+            compared = evaluate_paired(make_env, policies, on_end=told, **played)
             report = compared.arms[CHECKER].report
         else:
-            report = evaluate(make_env, team, on_end=on_end, **played)
+            report = evaluate(make_env, policies, on_end=on_end, **played)
     _deliver(report, json_file, record, compared)
     if report.episodes == 0:
         print(f"error: all {len(report.dropped)} episodes crashed; first: {report.dropped[0]}", file=sys.stderr)
@@ -211,6 +221,13 @@ def _print(report: EvalReport) -> None:
         console.print(Text(_checker_line(report.checker)))
     if report.dropped:
         console.print(Text(printable(f"dropped {len(report.dropped)}, not scored; first: {report.dropped[0]}")))
+    read, written = report.tokens
+    if read or written:
+        cost = "" if report.cost is None else f", cost {report.cost:.4f}"
+        console.print(Text(f"tokens: {read} read, {written} written{cost}"))
+    if report.skipped:
+        named = "; ".join(f"{task_id}: {reason}" for task_id, reason in report.skipped.items())
+        console.print(Text(printable(f"skipped {len(report.skipped)} tasks, not scored; {named}")))
     console.print(Text(f"{report.seconds:.1f} s"))
 
 

@@ -30,6 +30,7 @@ def made_with(settings: RunSettings, tasks: str, roles: Sequence[str] | None = N
         "dry_run": team.dry_run and "checker" in present,
         "share_dry_run": team.share_dry_run,
         "questions": team.questions,
+        "feedback": team.feedback,
         "rewards": RewardRule(
             verdict=team.verdict, bad=team.bad, team=team.team, revision=team.revision, reviser=team.reviser
         ),

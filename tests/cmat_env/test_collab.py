@@ -507,6 +507,17 @@ def test_the_assistant_may_see_the_dry_run_of_what_it_revises(guess_task: Any) -
         assert ("assistant_0", expected, "checker") == heard(env)
 
 
+def test_a_refusal_may_be_told_in_words_that_are_always_the_same(guess_task: Any) -> None:
+    """Who revises does not stumble over what a small checker says besides its verdict."""
+    env = CollabEnv(guess_task(), roles=("assistant", "checker"), feedback="verdict")
+    env.reset(seed=0, options=FIVE)
+    played(env, "9", "Verdict: revise.', 'wolf', 1, 1")
+
+    assert ("assistant_0", "Verdict: revise. Try again.", "checker") == heard(env)
+    with pytest.raises(ConfigError, match="did you mean 'verdict'"):
+        CollabEnv(guess_task(), feedback="verdicts")
+
+
 def test_every_payment_is_explained() -> None:
     """A log says of each payment who, how much and what earned it."""
     lines: list[tuple[int, list[str]]] = []

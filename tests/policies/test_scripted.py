@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from cmat_env.errors import ConfigError, ContractError
 from cmat_env.policies.scripted import (
+    REFUSAL,
     ApprovePolicy,
     CoinPolicy,
     DemonstratorPolicy,
@@ -20,6 +22,7 @@ from cmat_env.policies.scripted import (
     RandomPolicy,
     refused_proposals,
 )
+from cmat_env.policies.shopper import FirstResult, RandomReader
 from cmat_env.testing import check_policy
 from cmat_env.types import Dialogue, Generation, Judgement, Message, Oracle, Policy, Task
 
@@ -141,6 +144,36 @@ def test_an_oracle_approves_where_the_task_cannot_judge() -> None:
     assert "Verdict: approve" == answer(policy, talk)
 
 
+def test_an_oracle_may_err() -> None:
+    """It refuses these shares of bad and of good proposals, drawn for each dialogue by its seed."""
+    policy, refused = OracleChecker(refuse_bad=0.75, refuse_good=0.25), {}
+    for proposal in ("answer", "wrong"):
+        talks = [dialogue("checker", ("assistant", f"Proposal:\n{proposal}"), seed=n) for n in range(400)]
+        for talk in talks:
+            policy.begin(talk, TwoSteps())
+        refused[proposal] = sum("revise" in verdict.text for verdict in policy.generate(talks, seed=0))
+
+    assert 60 < refused["answer"] < 140
+    assert 260 < refused["wrong"] < 340
+
+
+@pytest.mark.parametrize("shares", [{"refuse_bad": 1.5}, {"refuse_good": -0.1}])
+def test_an_oracle_that_errs_needs_probabilities(shares: dict[str, float]) -> None:
+    """Anything outside [0, 1] is refused."""
+    with pytest.raises(ConfigError, match="no probability"):
+        OracleChecker(**shares)  # type: ignore[arg-type]
+
+
+def test_scripted_checkers_refuse_in_the_same_words() -> None:
+    """A small model that was taught by one understands the others: the words are a part of what it conditions on."""
+    talk = dialogue("checker", ("assistant", "Proposal:\nwrong"))
+    checkers = (CoinPolicy(1.0), OracleChecker(), GoldPolicy(), DemonstratorPolicy())
+    for policy in checkers[1:]:
+        policy.begin(talk, TwoSteps())  # type: ignore[attr-defined]
+
+    assert {REFUSAL} == {answer(policy, talk) for policy in checkers}
+
+
 def test_demonstrator_hears_what_was_refused_in_this_turn() -> None:
     """Refusals of earlier turns are forgotten; those of this turn are listed oldest first."""
     policy, talk = DemonstratorPolicy(), dialogue("assistant", ("user", "find it"))
@@ -216,6 +249,20 @@ def test_random_takes_what_is_offered() -> None:
     assert "Action: click[back to search]" == answer(
         RandomPolicy(), dialogue("assistant", ("environment", page.format("{'clickables': 3}")))
     )
+
+
+@pytest.mark.parametrize("policy", [RandomPolicy(), RandomReader(), FirstResult()])
+def test_shoppers_write_tool_calls_where_they_are_told_to(policy: Policy) -> None:
+    """The instructions decide how an action is written, not the observation; both ways are the same action."""
+    calls = ("system", 'Use these tools: {"name": "search_action", ...}, {"name": "click_action", ...}')
+    bar = ("environment", "x [SEP] Instruction: [SEP] a lamp [SEP] y\n\nAvailable Actions:\n{'has_search_bar': True}")
+    page = ("environment", "A page.\n\nAvailable Actions:\n{'clickables': ['a \"b\" [c]']}")
+
+    for shown, name, argument in ((bar, "search_action", "keywords"), (page, "click_action", "value")):
+        call = json.loads(answer(policy, dialogue("assistant", calls, shown)))
+        verb, _, value = answer(policy, dialogue("assistant", shown)).removeprefix("Action: ").partition("[")
+        assert {"name": name, "arguments": {argument: value.removesuffix("]")}} == call
+        assert f"{verb}_action" == name
 
 
 @pytest.mark.parametrize("policy", [RandomPolicy(), CoinPolicy(0.5)])
