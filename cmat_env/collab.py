@@ -19,11 +19,12 @@ import gymnasium
 from gymnasium.spaces import Dict, Discrete, Space
 from pettingzoo.utils.env import AECEnv
 
-from cmat_env.episode import Episode, Forkable, Team
+from cmat_env.episode import Episode
 from cmat_env.errors import ConfigError, ContractError, did_you_mean
 from cmat_env.ledger import Ledger, RewardRule
 from cmat_env.order import ROLES, SPEAKERS, Feedback, Moment, Order, TurnOrder, Wording
 from cmat_env.spaces import AnyText
+from cmat_env.team import Forkable, Team
 from cmat_env.types import Judgement, Task, Verdict
 
 __all__ = ["ROLES", "SPEAKERS", "CollabEnv", "Moment", "Order", "RewardRule", "Snapshot", "TurnOrder", "Wording"]
