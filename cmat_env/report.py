@@ -144,6 +144,33 @@ class CheckerScore:
 
 
 @dataclass(frozen=True, slots=True)
+class PartScore:
+    """How the parts of one family went, over all composite tasks.
+
+    Attributes:
+        parts: how many there were, those that were never reached too.
+        success_rate: share of them that was answered rightly.
+        success_ci95: its 95 % Wilson interval, as if parts were independent.
+    """
+
+    parts: int
+    success_rate: float
+    success_ci95: tuple[float, float]
+
+    @classmethod
+    def of(cls, episodes: Sequence[Trajectory]) -> dict[str, PartScore]:
+        """By family; empty if no task had parts."""
+        right: dict[str, list[bool]] = {}
+        for episode in episodes:
+            for part in episode.steps[-1].info.get("parts", ()) if episode.steps else ():
+                right.setdefault(part["family"], []).append(part["right"])
+        return {
+            name: cls(len(each), sum(each) / len(each), wilson(sum(each), len(each)))
+            for name, each in sorted(right.items())
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class EvalReport:
     """What an evaluation found.
 
@@ -157,6 +184,7 @@ class EvalReport:
         dropped: one line for every episode that a crash ended; they count nowhere else.
         skipped: by id, why a task of the file was not played at all.
         checker: how well the checker judged; None if there was none.
+        parts: of composite tasks, how the parts went by family.
     """
 
     env: str
@@ -168,6 +196,7 @@ class EvalReport:
     dropped: tuple[str, ...] = ()
     checker: CheckerScore | None = None
     skipped: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, PartScore] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -191,6 +220,7 @@ class EvalReport:
             per_episode=tuple(rows),
             dropped=tuple(dropped),
             checker=CheckerScore.of(episodes),
+            parts=PartScore.of(episodes),
             skipped=dict(skipped or {}),
         )
 
@@ -227,6 +257,7 @@ class EvalReport:
             "errors": list(self.dropped),
             "skipped": self.skipped,
             "checker": None if self.checker is None else asdict(self.checker),
+            **({"parts": {name: _listed(asdict(each)) for name, each in self.parts.items()}} if self.parts else {}),
             "per_episode": [asdict(row) for row in self.per_episode],
         }
 
@@ -242,6 +273,7 @@ class EvalReport:
             per_episode=tuple(EpisodeRow(**row) for row in data["per_episode"]),
             dropped=tuple(data["errors"]),
             checker=None if data["checker"] is None else CheckerScore(**data["checker"]),
+            parts={name: _part(each) for name, each in data.get("parts", {}).items()},
             skipped=dict(data.get("skipped", {})),
         )
 
@@ -265,6 +297,11 @@ def _share(part: int, whole: int) -> float | None:
 
 def _listed(fields: dict[str, Any]) -> dict[str, Any]:
     return fields | {"success_ci95": list(fields["success_ci95"])}
+
+
+def _part(fields: Mapping[str, Any]) -> PartScore:
+    low, high = fields["success_ci95"]
+    return PartScore(**{**fields, "success_ci95": (low, high)})
 
 
 def _score(fields: Mapping[str, Any]) -> Score:

@@ -78,6 +78,7 @@ class Rules:
         max_revisions: how often the checker may ask for a revision in a turn.
         dry_run: is the checker shown what a proposal would give?
         share_dry_run: is the assistant, when it is asked to revise?
+        questions: how many the assistant may ask the user.
         feedback: what is the assistant told of a refusal?
     """
 
@@ -85,6 +86,7 @@ class Rules:
     max_revisions: int = 1
     dry_run: bool = False
     share_dry_run: bool = False
+    questions: int = 0
     feedback: str = "words"
 
     def but(self, **flags: Any) -> Rules:
