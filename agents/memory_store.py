@@ -5,8 +5,8 @@
     memory.recall("assistant", "cmat/DB-v0", statement)
 
 Every write is one transaction in a write-ahead log: any number of threads and processes may share a file, and a
-process that is killed leaves whole writes behind and no others. Time is counted in episodes by the file itself (`tick`),
-so that nothing depends on the hour; any other clock can be given.
+process that is killed leaves whole writes behind and no others. Time is counted in episodes by the file itself
+(`tick`), so that nothing depends on the hour; any other clock can be given.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class EpisodeRow:
     def of(cls, episode: Trajectory) -> EpisodeRow:
         """The row of a finished episode."""
         reward = sum(payment.amount for payment in episode.payments if payment.reason == "task")
-        turns = sum(step.role == "assistant" for step in episode.steps)
+        turns = sum(step.role == "assistant" and step.kind == "act" for step in episode.steps)
         return cls(episode.task_id, episode.task_type, episode.success, reward, turns, episode.outcome)
 
 

@@ -52,7 +52,7 @@ class RoleBatch:
         rewards: (E, A) paid after each token.
         turns: (E, A) int64, which turn each token belongs to.
         truncated: (E,) True = a limit ended the episode: bootstrap.
-        groups: (E,) int64; episodes of one task have one number.
+        groups: (E,) int64; episodes of one task, and one trial of it, have one number.
         success: (E,) 1.0 or 0.0.
         sampled: (E,) True = the policy itself said it, so that `logprobs` count.
     """
@@ -97,7 +97,7 @@ def role_batch(trajectories: Sequence[Trajectory], role: str, *, preferences: Se
                 logprobs.extend(dialogue.logprobs[start:end])
         columns.append((logprobs, turns, _token_rewards(trajectory, role, turns)))
     width = max((len(logprobs) for logprobs, _, _ in columns), default=0)
-    keys: dict[str, int] = {}
+    keys: dict[tuple[str, int], int] = {}
     return RoleBatch(
         rows=tuple(rows),
         mask=torch.tensor([[i < len(c[0]) for i in range(width)] for c in columns], dtype=torch.bool),
@@ -105,7 +105,7 @@ def role_batch(trajectories: Sequence[Trajectory], role: str, *, preferences: Se
         rewards=_pad([c[2] for c in columns], width),
         turns=_pad([c[1] for c in columns], width).long(),
         truncated=torch.tensor([t.truncated for t in episodes], dtype=torch.bool),
-        groups=torch.tensor([keys.setdefault(t.task_id, len(keys)) for t in episodes]),
+        groups=torch.tensor([keys.setdefault((t.task_id, t.trial), len(keys)) for t in episodes]),
         success=torch.tensor([float(t.success) for t in episodes], dtype=torch.float64),
         sampled=torch.arange(len(episodes)) < len(trajectories),
     )
