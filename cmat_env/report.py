@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cmat_env.agents.memory import estimate_tokens
 from cmat_env.types import Trajectory
 
 Z95 = 1.959963984540054
@@ -125,8 +126,102 @@ class CheckerScore:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a set of episodes cost in tokens.
+
+    Attributes:
+        read: that others wrote, or the frame of a chat; each is counted once, although a model without a cache reads
+            a dialogue again at every turn.
+        written: by the roles themselves.
+        estimated: were some counted as four characters each, since their policy shows no tokens?
+    """
+
+    read: int
+    written: int
+    estimated: bool
+
+    @classmethod
+    def of(cls, episodes: Iterable[Trajectory]) -> Tokens:
+        """The cost of all roles together."""
+        read = written = 0
+        estimated = False
+        for episode in episodes:
+            for dialogue in (each for dialogues in episode.dialogues.values() for each in dialogues):
+                if dialogue.token_ids:
+                    own = sum(dialogue.action_mask)
+                    read, written = read + len(dialogue.token_ids) - own, written + own
+                    continue
+                for message in dialogue.messages:
+                    estimated, size = True, estimate_tokens(message.content)
+                    mine = message.speaker == dialogue.role
+                    read, written = read + size * (not mine), written + size * mine
+        return cls(read, written, estimated)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialScore:
+    """How far a set of episodes had come after a trial.
+
+    Attributes:
+        trial: its number, from 1.
+        played: how many episodes had one.
+        solved: how many of them it solved.
+        success_rate: share of all episodes that were solved by then.
+        success_ci95: its 95 % Wilson interval.
+        tokens: what this trial cost.
+    """
+
+    trial: int
+    played: int
+    solved: int
+    success_rate: float
+    success_ci95: tuple[float, float]
+    tokens: Tokens
+
+    @classmethod
+    def all_of(cls, episodes: Sequence[Sequence[Trajectory]]) -> tuple[TrialScore, ...]:
+        """The scores of every trial."""
+        scores: list[TrialScore] = []
+        solved = 0
+        for number in range(max(map(len, episodes), default=0)):
+            played = [trials[number] for trials in episodes if len(trials) > number]
+            now = sum(trial.success for trial in played)
+            solved += now
+            interval = wilson(solved, len(episodes))
+            scores.append(cls(number + 1, len(played), now, solved / len(episodes), interval, Tokens.of(played)))
+        return tuple(scores)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """How an evaluation used long-term memory.
+
+    Attributes:
+        continual: could episodes read what earlier ones had written? Success is then no mean of independent episodes.
+        block: episodes that were played before what they taught was written.
+        before, after: how many memories there were.
+        recalled: how many were told to roles, in all trials together.
+    """
+
+    continual: bool
+    block: int
+    before: int
+    after: int
+    recalled: int
+
+    @classmethod
+    def of(
+        cls, episodes: Sequence[Sequence[Trajectory]], before: int, after: int, *, continual: bool, block: int
+    ) -> MemoryUse:
+        """The use in these episodes."""
+        told = [item for trials in episodes for trial in trials for items in trial.recalled.values() for item in items]
+        recalled = sum(item.memory is not None for item in told)
+        return cls(continual, block if continual else 0, before, after, recalled)
+
+
+@dataclass(frozen=True, slots=True)
 class EvalReport:
-    """What an evaluation found.
+    """What an evaluation found. An episode of several trials is solved if the last one was; the rows are those of it.
 
     Attributes:
         env: id of the environment.
@@ -136,7 +231,9 @@ class EvalReport:
         seconds: wall time of the evaluation.
         per_episode: one row a finished episode, in order.
         dropped: one line for every episode that a crash ended; they count nowhere else.
-        checker: how well the checker judged; None if there was none.
+        checker: how well the checker judged, in all trials; None if there was none.
+        trials: how far the episodes had come after each trial.
+        memory: how long-term memory was used; None if it was not.
     """
 
     env: str
@@ -147,10 +244,26 @@ class EvalReport:
     per_episode: tuple[EpisodeRow, ...]
     dropped: tuple[str, ...] = ()
     checker: CheckerScore | None = None
+    trials: tuple[TrialScore, ...] = ()
+    memory: MemoryUse | None = None
 
     @classmethod
     def of(cls, env: str, episodes: Sequence[Trajectory], *, seconds: float, dropped: Sequence[str] = ()) -> EvalReport:
-        """The report on these finished episodes."""
+        """The report on these finished episodes of one trial each."""
+        return cls.of_trials(env, [(episode,) for episode in episodes], seconds=seconds, dropped=dropped)
+
+    @classmethod
+    def of_trials(
+        cls,
+        env: str,
+        trials: Sequence[Sequence[Trajectory]],
+        *,
+        seconds: float,
+        dropped: Sequence[str] = (),
+        memory: MemoryUse | None = None,
+    ) -> EvalReport:
+        """The report on the trials of these finished episodes."""
+        episodes = [each[-1] for each in trials]
         rows = [EpisodeRow.of(episode) for episode in episodes]
         types = sorted({row.task_type for row in rows})
         return cls(
@@ -161,7 +274,9 @@ class EvalReport:
             seconds=seconds,
             per_episode=tuple(rows),
             dropped=tuple(dropped),
-            checker=CheckerScore.of(episodes),
+            checker=CheckerScore.of([trial for each in trials for trial in each]),
+            trials=TrialScore.all_of(trials),
+            memory=memory,
         )
 
     @property
@@ -185,6 +300,8 @@ class EvalReport:
             "dropped": len(self.dropped),
             "errors": list(self.dropped),
             "checker": None if self.checker is None else asdict(self.checker),
+            "trials": [_listed(asdict(score)) for score in self.trials],
+            "memory": None if self.memory is None else asdict(self.memory),
             "per_episode": [asdict(row) for row in self.per_episode],
         }
 
@@ -200,6 +317,8 @@ class EvalReport:
             per_episode=tuple(EpisodeRow(**row) for row in data["per_episode"]),
             dropped=tuple(data["errors"]),
             checker=None if data["checker"] is None else CheckerScore(**data["checker"]),
+            trials=tuple(_trial(score) for score in data.get("trials", ())),
+            memory=MemoryUse(**data["memory"]) if data.get("memory") else None,
         )
 
 
@@ -209,6 +328,11 @@ def _share(part: int, whole: int) -> float | None:
 
 def _listed(fields: dict[str, Any]) -> dict[str, Any]:
     return fields | {"success_ci95": list(fields["success_ci95"])}
+
+
+def _trial(fields: Mapping[str, Any]) -> TrialScore:
+    low, high = fields["success_ci95"]
+    return TrialScore(**{**fields, "success_ci95": (low, high), "tokens": Tokens(**fields["tokens"])})
 
 
 def _score(fields: Mapping[str, Any]) -> Score:

@@ -73,6 +73,7 @@ class Rollout:
 
     Attributes:
         minds: the roles whose words may be remembered: they reflect, and recall.
+        experience: as given.
 
     Raises:
         ConfigError: a role of the environment has no policy.
@@ -99,7 +100,7 @@ class Rollout:
         self._width = width
         self._limits = limits or Limits()
         self._trials = trials or Trials()
-        self._experience = experience
+        self.experience = experience
         self._open: list[CollabEnv] = []
         self._idle: list[CollabEnv] = []
         roles = self._fresh_env().roles
@@ -225,7 +226,7 @@ class Rollout:
         """What a role is told of earlier tasks, and of earlier trials of this one."""
         if role not in self.minds:
             return ()
-        known = self._experience
+        known = self.experience
         remembered = known.recall(role, run.env.env_id, run.env.statement) if known else ()
         return (*remembered, *run.noted.get(role, ()))
 
@@ -329,7 +330,7 @@ class Rollout:
     def _reflects(self, run: _Running) -> bool:
         """Would a reflection on the running trial be read by anybody?"""
         again = len(run.past) + 1 < self._trials.trials
-        return self._trials.reflect and (again or (self._experience is not None and self._experience.writes))
+        return self._trials.reflect and (again or (self.experience is not None and self.experience.writes))
 
     def _facts(self, run: _Running) -> Mapping[str, Any]:
         """How the running trial ended, or was cut off by a limit; empty if it goes on."""

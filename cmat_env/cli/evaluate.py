@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +19,9 @@ from cmat_env.terminal import printable
 from cmat_env.types import Trajectory
 
 if TYPE_CHECKING:
-    from cmat_env.report import CheckerScore, EvalReport, Score
+    from rich.table import Table
+
+    from cmat_env.report import CheckerScore, EvalReport, MemoryUse, Score, TrialScore
 
 REPORT_NAME = "report.json"
 
@@ -67,6 +69,22 @@ def eval_command(
         bool | None, typer.Option("--dry-run/--no-dry-run", help="Show the checker what a proposal would give.")
     ] = None,
     prompts: Annotated[str | None, typer.Option(metavar="STYLE", help="System prompts: paper, names or none.")] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Most attempts at a task; the next one after a failure.")] = 1,
+    reflect: Annotated[
+        bool, typer.Option("--reflect/--no-reflect", help="A reflection before the next trial, or just a new sample.")
+    ] = True,
+    memory: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A long-term memory, which episodes read; cmat memory shows it.")
+    ] = None,
+    continual: Annotated[
+        bool, typer.Option("--continual", help="Write to it as well: later episodes learn from earlier ones.")
+    ] = False,
+    block: Annotated[
+        int, typer.Option(min=1, help="With --continual: episodes between two writes; they do not know of each other.")
+    ] = 1,
+    budget: Annotated[
+        int | None, typer.Option(min=0, metavar="TOKENS", help="Short-term memory of each role; 0 = no limit.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the task; may be repeated.")
     ] = None,
@@ -81,7 +99,9 @@ def eval_command(
     everybody else plays with the paper's prompts, one revision and no dry run.
     """
     from cmat_env.agents.prompts import prompts_of  # noqa: PLC0415 - the command line starts without its workers
+    from cmat_env.agents.reflection import requests_of  # noqa: PLC0415
     from cmat_env.evaluate import evaluate, plan_of  # noqa: PLC0415
+    from cmat_env.plan import Trials  # noqa: PLC0415
     from cmat_env.registry import make  # noqa: PLC0415
 
     team = team_of(roles, {"user": user, "assistant": assistant, "checker": checker})
@@ -91,12 +111,14 @@ def eval_command(
     made_with: dict[str, Any] = settings_of(
         settings or (), flags=("roles", "max_revisions", "dry_run", "tasks", "script_dir")
     )
-    rules = rules_of(team).but(max_revisions=max_revisions, dry_run=dry_run, prompts=prompts)
+    rules = rules_of(team).but(max_revisions=max_revisions, dry_run=dry_run, prompts=prompts, memory=budget)
     made_with |= {"roles": tuple(team), "max_revisions": rules.max_revisions, "dry_run": rules.dry_run}
     made_with |= {} if tasks is None else {"tasks": tasks}
     made_with |= {} if graphs is None else {"graphs": graphs}
     made_with |= {} if script_dir is None else {"script_dir": str(script_dir)}
     make_env = functools.partial(make, env, **made_with)
+    if trials > 1 and not reflect and greedy and any(spec.startswith("hf:") for spec in team.values()):
+        raise ConfigError("--no-reflect tries again with a new sample, but greedy models have one only; add --sampled")
     _check_writable(json_file, record)
     plan = plan_of(make_env, episodes, seed=seed)
     with progress("eval", len(plan)) as advance, _recorder(record, team, made_with, seed=seed, greedy=greedy) as keep:
@@ -110,6 +132,11 @@ def eval_command(
             greedy=greedy,
             workers=workers,
             on_end=_telling(advance, keep),
+            trials=Trials(trials, reflect=reflect, requests=requests_of(rules.prompts)),
+            budget=rules.memory or None,
+            memory=memory,
+            continual=continual,
+            block=block,
         )
     _deliver(report, json_file, record)
     if report.episodes == 0:
@@ -123,9 +150,10 @@ def _telling(advance: Advance, keep: Keep) -> Callable[[int, Trajectory], None]:
 
     def on_end(_: int, episode: Trajectory) -> None:
         nonlocal solved, played
-        played, solved = played + 1, solved + episode.success
+        played, solved = played + (not episode.trial), solved + episode.success
         keep(episode)
-        advance(f"{solved / played:.1%} solved")
+        if not episode.trial:
+            advance(f"{solved / played:.1%} solved")
 
     return on_end
 
@@ -186,6 +214,10 @@ def _print(report: EvalReport) -> None:
     console.print(Text(f"outcomes: {outcomes or 'none'}"))
     if report.checker is not None:
         console.print(Text(_checker_line(report.checker)))
+    if len(report.trials) > 1:
+        console.print(_trials(report.trials))
+    if report.memory is not None:
+        console.print(Text(_memory_line(report.memory)))
     if report.dropped:
         console.print(Text(printable(f"dropped {len(report.dropped)}, not scored; first: {report.dropped[0]}")))
     console.print(Text(f"{report.seconds:.1f} s"))
@@ -199,6 +231,30 @@ def _cells(score: Score) -> list[str]:
         f"{low:.1%} to {high:.1%}",
         f"{score.mean_reward or 0:.3f}",
     ]
+
+
+def _trials(scores: Sequence[TrialScore]) -> Table:
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title="by trial", title_justify="left")
+    for name in ("trial", "played", "solved", "solved so far", "95 % interval", "tokens read", "written"):
+        table.add_column(name, justify="right")
+    for score in scores:
+        low, high = score.success_ci95
+        about = "about " if score.tokens.estimated else ""
+        cells = (score.trial, score.played, score.solved, _percent(score.success_rate), f"{low:.1%} to {high:.1%}",
+                 f"{about}{score.tokens.read:,}", f"{about}{score.tokens.written:,}")  # fmt: skip
+        table.add_row(*map(str, cells))
+    return table
+
+
+def _memory_line(use: MemoryUse) -> str:
+    if not use.continual:
+        return f"memory: read only, {use.before} memories, {use.recalled} recalled; episodes knew nothing of each other"
+    return (
+        f"memory: CONTINUAL, blocks of {use.block}; {use.before} memories before, {use.after} after, {use.recalled} "
+        "recalled; later episodes knew what earlier ones had written"
+    )
 
 
 def _checker_line(score: CheckerScore) -> str:
