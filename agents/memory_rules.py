@@ -38,7 +38,7 @@ class MemorySettings:
         capacity: memories of one role, task family and namespace at most.
     """
 
-    recall: int = 3
+    recall: int = 4
     relevance: float = 1.0
     recency: float = 0.5
     worth: float = 0.5

@@ -182,7 +182,9 @@ class LongTermMemory:
         """What comes to mind of a task, best first. Nothing is marked: see `reinforce`.
 
         The score is relevance * likeness + recency * retention + worth * (helped + 1) / (uses + 2); likeness is bm25,
-        or the cosine of vectors, as a share of the best. Where two are alike the later one wins.
+        or the cosine of vectors, as a share of the best. Where two are alike the later one wins. Of reflections and
+        of experiences there is at most half each, rounded up, as long as there are others: whoever succeeds often
+        writes more experiences than it can be told.
 
         Args:
             role: whose memory.
@@ -210,7 +212,7 @@ class LongTermMemory:
             + mix.worth * worth(entry.helped, entry.uses)
             for entry in found
         }
-        return sorted(found, key=lambda entry: (-scores[entry.id], -entry.id))[:count]
+        return _mixed(sorted(found, key=lambda entry: (-scores[entry.id], -entry.id)), count)
 
     def entries(
         self, *, role: str | None = None, family: str | None = None, namespace: str | None = None
@@ -485,6 +487,18 @@ class LongTermMemory:
     def _delete(self, numbers: Sequence[int]) -> int:
         connection = self._here()
         return sum(connection.execute("DELETE FROM memory WHERE id=?", (number,)).rowcount for number in numbers)
+
+
+def _mixed(ranked: Sequence[MemoryEntry], count: int) -> list[MemoryEntry]:
+    """The first ones, of which no kind has more than half while there are others; in order."""
+    most = -(-count // 2)
+    of_kind: dict[str, int] = {}
+    chosen, spare = [], []
+    for place, entry in enumerate(ranked):
+        of_kind[entry.kind] = of_kind.get(entry.kind, 0) + 1
+        (chosen if of_kind[entry.kind] <= most else spare).append(place)
+    taken = sorted((chosen + spare)[:count]) if len(chosen) < count else chosen[:count]
+    return [ranked[place] for place in taken]
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -48,6 +48,7 @@ class Play:
         greedy: models named by a specification take the likeliest token instead of sampling.
         trials: how often a task that was not solved is tried again.
         budget: short-term memory of each role in tokens; None = no limit.
+        digest: tokens of it that sum up what it leaves out.
         memory: file of the long-term memory; None = there is none.
         memory_settings: how it is read and kept.
         continual: is it written to after every block of episodes, and read by the next?
@@ -63,6 +64,7 @@ class Play:
     greedy: bool = True
     trials: Trials | None = None
     budget: int | None = None
+    digest: int = 0
     memory: Path | None = None
     memory_settings: MemorySettings | None = None
     continual: bool = False
@@ -74,17 +76,20 @@ class Play:
             role: parse_spec(policy, role=role, greedy=self.greedy) if isinstance(policy, str) else policy
             for role, policy in self.policies.items()
         }
-        known = self.memory and LongTermMemory(self.memory, self.memory_settings, read_only=not self.continual)
+        known = None
+        if self.memory is not None:
+            memory = LongTermMemory(self.memory, self.memory_settings, read_only=not self.continual)
+            known = Experience(memory, writes=self.continual)
         return Rollout(
             self.make_env,
             policies,
             prompts=self.prompts,
-            memory=dict.fromkeys(policies, ShortTermMemory(self.budget)),
+            memory=dict.fromkeys(policies, ShortTermMemory(self.budget, digest=self.digest)),
             seed=self.seed,
             width=self.width,
             limits=self.limits,
             trials=self.trials,
-            experience=Experience(known, writes=self.continual) if known else None,
+            experience=known,
         )
 
 
@@ -102,6 +107,7 @@ def evaluate(
     on_end: OnEnd | None = None,
     trials: Trials | None = None,
     budget: int | None = None,
+    digest: int = 0,
     memory: Path | str | None = None,
     memory_settings: MemorySettings | None = None,
     continual: bool = False,
@@ -127,6 +133,7 @@ def evaluate(
             each of its trials.
         trials: how often a task that was not solved is tried again; by default it is not.
         budget: short-term memory of each role in tokens; None = no limit.
+        digest: tokens of it that sum up what it leaves out.
         memory: file of a long-term memory.
         memory_settings: how it is read and kept.
         continual: write to it, and let later episodes read that.
@@ -147,8 +154,8 @@ def evaluate(
         plan = list(episodes)
     _check_memory(memory, continual=continual, workers=workers, block=block)
     play = Play(
-        make_env, policies, prompts, seed, width, limits, greedy, trials, budget, Path(memory) if memory else None,
-        memory_settings, continual, block,
+        make_env, policies, prompts, seed, width, limits, greedy, trials, budget, digest,
+        Path(memory) if memory else None, memory_settings, continual, block,
     )  # fmt: skip
     before = _count(play)
     ended = _InOrder(on_end)

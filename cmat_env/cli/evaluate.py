@@ -134,6 +134,7 @@ def eval_command(
             on_end=_telling(advance, keep),
             trials=Trials(trials, reflect=reflect, requests=requests_of(rules.prompts)),
             budget=rules.memory or None,
+            digest=min(rules.digest, rules.memory // 4),
             memory=memory,
             continual=continual,
             block=block,

@@ -47,12 +47,14 @@ class Rules:
         max_revisions: how often the checker may ask for a revision in a turn.
         dry_run: is the checker shown what a proposal would give?
         memory: short-term memory of each agent in tokens; 0 = no limit.
+        digest: tokens of it that sum up what it leaves out.
     """
 
     prompts: str = "paper"
     max_revisions: int = 1
     dry_run: bool = False
     memory: int = 0
+    digest: int = 0
 
     def but(self, **flags: Any) -> Rules:
         """These rules, but for what the user asked for; None = not asked."""

@@ -7,8 +7,10 @@ from typing import Any
 
 from cmat_env.agents.memory import ShortTermMemory
 from cmat_env.agents.prompts import prompts_of
+from cmat_env.agents.reflection import requests_of
 from cmat_env.collab import CollabEnv
 from cmat_env.ledger import RewardRule
+from cmat_env.plan import Trials
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.scripted import EchoPolicy
 from cmat_env.registry import make
@@ -41,8 +43,14 @@ def prompts(settings: RunSettings) -> Mapping[str, str]:
 
 def memory(settings: RunSettings) -> dict[str, ShortTermMemory]:
     """Short-term memory by role."""
-    budget = settings.team.memory or None
-    return {role: ShortTermMemory(budget) for role in settings.team.roles}
+    budget, digest = settings.team.memory or None, settings.team.digest
+    return {role: ShortTermMemory(budget, digest=digest) for role in settings.team.roles}
+
+
+def trials(settings: RunSettings) -> Trials:
+    """How often a task is tried, and how reflections are asked for in the style of the prompts."""
+    own = settings.trials
+    return Trials(own.most, reflect=own.reflect, reward=own.reward, requests=requests_of(settings.team.prompts))
 
 
 def play(policy: HFPolicy, roles: Sequence[str], **others: Policy) -> dict[str, Policy]:

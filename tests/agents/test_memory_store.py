@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,19 @@ def test_vectors_take_the_place_of_words() -> None:
         memory.load_state_dict(state)
         assert state == memory.state_dict()
         assert [1.0, 0.0] == state["entries"][0][-1]
+
+
+def test_no_kind_crowds_out_the_other() -> None:
+    """Of three, two at most are experiences while there is a reflection; of experiences alone there may be three."""
+    with LongTermMemory(":memory:") as memory:
+        memory.add([note("Count every song.")])
+        for number in range(5):
+            memory.add([replace(note(f"Solved: song song {number}"), kind="experience")])
+        found = [entry.kind for entry in memory.recall("assistant", DB, "song", most=3)]
+        memory.forget([1])
+
+        assert ["experience", "experience", "reflection"] == found
+        assert 3 == len(memory.recall("assistant", DB, "song", most=3))
 
 
 # -- forgetting --------------------------------------------------------------------------------------------------
@@ -279,7 +293,7 @@ def test_killed_writers_leave_whole_writes(tmp_path: Path) -> None:
         assert 2 * len(pairs) == len(kept)
         assert memory.now == len(pairs) >= sum(said)
         assert {f"song {n} {i}" for n in range(3) for i in range(said[n] - 1)} <= pairs
-        assert 3 == len(memory.recall("assistant", "f", "song"))
+        assert 4 == len(memory.recall("assistant", "f", "song"))
         connection = sqlite3.connect(file)
         assert [("ok",)] == connection.execute("PRAGMA integrity_check").fetchall()
         connection.execute("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)")  # raises where it is amiss
