@@ -129,16 +129,11 @@ def test_the_ratio_is_one_under_a_budget_that_bites(make_policy: MakePolicy, pla
         known = Experience(memory, writes=False)
         asked = {"assistant": "Not solved: {outcome}.", "checker": "Not solved: {outcome}."}
         again = Trials(2, requests=asked)
-        free = play_team(policy, episodes=4, trials=again, experience=known)
         trajectories = play_team(policy, episodes=4, memory=60, trials=again, experience=known)
     for role in ("assistant", "checker"):
         dialogues = [dialogue for each in trajectories for dialogue in each.dialogues[role]]
         assert len(dialogues) > len(trajectories) > 4  # the budget bites, and there are second trials
         assert any("left out" in message.content for dialogue in dialogues for message in dialogue.messages)
-        lengths = [
-            max(len(d.token_ids) for each in part for d in each.dialogues[role]) for part in (free, trajectories)
-        ]
-        assert lengths[1] < lengths[0]
         reflected = [
             step for each in trajectories for step in each.steps if (step.role, step.kind) == (role, "reflect")
         ]
