@@ -126,7 +126,7 @@ class LongTermMemory:
     """A file of memories, seen from one namespace: what is written in another cannot be recalled here.
 
     Args:
-        path: the file, made if missing; ":memory:" = one of this object alone.
+        path: the file, made if missing, with its folder; ":memory:" = one of this object alone.
         settings: how it keeps and finds.
         namespace: who shares what is written.
         clock: the time, in any unit; None = the number of episodes that this namespace has counted with `tick`.
@@ -355,6 +355,8 @@ class LongTermMemory:
     # -- within --------------------------------------------------------------------------------------------------
 
     def _open(self) -> sqlite3.Connection:
+        if not self.read_only and self.path != ":memory:":
+            Path(self.path).parent.mkdir(parents=True, exist_ok=True)
         place = f"{Path(self.path).resolve().as_uri()}?mode=ro" if self.read_only else self.path
         connection = sqlite3.connect(
             place, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, uri=self.read_only
