@@ -403,7 +403,7 @@ class LongTermMemory:
 
     def _select(self, rest: str, values: Sequence[object]) -> list[MemoryEntry]:
         rows = self._here().execute(f"SELECT {', '.join(_COLUMNS)} FROM memory {rest}", tuple(values))
-        return [MemoryEntry(*row[:-1], compressed=bool(row[-1])) for row in rows]
+        return [MemoryEntry(*(*row[:-1], bool(row[-1]))) for row in rows]
 
     def _likeness(self, role: str, family: str, about: str) -> dict[int, float]:
         """By id, in [0, 1]: how like a text the memories of a role are, the best ones."""
@@ -495,7 +495,8 @@ def _mixed(ranked: Sequence[MemoryEntry], count: int) -> list[MemoryEntry]:
     """The first ones, of which no kind has more than half while there are others; in order."""
     most = -(-count // 2)
     of_kind: dict[str, int] = {}
-    chosen, spare = [], []
+    chosen: list[int] = []
+    spare: list[int] = []
     for place, entry in enumerate(ranked):
         of_kind[entry.kind] = of_kind.get(entry.kind, 0) + 1
         (chosen if of_kind[entry.kind] <= most else spare).append(place)

@@ -326,8 +326,10 @@ def test_processes_and_threads_write_side_by_side(tmp_path: Path) -> None:
         threads = [threading.Thread(target=write, args=(f"thread {n}",)) for n in range(4)]
         for thread in threads:
             thread.start()
-        for part in (*threads, *processes):
-            part.join()
+        for thread in threads:
+            thread.join()
+        for process in processes:
+            process.join()
 
         assert [0, 0, 0] == [process.exitcode for process in processes]
         assert (70, 70.0) == (len(memory), memory.now)

@@ -109,7 +109,7 @@ def shell() -> MakeEnv:
 
 
 SQL = ("Action: Operation\n```sql\nSELECT * FROM nothing\n```", "Action: Operation\n```sql\nSHOW TABLES\n```")
-CASES = {
+CASES: dict[str, tuple[Callable[[], MakeEnv], Sequence[str]]] = {
     "db read": (lambda: database("read"), (*SQL, 'Action: Answer\nFinal Answer: ["no"]')),
     "db write": (lambda: database("write"), (*SQL, 'Action: Answer\nFinal Answer: ["done"]')),
     "kg": (graph, ("Action: get_relations(nobody)", "Final Answer: #0", "Final Answer: no")),
@@ -142,7 +142,7 @@ def test_the_answer_key_reaches_nobody(case: tuple[MakeEnv, Sequence[str]], tmp_
         known = Experience(memory, writes=True)
         rollout = Rollout(
             lambda: CollabEnv(make(), dry_run=looks_ahead, env_id="e"),
-            team,  # type: ignore[arg-type]
+            team,
             prompts=PAPER,
             trials=Trials(2),
             experience=known,
