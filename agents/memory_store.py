@@ -16,7 +16,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,8 +24,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from cmat_env.agents.memory_rules import MemorySettings, clipped, compressed, query_of, retention, scaled, worth
+from cmat_env.agents.memory_entry import MemoryEntry, NewMemory
+from cmat_env.agents.memory_file import open_file
+from cmat_env.agents.memory_rules import MemorySettings, clipped, compressed, query_of, scaled, worth
 from cmat_env.errors import ConfigError
+
+__all__ = ["SHARED", "Embed", "LongTermMemory", "MemoryEntry", "NewMemory"]
 
 Embed = Callable[[Sequence[str]], Sequence[Sequence[float]]]
 """Texts -> a vector each, all of one length."""
@@ -33,93 +37,11 @@ Vector = npt.NDArray[np.float32]
 
 SHARED = "shared"
 """The namespace of those who name none."""
-SCHEMA = 1
-_APPLICATION = 0x434D4154  # "CMAT": tells our files from others'
-_PATIENCE = 60.0
 _CANDIDATES = 64
 _COLUMNS = (
     "id", "namespace", "role", "family", "text", "cue", "outcome", "task", "kind", "strength", "made", "used", "uses",
     "helped", "compressed",
 )  # fmt: skip
-_TABLES = """
-CREATE TABLE memory (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, namespace TEXT NOT NULL, role TEXT NOT NULL, family TEXT NOT NULL,
-    text TEXT NOT NULL, cue TEXT NOT NULL, outcome TEXT NOT NULL, task TEXT NOT NULL, kind TEXT NOT NULL,
-    strength REAL NOT NULL, made REAL NOT NULL, used REAL NOT NULL, uses INTEGER NOT NULL, helped INTEGER NOT NULL,
-    compressed INTEGER NOT NULL, vector BLOB);
-CREATE INDEX memory_key ON memory (namespace, role, family, id);
-CREATE TABLE clock (namespace TEXT PRIMARY KEY, episodes INTEGER NOT NULL);
-CREATE VIRTUAL TABLE words USING fts5(text, cue, content='memory', content_rowid='id', tokenize='porter unicode61');
-CREATE TRIGGER memory_added AFTER INSERT ON memory BEGIN
-    INSERT INTO words (rowid, text, cue) VALUES (new.id, new.text, new.cue); END;
-CREATE TRIGGER memory_removed AFTER DELETE ON memory BEGIN
-    INSERT INTO words (words, rowid, text, cue) VALUES ('delete', old.id, old.text, old.cue); END;
-CREATE TRIGGER memory_changed AFTER UPDATE OF text, cue ON memory BEGIN
-    INSERT INTO words (words, rowid, text, cue) VALUES ('delete', old.id, old.text, old.cue);
-    INSERT INTO words (rowid, text, cue) VALUES (new.id, new.text, new.cue); END;
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class NewMemory:
-    """What is to be remembered.
-
-    Attributes:
-        role: whose memory it is.
-        family: of tasks, such as "cmat/DB-v0".
-        text: what is recalled.
-        cue: what brings it back beside its own words, such as the statement of the task.
-        outcome: of the episode it comes from, such as "wrong".
-        task: id of that task.
-        kind: "reflection" or "experience".
-        uses: how often it has been tried already, such as a reflection in the trial after it.
-        helped: how often that was a success.
-    """
-
-    role: str
-    family: str
-    text: str
-    cue: str = ""
-    outcome: str = ""
-    task: str = ""
-    kind: str = "reflection"
-    uses: int = 0
-    helped: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryEntry:
-    """What is remembered; see `NewMemory` for the rest.
-
-    Attributes:
-        id: never given twice in a file.
-        namespace: who can recall it.
-        strength: in units of the clock; the larger, the slower it fades.
-        made, used: when it was written, and last recalled or written.
-        uses: in how many episodes it was recalled.
-        helped: how many of them were a success.
-        compressed: was it shortened?
-    """
-
-    id: int
-    namespace: str
-    role: str
-    family: str
-    text: str
-    cue: str
-    outcome: str
-    task: str
-    kind: str
-    strength: float
-    made: float
-    used: float
-    uses: int
-    helped: int
-    compressed: bool
-
-    def retention(self, now: float) -> float:
-        """How much of it is left at a time."""
-        return retention(now - self.used, self.strength)
 
 
 class LongTermMemory:
@@ -155,7 +77,7 @@ class LongTermMemory:
         self._embed = embed
         self._lock = threading.RLock()
         try:
-            self._connection = self._open()
+            self._connection = open_file(self.path, read_only=read_only)
         except (sqlite3.Error, OSError) as error:
             raise ConfigError(f"{self.path} cannot be opened as a memory: {error}; choose another file") from error
         self._process = os.getpid()
@@ -354,48 +276,11 @@ class LongTermMemory:
 
     # -- within --------------------------------------------------------------------------------------------------
 
-    def _open(self) -> sqlite3.Connection:
-        if not self.read_only and self.path != ":memory:":
-            Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-        place = f"{Path(self.path).resolve().as_uri()}?mode=ro" if self.read_only else self.path
-        connection = sqlite3.connect(
-            place, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, uri=self.read_only
-        )
-        try:
-            if not self.read_only:
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=NORMAL")
-                connection.execute("BEGIN IMMEDIATE")  # one process makes the tables, others wait and find them
-            if self._made(connection) is False:
-                for statement in _statements(_TABLES):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA application_id={_APPLICATION}")
-                connection.execute(f"PRAGMA user_version={SCHEMA}")
-            if not self.read_only:
-                connection.execute("COMMIT")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _made(self, connection: sqlite3.Connection) -> bool:
-        """Does the file hold our tables? False if it is empty."""
-        application, version = (
-            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
-        )
-        if application == _APPLICATION and version == SCHEMA:
-            return True
-        empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-        if empty and not application and not self.read_only:
-            return False
-        what = f"a memory of schema {version}" if application == _APPLICATION else "no memory of cmat-env"
-        raise ConfigError(f"{self.path} holds {what}; wanted one of schema {SCHEMA}, choose another file")
-
     def _here(self) -> sqlite3.Connection:
         """The connection; in a process that was forked, one of its own."""
         if self._process != os.getpid():
             self._inherited.append(self._connection)  # SQLite: it must be neither used nor closed here
-            self._connection, self._process = self._open(), os.getpid()
+            self._connection, self._process = open_file(self.path, read_only=self.read_only), os.getpid()
         return self._connection
 
     def _key(self, role: str, family: str) -> tuple[str, str, str]:
@@ -502,16 +387,6 @@ def _mixed(ranked: Sequence[MemoryEntry], count: int) -> list[MemoryEntry]:
         (chosen if of_kind[entry.kind] <= most else spare).append(place)
     taken = sorted((chosen + spare)[:count]) if len(chosen) < count else chosen[:count]
     return [ranked[place] for place in taken]
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a script, triggers whole: `executescript` would end the transaction."""
-    statement = ""
-    for line in script.splitlines():
-        statement += f"{line}\n"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
 
 
 def _vector(blob: bytes) -> Vector:
