@@ -11,6 +11,7 @@ import pytest
 
 from cmat_env.agents.memory_store import LongTermMemory
 from cmat_env.cli import main
+from cmat_env.collab import CollabEnv
 from cmat_env.errors import ConfigError
 from cmat_env.evaluate import evaluate
 from cmat_env.log import read_episodes
@@ -183,3 +184,20 @@ def test_greedy_models_cannot_try_again_without_reflection(capsys: pytest.Captur
     """They would say the same."""
     assert 2 == main(["eval", "cmat/DB-v0", "--assistant", "hf:nowhere", "--trials", "2", "--no-reflect"])
     assert "add --sampled" in capsys.readouterr().err
+
+
+def test_a_budget_holds_in_evaluations(guess_task: Any) -> None:
+    """Dialogues are begun anew, and the digest stands in the note."""
+    trials: list[Trajectory] = []
+    evaluate(
+        lambda: CollabEnv(guess_task(max_rounds=30), roles=("assistant",)),
+        {"assistant": EchoPolicy()},
+        episodes=1,
+        budget=64,
+        digest=16,
+        on_end=lambda _, trial: trials.append(trial),
+    )
+    dialogues = trials[0].dialogues["assistant"]
+
+    assert 1 < len(dialogues)
+    assert "; you said: " in dialogues[1].messages[1].content
