@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 FinishReason = Literal["stop", "length", "error"]
@@ -23,6 +23,23 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a reply took, as the endpoint that gave it counts.
+
+    Attributes:
+        prompt_tokens: that the endpoint read.
+        reply_tokens: that it wrote.
+        cost: at the prices given; None where none is.
+        cached: True = the answer was there already, and nothing was paid for it now.
+    """
+
+    prompt_tokens: int
+    reply_tokens: int
+    cost: float | None = None
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
     """What a policy said in answer to one dialogue.
 
@@ -30,20 +47,30 @@ class Generation:
         text: the decoded reply, special tokens removed.
         token_ids: (T,) ids as sampled, end of turn included; None if the policy hides them.
         logprobs: (T,) natural logarithm of each id's probability under the sampling distribution, in nats.
-        finish_reason: "stop" = it ended its turn, "length" = it was cut, "error" = the policy failed.
+        finish_reason: "stop" = it ended its turn, "length" = it was cut, "error" = the policy failed; text says how.
+        tokens: (T,) pieces of the text that logprobs belong to, where a policy shows them and hides the ids.
+        usage: what the reply took, where an endpoint says so.
+        values: (T,) what its value head said before each token; None if it has none. Never logged.
 
     Raises:
-        ValueError: token_ids and logprobs differ in length.
+        ValueError: logprobs or values are not one a token.
     """
 
     text: str
     token_ids: tuple[int, ...] | None = None
     logprobs: tuple[float, ...] | None = None
     finish_reason: FinishReason = "stop"
+    tokens: tuple[str, ...] | None = None
+    usage: Usage | None = None
+    values: tuple[float, ...] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        if self.logprobs is not None and len(self.logprobs) != len(self.token_ids or ()):
-            raise ValueError(f"{len(self.token_ids or ())} token_ids but {len(self.logprobs)} logprobs; one each")
+        name = "token_ids" if self.tokens is None else "tokens"
+        count = len((self.tokens if self.token_ids is None else self.token_ids) or ())
+        if self.logprobs is not None and len(self.logprobs) != count:
+            raise ValueError(f"{count} {name} but {len(self.logprobs)} logprobs; one each")
+        if self.values is not None and len(self.values) != len(self.token_ids or ()):
+            raise ValueError(f"{len(self.token_ids or ())} token_ids but {len(self.values)} values; one each")
 
 
 class Dialogue:

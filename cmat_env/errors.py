@@ -6,6 +6,7 @@
     ├── TaskFileError        a task file is missing or malformed                  (ValueError)
     ├── MissingExtraError    a feature needs an optional dependency               (ImportError)
     ├── ContractError        a task, policy or collaboration breaks its contract  (AssertionError)
+    ├── PolicyError          a policy could not answer; its episode is dropped     (RuntimeError)
     ├── LogError             an episode log or a run folder cannot be read        (ValueError)
     └── CheckpointError      a checkpoint cannot be written or read               (RuntimeError)
 
@@ -46,6 +47,10 @@ class MissingExtraError(CmatError, ImportError):
 
 class ContractError(CmatError, AssertionError):
     """A task, policy or collaboration breaks its contract; raised by the checks of `cmat_env.testing`."""
+
+
+class PolicyError(CmatError, RuntimeError):
+    """A policy could not answer, such as an endpoint that is down; its episode is dropped, not scored."""
 
 
 class LogError(CmatError, ValueError):

@@ -26,6 +26,7 @@ from cmat_env.types import (
     Recalled,
     Step,
     Trajectory,
+    Usage,
     Verdict,
 )
 
@@ -142,6 +143,8 @@ def read_step(line: Mapping[str, Any]) -> Step:
             None if token_ids is None else tuple(token_ids),
             None if logprobs is None else tuple(float(logprob) for logprob in logprobs),
             cast("FinishReason", take(line, "finish_reason", str)),
+            tuple(line["tokens"]) if "tokens" in line else None,
+            _usage(line["usage"]) if "usage" in line else None,
         ),
         dialogue=take(line, "dialogue", int),
         payments=tuple(_payment(payment) for payment in take(line, "payments", list)),
@@ -222,6 +225,8 @@ class _Tail:
 
 def _step_line(step: Step, heard: Sequence[Message], prompt_ids: Sequence[int]) -> dict[str, Any]:
     said = step.generation
+    shown = {} if said.tokens is None else {"tokens": list(said.tokens)}
+    shown |= {} if said.usage is None else {"usage": json_safe(asdict(said.usage))}
     return {
         "kind": "step",
         "index": step.index,
@@ -236,6 +241,7 @@ def _step_line(step: Step, heard: Sequence[Message], prompt_ids: Sequence[int]) 
         "token_ids": None if said.token_ids is None else list(said.token_ids),
         "logprobs": None if said.logprobs is None else json_safe(said.logprobs),
         "finish_reason": said.finish_reason,
+        **shown,
         "verdict": None if step.verdict is None else json_safe(asdict(step.verdict)),
         "judgement": None if step.judgement is None else json_safe(asdict(step.judgement)),
         "payments": [json_safe(asdict(payment)) for payment in step.payments],
@@ -276,6 +282,14 @@ def _dialogue_of(dialogues: Mapping[str, Sequence[Dialogue]], step: Step) -> Dia
 def _verdict(value: Mapping[str, Any]) -> Verdict:
     approve, parsed = take(value, "approve", bool), take(value, "parsed", bool)
     return Verdict(approve, take(value, "reason", str), number(value, "confidence"), parsed)
+
+
+def _usage(value: object) -> Usage:
+    if not isinstance(value, dict):
+        raise LineError(f"field 'usage' must be an object, not {type(value).__name__}")
+    counts = take(value, "prompt_tokens", int), take(value, "reply_tokens", int)
+    cost = None if value.get("cost") is None else number(value, "cost")
+    return Usage(*counts, cost, take(value, "cached", bool))
 
 
 def _pairs(messages: Sequence[Message]) -> list[list[str]]:

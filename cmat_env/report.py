@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cmat_env.agents.memory import estimate_tokens
-from cmat_env.types import Trajectory
+from cmat_env.types import Step, Trajectory
 
 Z95 = 1.959963984540054
 
@@ -38,6 +38,9 @@ class EpisodeRow:
         reward: all that the task paid.
         turns: how often the assistant spoke.
         outcome: why it ended.
+        prompt_tokens: read by models in all, as far as they say so; what a reply is given counts anew each turn.
+        reply_tokens: written by models in all, likewise.
+        cost: of the answers of endpoints, at the prices given; None where none is.
     """
 
     task_id: str
@@ -46,13 +49,29 @@ class EpisodeRow:
     reward: float
     turns: int
     outcome: str
+    prompt_tokens: int = 0
+    reply_tokens: int = 0
+    cost: float | None = None
 
     @classmethod
     def of(cls, episode: Trajectory) -> EpisodeRow:
         """The row of a finished episode."""
         reward = sum(payment.amount for payment in episode.payments if payment.reason == "task")
         turns = sum(step.role == "assistant" and step.kind == "act" for step in episode.steps)
-        return cls(episode.task_id, episode.task_type, episode.success, reward, turns, episode.outcome)
+        tokens = [_tokens(step, episode) for step in episode.steps]
+        costs = [step.generation.usage.cost for step in episode.steps if step.generation.usage]
+        known = [cost for cost in costs if cost is not None]
+        return cls(
+            episode.task_id,
+            episode.task_type,
+            episode.success,
+            reward,
+            turns,
+            episode.outcome,
+            sum(read for read, _ in tokens),
+            sum(written for _, written in tokens),
+            sum(known) if known else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +250,7 @@ class EvalReport:
         seconds: wall time of the evaluation.
         per_episode: one row a finished episode, in order.
         dropped: one line for every episode that a crash ended; they count nowhere else.
+        skipped: by id, why a task of the file was not played at all.
         checker: how well the checker judged, in all trials; None if there was none.
         trials: how far the episodes had come after each trial.
         memory: how long-term memory was used; None if it was not.
@@ -244,13 +264,23 @@ class EvalReport:
     per_episode: tuple[EpisodeRow, ...]
     dropped: tuple[str, ...] = ()
     checker: CheckerScore | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
     trials: tuple[TrialScore, ...] = ()
     memory: MemoryUse | None = None
 
     @classmethod
-    def of(cls, env: str, episodes: Sequence[Trajectory], *, seconds: float, dropped: Sequence[str] = ()) -> EvalReport:
+    def of(
+        cls,
+        env: str,
+        episodes: Sequence[Trajectory],
+        *,
+        seconds: float,
+        dropped: Sequence[str] = (),
+        skipped: Mapping[str, str] | None = None,
+    ) -> EvalReport:
         """The report on these finished episodes of one trial each."""
-        return cls.of_trials(env, [(episode,) for episode in episodes], seconds=seconds, dropped=dropped)
+        each = [(episode,) for episode in episodes]
+        return cls.of_trials(env, each, seconds=seconds, dropped=dropped, skipped=skipped)
 
     @classmethod
     def of_trials(
@@ -260,6 +290,7 @@ class EvalReport:
         *,
         seconds: float,
         dropped: Sequence[str] = (),
+        skipped: Mapping[str, str] | None = None,
         memory: MemoryUse | None = None,
     ) -> EvalReport:
         """The report on the trials of these finished episodes."""
@@ -275,6 +306,7 @@ class EvalReport:
             per_episode=tuple(rows),
             dropped=tuple(dropped),
             checker=CheckerScore.of([trial for each in trials for trial in each]),
+            skipped=dict(skipped or {}),
             trials=TrialScore.all_of(trials),
             memory=memory,
         )
@@ -283,6 +315,17 @@ class EvalReport:
     def episodes(self) -> int:
         """How many were finished."""
         return self.total.episodes
+
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """What models read and wrote in the finished episodes."""
+        return sum(row.prompt_tokens for row in self.per_episode), sum(row.reply_tokens for row in self.per_episode)
+
+    @property
+    def cost(self) -> float | None:
+        """What the answers of endpoints cost, also those that were there already; None without prices."""
+        known = [row.cost for row in self.per_episode if row.cost is not None]
+        return sum(known) if known else None
 
     @property
     def success_rate(self) -> float | None:
@@ -299,6 +342,7 @@ class EvalReport:
             "seconds": self.seconds,
             "dropped": len(self.dropped),
             "errors": list(self.dropped),
+            "skipped": self.skipped,
             "checker": None if self.checker is None else asdict(self.checker),
             "trials": [_listed(asdict(score)) for score in self.trials],
             "memory": None if self.memory is None else asdict(self.memory),
@@ -317,9 +361,23 @@ class EvalReport:
             per_episode=tuple(EpisodeRow(**row) for row in data["per_episode"]),
             dropped=tuple(data["errors"]),
             checker=None if data["checker"] is None else CheckerScore(**data["checker"]),
+            skipped=dict(data.get("skipped", {})),
             trials=tuple(_trial(score) for score in data.get("trials", ())),
             memory=MemoryUse(**data["memory"]) if data.get("memory") else None,
         )
+
+
+def _tokens(step: Step, episode: Trajectory) -> tuple[int, int]:
+    """How many tokens a reply's policy read and wrote; (0, 0) where nobody knows."""
+    said = step.generation
+    if said.usage is not None:
+        return said.usage.prompt_tokens, said.usage.reply_tokens
+    if said.token_ids is None:
+        return 0, 0
+    dialogue = episode.dialogues[step.role][step.dialogue]
+    same = [each for each in episode.steps if (each.role, each.dialogue) == (step.role, step.dialogue)]
+    start, _ = dialogue.turns[[each.index for each in same].index(step.index)]
+    return start, len(said.token_ids)
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -1,8 +1,8 @@
 """Episodes side by side in one process: the one place where a Step is made.
 
 Every wave asks each policy once for all dialogues that wait for it, whatever episode and role they belong to. What an
-episode becomes depends on its own seed and on the run's, not on its neighbours. A task that crashes loses its own
-episode: it is dropped and counted, never scored.
+episode becomes depends on its own seed and on the run's, not on its neighbours. A task that crashes, or a policy that
+fails to answer, loses its own episode: it is dropped and counted, never scored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cmat_env.agents.agent import Agent
 from cmat_env.agents.memory import ShortTermMemory
 from cmat_env.agents.reflection import request
 from cmat_env.collab import CollabEnv
-from cmat_env.errors import CmatError, ConfigError
+from cmat_env.errors import CmatError, ConfigError, PolicyError
 from cmat_env.experience import Experience
 from cmat_env.plan import Dropped, Episode, Limits, RolloutResult, Trials
 from cmat_env.trials import credited, reflections, who_reflects
@@ -142,6 +142,9 @@ class Rollout:
             if not running:
                 break
             for run, generation in self._answers(running):
+                if generation.finish_reason == "error":
+                    drop(run, PolicyError(generation.text))
+                    continue
                 try:
                     step = self._apply(run, generation)
                     trials = self._ended(run)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from cmat_env.dialogue import Dialogue, FinishReason, Generation, Message
+from cmat_env.dialogue import Dialogue, FinishReason, Generation, Message, Usage
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +35,7 @@ __all__ = [
     "TokenPolicy",
     "Trajectory",
     "TunablePolicy",
+    "Usage",
     "Verdict",
     "Weights",
 ]

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from transformers import PreTrainedTokenizerBase
 
 from cmat_env.errors import ContractError
-from cmat_env.policies.template import Chat, ChatTemplate
-from cmat_env.types import Dialogue, Generation, Message
+from cmat_env.policies.messages import as_chat
+from cmat_env.policies.template import ChatTemplate
+from cmat_env.types import Dialogue, Generation
 
 
 class ChatEncoder:
@@ -87,18 +88,3 @@ class ChatEncoder:
         history = as_chat(dialogue.messages[:done], dialogue.role)
         ended = dialogue.token_ids[-1:] == [self.end_id]
         return self.template.between(history, chat[len(history) :], ended=ended)
-
-
-def as_chat(messages: Sequence[Message], role: str) -> Chat:
-    """Messages as a chat template knows them: the role's own are the assistant's, everybody else's the user's.
-
-    Neighbouring messages of others become one, because many templates want user and assistant to alternate.
-    """
-    chat: Chat = []
-    for message in messages:
-        name = "assistant" if message.speaker == role else "system" if message.speaker == "system" else "user"
-        if chat and chat[-1]["role"] == name == "user":
-            chat[-1] = {"role": "user", "content": f"{chat[-1]['content']}\n\n{message.content}"}
-        else:
-            chat.append({"role": name, "content": message.content})
-    return chat

@@ -16,7 +16,7 @@ from cmat_env.errors import ConfigError
 from cmat_env.policies import llama, modules, pretrained, virtual
 from cmat_env.policies.adapters import AdapterSettings, RoleModels
 from cmat_env.policies.chat import ChatEncoder
-from cmat_env.policies.decode import Decoder, Forward, KVStore
+from cmat_env.policies.decode import Decoder, Forward, KVStore, OnToken
 from cmat_env.policies.sampling import Sampling, log_distribution, stream
 from cmat_env.types import Dialogue, Evaluation, FinishReason, Generation, TokenBatch
 
@@ -116,8 +116,13 @@ class HFPolicy:
 
     # -- acting --------------------------------------------------------------------------------------------------
 
-    def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
-        """See `Policy.generate`; dialogues of different roles are answered by their own weights."""
+    def generate(
+        self, dialogues: Sequence[Dialogue], *, seed: int, on_token: OnToken | None = None
+    ) -> list[Generation]:
+        """See `Policy.generate`; dialogues of different roles are answered by their own weights.
+
+        `on_token` is told the dialogue's position and the id of each token as it is sampled.
+        """
         if self._version != self.weights.version:
             self._forget()
         self.chat.encode(dialogues)
@@ -126,12 +131,13 @@ class HFPolicy:
             mine = [index for index, dialogue in enumerate(dialogues) if dialogue.role == role]
             for start in range(0, len(mine), MAX_BATCH):
                 part = mine[start : start + MAX_BATCH]
-                answers = self._reply(role, [dialogues[index] for index in part], seed)
+                answers = self._reply(role, [dialogues[index] for index in part], seed, _at(part, on_token))
                 replies.update(zip(part, answers, strict=True))
         return [replies[index] for index in range(len(dialogues))]
 
-    def _reply(self, role: str, dialogues: list[Dialogue], seed: int) -> list[Generation]:
-        fitting = [dialogue for dialogue in dialogues if len(dialogue.token_ids) < self.context]
+    def _reply(self, role: str, dialogues: list[Dialogue], seed: int, on_token: OnToken | None) -> list[Generation]:
+        places = [place for place, dialogue in enumerate(dialogues) if len(dialogue.token_ids) < self.context]
+        fitting = [dialogues[place] for place in places]
         answers = {id(dialogue): Generation("", (), (), "length") for dialogue in dialogues}
         if fitting:
             decoder = self._decoder(role)
@@ -146,13 +152,14 @@ class HFPolicy:
                 sampling=self.sampling,
                 end_ids=self._end_ids,
                 context=self.context + len(self._virtual),
+                on_token=_at(places, on_token),
             )
             texts = self.chat.decode([reply.token_ids for reply in replies])
             for dialogue, ids, line, reply, text in zip(fitting, wanted, lines, replies, texts, strict=True):
                 # The last sampled token has been chosen but not fed: it begins the next turn's chunk.
                 line.token_ids = [*ids, *reply.token_ids[:-1]]
                 reason: FinishReason = "stop" if reply.ended else "length"
-                answers[id(dialogue)] = Generation(text, reply.token_ids, reply.logprobs, reason)
+                answers[id(dialogue)] = Generation(text, reply.token_ids, reply.logprobs, reason, reply.values)
         return [answers[id(dialogue)] for dialogue in dialogues]
 
     def release(self, dialogues: Sequence[Dialogue]) -> None:
@@ -198,7 +205,9 @@ class HFPolicy:
                     forward: Forward = self._llama(model, role).cached
             else:
                 forward = modules.make_forward(lambda: self.weights.model(role), self._embed(model, role))
-            self._decoders[role] = Decoder(forward, lambda hidden: modules.logits(model, hidden), store)
+            self._decoders[role] = Decoder(
+                forward, lambda hidden: modules.logits(model, hidden), self.weights.value_heads[role], store
+            )
         return self._decoders[role]
 
     # -- learning ------------------------------------------------------------------------------------------------
@@ -208,26 +217,32 @@ class HFPolicy:
         model = self.weights.model(role)
         if self._virtual:
             batch = virtual.lengthened(batch, self._virtual)
-        hidden = self._hidden(model, batch, role)
-        logprobs, entropy = self._score(model, hidden, batch)
+        before, ends = _before_actions(batch), _row_ends(batch)
+        wanted = before | ends
+        hidden = self._hidden(model, batch, role, wanted)
+        acting = hidden[before[wanted]]
+        log_all, logprobs = self._score(model, acting, batch)
+        entropy = -(log_all.exp() * log_all.masked_fill(log_all == float("-inf"), 0.0)).sum(-1)
         head = self.weights.value_heads[role]
-        return Evaluation(logprobs, head(_before_actions(hidden, batch)), entropy, head(_row_ends(hidden, batch)))
+        return Evaluation(logprobs, head(acting), entropy, head(hidden[ends[wanted]]))
 
     @torch.no_grad()
     def reference_logprobs(self, batch: TokenBatch, role: str) -> torch.Tensor:
         """See `TokenPolicy.reference_logprobs`."""
         del role  # one frozen base serves every role
         with self.weights.reference() as model:
-            return self._score(model, self._hidden(model, batch, None), batch)[0]
+            return self._score(model, self._hidden(model, batch, None, _before_actions(batch)), batch)[1]
 
-    def _hidden(self, model: PreTrainedModel, batch: TokenBatch, role: str | None) -> torch.Tensor:
-        """(B, T, width) final hidden states; a token sees the earlier tokens of its own row only."""
+    def _hidden(
+        self, model: PreTrainedModel, batch: TokenBatch, role: str | None, wanted: torch.Tensor
+    ) -> torch.Tensor:
+        """(N, width) final hidden states of the (B, T) wanted tokens; each sees the earlier tokens of its own row."""
         mask = None
         if batch.packed:
             mask = (batch.segments.unsqueeze(-1) == batch.segments.unsqueeze(-2)).tril()
         if llama.supports(model):
             whole = None if mask is None else mask.unsqueeze(1)
-            return self._llama(model, role).whole(batch.token_ids, batch.positions, whole)
+            return self._llama(model, role).whole(batch.token_ids, batch.positions, whole, wanted)
         places = torch.arange(batch.token_ids.shape[1], device=batch.token_ids.device)
         hidden: torch.Tensor = model.base_model(
             **modules.inputs(batch.token_ids, self._embed(model, role)),
@@ -235,7 +250,7 @@ class HFPolicy:
             attention_mask=mask if mask is None else modules.attention_mask(model, mask, places.unsqueeze(-1) - places),
             use_cache=False,
         ).last_hidden_state
-        return hidden
+        return hidden[wanted]
 
     def _llama(self, model: PreTrainedModel, role: str | None) -> llama.LlamaForward:
         """The fast forward pass with a role's adapter, or with none."""
@@ -250,11 +265,10 @@ class HFPolicy:
     def _score(
         self, model: PreTrainedModel, hidden: torch.Tensor, batch: TokenBatch
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """(N, V) log-probabilities of what could come after (N, width) states, and (N,) those of the action tokens."""
         chosen = batch.token_ids[batch.action_mask]
-        log_all = log_distribution(modules.logits(model, _before_actions(hidden, batch)), self.sampling, chosen)
-        logprobs = log_all.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
-        entropy = -(log_all.exp() * log_all.masked_fill(log_all == float("-inf"), 0.0)).sum(-1)
-        return logprobs, entropy
+        log_all = log_distribution(modules.logits(model, hidden), self.sampling, chosen)
+        return log_all, log_all.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
 
     def tokenize(self, dialogue: Dialogue) -> Dialogue:
         """A copy of a dialogue whose replies came as text, now with token ids: for supervised training."""
@@ -266,6 +280,11 @@ def _declared_ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
     ends = getattr(model.generation_config, "eos_token_id", None)
     listed = ends if isinstance(ends, list | tuple) else [ends]
     return frozenset(each for each, token in tokenizer.added_tokens_decoder.items() if token.special and each in listed)
+
+
+def _at(places: Sequence[int], on_token: OnToken | None) -> OnToken | None:
+    """`on_token` for rows that stand at these places."""
+    return None if on_token is None else lambda row, token_id: on_token(places[row], token_id)
 
 
 def _give_back(store: weakref.ref[KVStore], line: int) -> None:
@@ -283,12 +302,12 @@ def _fed(cached: list[int], wanted: list[int]) -> int:
     return next(index for index in range(most) if cached[index] != wanted[index])
 
 
-def _before_actions(hidden: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
-    """(N, width) hidden state that each action token was sampled from: the one of the token before it."""
-    return hidden[:, :-1][batch.action_mask[:, 1:]]
+def _before_actions(batch: TokenBatch) -> torch.Tensor:
+    """(B, T) True = an action token was sampled from this token's hidden state: it stands before one."""
+    return functional.pad(batch.action_mask[:, 1:], (0, 1))
 
 
-def _row_ends(hidden: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
-    """(R, width) hidden state of the last token of each row."""
+def _row_ends(batch: TokenBatch) -> torch.Tensor:
+    """(B, T) True = the last token of a row."""
     following = functional.pad(batch.segments[:, 1:], (0, 1), value=-1)
-    return hidden[(batch.segments >= 0) & (batch.segments != following)]
+    return (batch.segments >= 0) & (batch.segments != following)

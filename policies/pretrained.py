@@ -32,8 +32,7 @@ def read(
         raise ConfigError(f"no model folder at {folder}; wanted a folder in the Hugging Face format")
     part = folder / (adapter or default)
     if adapter and not part.is_dir():
-        known = sorted(p.name for p in folder.iterdir() if (p / "config.json").exists() or _is_adapter(p))
-        raise ConfigError(f"{folder} has no adapter {adapter!r}; it has {', '.join(known) or 'none'}")
+        raise ConfigError(f"{folder} has no adapter {adapter!r}; it has {', '.join(roles_in(folder)) or 'none'}")
     if not (folder / "config.json").exists():
         raise ConfigError(f"{folder} holds no model: config.json is missing")
     full = part.is_dir() and not _is_adapter(part)
@@ -66,3 +65,10 @@ def without_bars() -> Iterator[None]:
 
 def _is_adapter(folder: Path) -> bool:
     return (folder / virtual.CONFIG).exists()
+
+
+def roles_in(folder: Path) -> tuple[str, ...]:
+    """The roles whose weights a model folder holds in sub-folders, in order of name."""
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(part.name for part in folder.iterdir() if (part / "config.json").exists() or _is_adapter(part)))

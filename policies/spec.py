@@ -1,6 +1,7 @@
 """Policies by name: from the word a user writes on the command line to a policy.
 
-    gold | demonstrator | oracle | random | echo | human | approve | coin:P | hf:PATH[@ADAPTER] | module:attribute
+    gold | demonstrator | oracle | random | echo | human | approve | coin:P | hf:PATH[@ADAPTER] | openai:MODEL |
+    module:attribute
 
 Plug-ins add names through the entry-point group `cmat_env.policies`.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 from cmat_env.errors import ConfigError, MissingExtraError, UnknownNameError, did_you_mean
 from cmat_env.policies import scripted
@@ -54,13 +56,33 @@ def parse_spec(spec: str, *, role: str, greedy: bool = True) -> Policy:
         return scripted.CoinPolicy(_probability(spec, argument))
     if name == "hf":
         return _hf(spec, argument, role=role, greedy=greedy)
+    if name == "openai":
+        return endpoint_policy(spec, greedy=greedy)
     return _attribute(spec, name, argument) if colon else _plug_in(spec)
+
+
+def endpoint_policy(spec: str, *, greedy: bool = True, **settings: Any) -> Policy:
+    """The policy of `openai:MODEL`.
+
+    Args:
+        spec: the specification.
+        greedy: ask for the likeliest tokens instead of sampling.
+        settings: fields of `cmat_env.policies.api_settings.ApiSettings`.
+
+    Raises:
+        ConfigError: a setting is unknown or out of range.
+        MissingExtraError: httpx is not installed.
+    """
+    from cmat_env.policies.api import ApiPolicy  # noqa: PLC0415 - httpx is optional
+    from cmat_env.policies.api_settings import ApiSettings  # noqa: PLC0415
+
+    return ApiPolicy(ApiSettings.of(spec.strip().partition(":")[2], {"greedy": greedy, **settings}))
 
 
 def names() -> tuple[str, ...]:
     """Every word that names a policy, those of plug-ins included."""
     plug_ins = (point.name for point in entry_points(group=_GROUP))
-    return (*_PLAIN, "human", "coin:P", "hf:PATH[@ADAPTER]", "module:attribute", *plug_ins)
+    return (*_PLAIN, "human", "coin:P", "hf:PATH[@ADAPTER]", "openai:MODEL", "module:attribute", *plug_ins)
 
 
 def _probability(spec: str, argument: str) -> float:
@@ -96,7 +118,7 @@ def _attribute(spec: str, module_name: str, attribute: str) -> Policy:
     except (ImportError, TypeError, ValueError) as error:  # the last two: ".", "" and the like
         if isinstance(error, ImportError) and error.name not in (None, module_name, module_name.partition(".")[0]):
             raise ConfigError(f"policy {spec!r}: importing {module_name} failed: {error}") from error
-        hint = did_you_mean(module_name, ("coin", "hf"))
+        hint = did_you_mean(module_name, ("coin", "hf", "openai"))
         raise UnknownNameError(
             f"policy {spec!r} names neither a policy nor a module that can be imported; {hint}"
         ) from None

@@ -14,8 +14,8 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from cmat_env.errors import ConfigError
+from cmat_env.policies.messages import Chat
 
-Chat = list[dict[str, str]]
 Style = Literal["concatenative", "prefix", "anchored"]
 _THOUGHT = "<think>\nhm\n</think>\n\n(b)"
 _MARK = "(a reply)"

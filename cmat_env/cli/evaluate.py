@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cmat_env.cli.options import rules_of, settings_of, team_of
+from cmat_env.cli.options import rules_of, settings_of, team_of, with_endpoint
 from cmat_env.cli.progress import Advance, progress
 from cmat_env.errors import ConfigError
 from cmat_env.terminal import printable
@@ -21,6 +21,7 @@ from cmat_env.types import Trajectory
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from cmat_env.paired import PairedReport
     from cmat_env.report import CheckerScore, EvalReport, MemoryUse, Score, TrialScore
 
 REPORT_NAME = "report.json"
@@ -30,7 +31,8 @@ Keep = Callable[[Trajectory], object]
 Policy = Annotated[
     str | None,
     typer.Option(
-        metavar="P", help="gold, random, echo, human, approve, coin:P, hf:PATH[@ADAPTER] or module:attribute."
+        metavar="P",
+        help="gold, random, echo, human, approve, coin:P, hf:PATH[@ADAPTER], openai:MODEL or module:attribute.",
     ),
 ]
 
@@ -88,7 +90,17 @@ def eval_command(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the task; may be repeated.")
     ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="The endpoint of openai:MODEL, up to and with /v1.")
+    ] = None,
+    api: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="A setting of the endpoint, such as concurrency=4 or price_in=0.15."),
+    ] = None,
     record: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the episodes and the report here.")] = None,
+    paired: Annotated[
+        bool, typer.Option("--paired", help="Also without the checker, with random verdicts, with an oracle; compare.")
+    ] = False,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON; - = standard output.")
     ] = None,
@@ -101,6 +113,7 @@ def eval_command(
     from cmat_env.agents.prompts import prompts_of  # noqa: PLC0415 - the command line starts without its workers
     from cmat_env.agents.reflection import requests_of  # noqa: PLC0415
     from cmat_env.evaluate import evaluate, plan_of  # noqa: PLC0415
+    from cmat_env.paired import CHECKER, evaluate_paired  # noqa: PLC0415
     from cmat_env.plan import Trials  # noqa: PLC0415
     from cmat_env.registry import make  # noqa: PLC0415
 
@@ -108,41 +121,56 @@ def eval_command(
     human = "human" in team.values()
     if human and workers > 1:
         raise ConfigError("a human can only play with --workers 1")
+    policies = with_endpoint(team, base_url, api or (), greedy=greedy)
     made_with: dict[str, Any] = settings_of(
         settings or (), flags=("roles", "max_revisions", "dry_run", "tasks", "script_dir")
     )
     rules = rules_of(team).but(max_revisions=max_revisions, dry_run=dry_run, prompts=prompts, memory=budget)
     made_with |= {"roles": tuple(team), "max_revisions": rules.max_revisions, "dry_run": rules.dry_run}
+    made_with |= {"share_dry_run": True} if rules.share_dry_run else {}
+    made_with |= {"feedback": rules.feedback} if rules.feedback != "words" else {}
     made_with |= {} if tasks is None else {"tasks": tasks}
     made_with |= {} if graphs is None else {"graphs": graphs}
     made_with |= {} if script_dir is None else {"script_dir": str(script_dir)}
     make_env = functools.partial(make, env, **made_with)
+    if paired and (trials > 1 or memory is not None or budget):
+        raise ConfigError("--paired plays one trial without memory; leave --trials, --memory and --budget out")
     if trials > 1 and not reflect and greedy and any(spec.startswith("hf:") for spec in team.values()):
         raise ConfigError("--no-reflect tries again with a new sample, but greedy models have one only; add --sampled")
     _check_writable(json_file, record)
     plan = plan_of(make_env, episodes, seed=seed)
+    played: dict[str, Any] = {"episodes": plan, "seed": seed, "prompts": prompts_of(rules.prompts), "greedy": greedy}
+    played |= {"width": 1 if human else width, "workers": workers}
+    compared: PairedReport | None = None
     with progress("eval", len(plan)) as advance, _recorder(record, team, made_with, seed=seed, greedy=greedy) as keep:
-        report = evaluate(
-            make_env,
-            team,
-            episodes=plan,
-            seed=seed,
-            prompts=prompts_of(rules.prompts),
-            width=1 if human else width,
-            greedy=greedy,
-            workers=workers,
-            on_end=_telling(advance, keep),
-            trials=Trials(trials, reflect=reflect, requests=requests_of(rules.prompts)),
-            budget=rules.memory or None,
-            digest=min(rules.digest, rules.memory // 4),
-            memory=memory,
-            continual=continual,
-            block=block,
-        )
-    _deliver(report, json_file, record)
+        on_end = _telling(advance, keep)
+        if paired:
+            told = functools.partial(_of_arm, CHECKER, on_end)
+            compared = evaluate_paired(make_env, policies, on_end=told, **played)
+            report = compared.arms[CHECKER].report
+        else:
+            report = evaluate(
+                make_env,
+                policies,
+                on_end=on_end,
+                trials=Trials(trials, reflect=reflect, requests=requests_of(rules.prompts)),
+                budget=rules.memory or None,
+                digest=min(rules.digest, rules.memory // 4),
+                memory=memory,
+                continual=continual,
+                block=block,
+                **played,
+            )
+    _deliver(report, json_file, record, compared)
     if report.episodes == 0:
         print(f"error: all {len(report.dropped)} episodes crashed; first: {report.dropped[0]}", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def _of_arm(wanted: str, on_end: Callable[[int, Trajectory], None], arm: str, index: int, episode: Trajectory) -> None:
+    """Only the team's own episodes are counted and kept."""
+    if arm == wanted:
+        on_end(index, episode)
 
 
 def _telling(advance: Advance, keep: Keep) -> Callable[[int, Trajectory], None]:
@@ -184,8 +212,9 @@ def _check_writable(json_file: str | None, record: Path | None) -> None:
             raise ConfigError(f"{place} cannot be written: {error.strerror or error}; choose another place") from error
 
 
-def _deliver(report: EvalReport, json_file: str | None, record: Path | None) -> None:
-    text = json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n"
+def _deliver(report: EvalReport, json_file: str | None, record: Path | None, compared: PairedReport | None) -> None:
+    found = report.to_json() | ({"paired": compared.to_json()} if compared else {})
+    text = json.dumps(found, indent=2, allow_nan=False) + "\n"
     if record is not None:
         (record / REPORT_NAME).write_text(text, encoding="utf-8")
     if json_file == "-":
@@ -194,6 +223,10 @@ def _deliver(report: EvalReport, json_file: str | None, record: Path | None) -> 
     if json_file is not None:
         Path(json_file).write_text(text, encoding="utf-8")
     _print(report)
+    if compared is not None:
+        from cmat_env.cli.paired import show  # noqa: PLC0415
+
+        show(compared)
 
 
 def _print(report: EvalReport) -> None:
@@ -221,6 +254,13 @@ def _print(report: EvalReport) -> None:
         console.print(Text(_memory_line(report.memory)))
     if report.dropped:
         console.print(Text(printable(f"dropped {len(report.dropped)}, not scored; first: {report.dropped[0]}")))
+    read, written = report.tokens
+    if read or written:
+        cost = "" if report.cost is None else f", cost {report.cost:.4f}"
+        console.print(Text(f"tokens: {read} read, {written} written{cost}"))
+    if report.skipped:
+        named = "; ".join(f"{task_id}: {reason}" for task_id, reason in report.skipped.items())
+        console.print(Text(printable(f"skipped {len(report.skipped)} tasks, not scored; {named}")))
     console.print(Text(f"{report.seconds:.1f} s"))
 
 

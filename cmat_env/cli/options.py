@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
+from cmat_env.types import Policy
 
 ROLES = ("user", "assistant", "checker")
+ENDPOINT = "openai:"
 DEFAULTS = {"user": "echo", "checker": "approve"}
 
 
@@ -38,6 +40,35 @@ def team_of(roles: str | None, given: dict[str, str | None]) -> dict[str, str]:
     return {role: given.get(role) or DEFAULTS[role] for role in ROLES if role in named}
 
 
+def with_endpoint(
+    team: Mapping[str, str], base_url: str | None, assignments: Iterable[str], *, greedy: bool
+) -> dict[str, Policy | str]:
+    """The team, with a policy in place of each `openai:MODEL`; roles of the same model share it.
+
+    Args:
+        team: specifications by role.
+        base_url: of the endpoint, if the user gave one.
+        assignments: further settings of the endpoint as the user wrote them, such as "concurrency=4".
+        greedy: ask for the likeliest tokens instead of sampling.
+
+    Raises:
+        ConfigError: a setting is wrong, or given although nobody asks an endpoint.
+    """
+    settings = settings_of(assignments, flags=("base_url", "greedy"), flag="--api")
+    settings |= {} if base_url is None else {"base_url": base_url}
+    specs = dict.fromkeys(spec for spec in team.values() if spec.startswith(ENDPOINT))
+    if settings and not specs:
+        raise ConfigError(
+            "--base-url and --api are for a policy openai:MODEL, and no role has one; name one or drop them"
+        )
+    if not specs:
+        return dict(team)
+    from cmat_env.policies.spec import endpoint_policy  # noqa: PLC0415 - the command line starts without its workers
+
+    policies = {spec: endpoint_policy(spec, greedy=greedy, **settings) for spec in specs}
+    return {role: policies.get(spec, spec) for role, spec in team.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How a team plays together; the defaults are those of an untrained one.
@@ -48,6 +79,8 @@ class Rules:
         dry_run: is the checker shown what a proposal would give?
         memory: short-term memory of each agent in tokens; 0 = no limit.
         digest: tokens of it that sum up what it leaves out.
+        share_dry_run: is the assistant, when it is asked to revise?
+        feedback: what is the assistant told of a refusal?
     """
 
     prompts: str = "paper"
@@ -55,6 +88,8 @@ class Rules:
     dry_run: bool = False
     memory: int = 0
     digest: int = 0
+    share_dry_run: bool = False
+    feedback: str = "words"
 
     def but(self, **flags: Any) -> Rules:
         """These rules, but for what the user asked for; None = not asked."""
@@ -86,12 +121,13 @@ def _rules_in(file: Path) -> Rules:
         raise ConfigError(f"{file} is not the configuration of a run: {error}") from error
 
 
-def settings_of(assignments: Iterable[str], *, flags: Iterable[str] = ()) -> dict[str, Any]:
+def settings_of(assignments: Iterable[str], *, flags: Iterable[str] = (), flag: str = "--set") -> dict[str, Any]:
     """The settings in lines such as `level=2`; a value is read as JSON, or else taken as it is written.
 
     Args:
         assignments: as the user wrote them.
         flags: keys that have a flag of their own.
+        flag: with which they were given.
 
     Raises:
         ConfigError: a line is no assignment, or a key comes twice or belongs to a flag.
@@ -100,11 +136,11 @@ def settings_of(assignments: Iterable[str], *, flags: Iterable[str] = ()) -> dic
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals or not key.strip().isidentifier():
-            raise ConfigError(f"--set {assignment!r} is no assignment; wanted key=value, such as --set grader=strict")
+            raise ConfigError(f"{flag} {assignment!r} is no assignment; wanted key=value, such as --set grader=strict")
         if key.strip() in settings:
-            raise ConfigError(f"--set {key.strip()} comes twice; give one value")
+            raise ConfigError(f"{flag} {key.strip()} comes twice; give one value")
         if key.strip() in flags:
-            raise ConfigError(f"--set {assignment}: use --{key.strip().replace('_', '-')} instead")
+            raise ConfigError(f"{flag} {assignment}: use --{key.strip().replace('_', '-')} instead")
         settings[key.strip()] = _value(value)
     return settings
 

@@ -14,6 +14,7 @@ from cmat_env.agents.memory import ShortTermMemory
 from cmat_env.agents.memory_rules import MemorySettings
 from cmat_env.agents.prompts import prompts_of
 from cmat_env.errors import ConfigError, did_you_mean
+from cmat_env.order import Feedback
 from cmat_env.plan import Trials
 from cmat_env.tuning import toml_settings
 from cmat_env.tuning.alarms import AlarmSettings
@@ -45,9 +46,13 @@ class TeamSettings:
         learners: whose weights are tuned.
         max_revisions: how often a turn the checker may ask for another proposal.
         dry_run: does the checker see what the proposal would give?
+        share_dry_run: does the assistant see it too, when it is asked to revise?
+        feedback: what the assistant is told of a refusal: the checker's own "words", or its "verdict" alone. A small
+            model that learns to judge does not keep its words; who revises stumbles over new ones.
         verdict: what a right verdict is worth to the checker.
         bad: how many times a verdict on a bad proposal counts; see `cmat_env.ledger.RewardRule`.
         team: share of the team's result that the checker is paid.
+        revision, reviser: what checker and assistant earn by a revision that made a bad proposal good.
         balance: verdicts on good and on bad proposals weigh the same in the first iteration, and less and less until
             each weighs what it is paid in this one; 0 = never the same. See `cmat_env.tuning.balance`.
         prompts: style of the system prompts; see `cmat_env.agents.prompts`.
@@ -59,9 +64,13 @@ class TeamSettings:
     learners: tuple[str, ...] = ("assistant", "checker")
     max_revisions: int = 1
     dry_run: bool = True
+    share_dry_run: bool = False
+    feedback: Feedback = "words"
     verdict: float = 1.0
     bad: float = 1.0
     team: float = 0.7
+    revision: float = 0.0
+    reviser: float = 0.0
     balance: int = 24
     prompts: str = "names"
     memory: int = 0

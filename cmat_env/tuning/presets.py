@@ -24,6 +24,7 @@ _NANO_DB: Mapping[str, Any] = {
     "evaluate_every": 0,
     "final_episodes": 300,
     "episodes": 128,
+    "team": {"max_revisions": 2, "feedback": "verdict"},
     "task": {
         "env": "cmat/DB-v0",
         "train": "generated:train",
@@ -49,7 +50,7 @@ _QUICK: Mapping[str, Any] = {
     "episodes": 64,
     "evaluate_every": 0,
     "final_episodes": 100,
-    "team": {"balance": 8},
+    "team": {**_NANO_DB["team"], "balance": 8},
     "task": {
         **_NANO_DB["task"],
         "settings": {**_NANO_DB["task"]["settings"], "families": ["count_all", "max", "min", "sum"]},

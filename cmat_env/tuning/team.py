@@ -1,4 +1,4 @@
-"""From settings to a team: its environment, its prompts, the policies of its roles."""
+"""From settings to a team: its environment, its prompts, the policies of its roles, and what it plays to learn."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from cmat_env.agents.memory import ShortTermMemory
 from cmat_env.agents.prompts import prompts_of
 from cmat_env.agents.reflection import requests_of
 from cmat_env.collab import CollabEnv
+from cmat_env.experience import Experience
 from cmat_env.ledger import RewardRule
 from cmat_env.plan import Trials
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.scripted import EchoPolicy
 from cmat_env.registry import make
+from cmat_env.rollout import Rollout
 from cmat_env.tuning.config import RunSettings
 from cmat_env.types import Policy
 
@@ -30,7 +32,11 @@ def made_with(settings: RunSettings, tasks: str, roles: Sequence[str] | None = N
         "roles": present,
         "max_revisions": team.max_revisions,
         "dry_run": team.dry_run and "checker" in present,
-        "rewards": RewardRule(verdict=team.verdict, bad=team.bad, team=team.team),
+        "share_dry_run": team.share_dry_run,
+        "feedback": team.feedback,
+        "rewards": RewardRule(
+            verdict=team.verdict, bad=team.bad, team=team.team, revision=team.revision, reviser=team.reviser
+        ),
         "tasks": tasks,
         **settings.task.settings,
     }
@@ -56,3 +62,17 @@ def trials(settings: RunSettings) -> Trials:
 def play(policy: HFPolicy, roles: Sequence[str], **others: Policy) -> dict[str, Policy]:
     """Who plays each role: the model, but for the user, who states the task verbatim, and those given."""
     return {role: others.get(role) or (EchoPolicy() if role == "user" else policy) for role in roles}
+
+
+def training_rollout(policy: HFPolicy, settings: RunSettings, experience: Experience | None = None) -> Rollout:
+    """Plays an iteration's episodes side by side, sampled, on the tasks to learn from."""
+    return Rollout(
+        lambda: make_env(settings, settings.task.train),
+        play(policy, settings.team.roles),
+        prompts=prompts(settings),
+        memory=memory(settings),
+        seed=settings.seed,
+        width=settings.episodes,
+        trials=trials(settings),
+        experience=experience,
+    )

@@ -1,6 +1,6 @@
 """The update: trajectories in, new weights of each role and statistics out.
 
-role_batch -> one pass for values, one for reference log-probabilities -> credit -> minibatches -> optimiser step
+role_batch -> a pass for reference log-probabilities -> credit -> minibatches -> optimiser step
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import copy
 import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,13 @@ from cmat_env.errors import ConfigError
 from cmat_env.tuning import losses
 from cmat_env.tuning.adaptive import AdaptiveKL
 from cmat_env.tuning.algorithms import Credit, from_outcomes, from_values, policy_loss, together
-from cmat_env.tuning.rows import RoleBatch, Row, gather, minibatches, pack, pieces, role_batch, scatter
+from cmat_env.tuning.rows import RoleBatch, Row, batches, gather, minibatches, role_batch, scatter
 from cmat_env.tuning.settings import GROUPED, TunerSettings
-from cmat_env.types import TokenBatch, Trajectory, TunablePolicy
+from cmat_env.types import Evaluation, TokenBatch, Trajectory, TunablePolicy
 
-EVALUATION_TOKENS = 16_384
-"""Tokens of a forward pass without gradient."""
+BATCH_TOKENS = {"cpu": 2_048}
+"""Tokens that go through the model at once, by kind of device: on a CPU no more than its caches like."""
+BATCH_TOKENS_ELSEWHERE = 16_384
 
 
 class Tuner:
@@ -148,37 +150,48 @@ class Tuner:
         return [row for row in batch.rows if alive[row.episode]]
 
     def _values(self, batch: RoleBatch, role: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """(E, A) values before each token, and (E,) after the last one."""
-        values, last = torch.zeros_like(batch.rewards), batch.rewards.new_zeros(len(batch.mask))
+        """(E, A) values before each token, and (E,) after the last one, where it counts.
+
+        They were said while sampling, by the same weights. The model reads an episode again only where they were not,
+        or where a limit ended it: nothing was sampled behind its last token.
+        """
+        values, last = batch.values.clone(), batch.rewards.new_zeros(len(batch.mask))
+        again = batch.truncated | values.isnan().any(-1)
+        rows = [row for row in batch.rows if again[row.episode]]
+        ends: dict[int, float] = {}
         with torch.no_grad():
-            for tokens, order in self._passes(batch, role):
+            for tokens, order in self._batches(rows, role):
                 evaluation = self.policy.evaluate(tokens, role)
-                scatter(evaluation.values.cpu(), values, batch.rows, order)
-                # In the order of rows: what counts is the value behind the last dialogue of an episode.
-                for index, value in sorted(zip(order, evaluation.last_values.tolist(), strict=True)):
-                    last[batch.rows[index].episode] = value
+                scatter(evaluation.values.to(values), values, rows, order)
+                ends.update(zip(order, evaluation.last_values.tolist(), strict=True))
+        for index, row in enumerate(rows):  # what counts is the value behind an episode's last dialogue
+            last[row.episode] = ends[index]
         return values, last
 
     def _reference(self, batch: RoleBatch, role: str) -> torch.Tensor:
         reference = torch.zeros_like(batch.logprobs)
-        for tokens, order in self._passes(batch, role):
+        for tokens, order in self._batches(batch.rows, role):
             scatter(self.policy.reference_logprobs(tokens, role).cpu(), reference, batch.rows, order)
         return reference
 
-    def _passes(self, batch: RoleBatch, role: str) -> Iterator[tuple[TokenBatch, list[int]]]:
-        """The whole batch in packed pieces of bounded size, an episode's rows in order."""
-        for piece in pieces(batch.rows, EVALUATION_TOKENS):
-            rows, device = [batch.rows[i] for i in piece], self.policy.weights.device
-            tokens, order = pack(rows, width=self.settings[role].line_width, device=device)
-            yield tokens, [piece[i] for i in order]
+    def _batches(self, rows: Sequence[Row], role: str) -> Iterator[tuple[TokenBatch, list[int]]]:
+        """The rows in packed batches of bounded size."""
+        width, device = self.settings[role].line_width, self.policy.weights.device
+        tokens = BATCH_TOKENS.get(device.type, BATCH_TOKENS_ELSEWHERE)
+        return batches(rows, width=width, tokens=tokens, device=device)
+
+    def _evaluate(self, rows: Sequence[Row], role: str) -> tuple[Evaluation, list[int]]:
+        """The policy's view of some rows, with gradient, and the order of the rows in it."""
+        parts = [(self.policy.evaluate(tokens, role), order) for tokens, order in self._batches(rows, role)]
+        whole = (torch.cat([getattr(part, field.name) for part, _ in parts]) for field in fields(Evaluation))
+        return Evaluation(*whole), [index for _, order in parts for index in order]
 
     # -- steps ---------------------------------------------------------------------------------------------------
 
     def _step(self, batch: RoleBatch, rows: Sequence[Row], credit: Credit, role: str) -> dict[str, float]:
         """One optimiser step on some rows."""
         settings = self.settings[role]
-        tokens, order = pack(rows, width=settings.line_width, device=self.policy.weights.device)
-        evaluation = self.policy.evaluate(tokens, role)
+        evaluation, order = self._evaluate(rows, role)
         loss, statistics = policy_loss(
             evaluation.logprobs,
             credit,

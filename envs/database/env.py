@@ -44,12 +44,13 @@ class DBEnv(gymnasium.Env[str, str]):
             file, or the tasks themselves.
         level: of generated tasks.
         families: of generated tasks; by default all of the level.
-        dialect: "mysql" or "sqlite"; None = "sqlite" for generated tasks, else "mysql". Under "mysql" every column is
-            text as in AgentBench, so that MAX and ORDER BY of a generated task compare text.
+        dialect: "mysql" (8, as AgentBench's), "mariadb" (10.11, where it allows more) or "sqlite"; None = "sqlite" for
+            generated tasks, else "mysql". But for "sqlite", every column is text as in AgentBench, so that MAX and
+            ORDER BY of a generated task compare text.
         backend: "sqlite" = an embedded one of that dialect, "mariadb" = a private server of this process, a URL such as
             "mysql://root:secret@HOST/" = that server, or a `Backend`.
-        action_format, grader, grade_writes, max_rounds, max_observation, max_rows_shown, demonstrator_error,
-            revision_error: see `DBSettings`.
+        action_format, grader, grade_writes, max_rounds, max_observation, max_rows_shown, demonstrator_error: see
+            `DBSettings`.
 
     `reset(seed=, options={"task": ...})`: of generated tasks, each seed has its own; of a list, seeds go round it;
     options name one by id or number. At the end, infos hold success, score, outcome ("correct", "wrong", "format" or
@@ -76,17 +77,9 @@ class DBEnv(gymnasium.Env[str, str]):
         max_observation: int = 800,
         max_rows_shown: int | None = None,
         demonstrator_error: float = 0.75,
-        revision_error: float | None = None,
     ) -> None:
         self.settings = DBSettings(
-            action_format,
-            grader,
-            grade_writes,
-            max_rounds,
-            max_observation,
-            max_rows_shown,
-            demonstrator_error,
-            revision_error,
+            action_format, grader, grade_writes, max_rounds, max_observation, max_rows_shown, demonstrator_error
         )
         self.source = open_source(tasks, level=level, only=families)
         usual: DialectName = "sqlite" if isinstance(self.source, Generated) else "mysql"
@@ -106,7 +99,7 @@ class DBEnv(gymnasium.Env[str, str]):
     def instructions(self) -> str:
         """AgentBench's prompt for the action format, with the database's own name."""
         text = self.codec.instructions
-        return text if self.dialect == "mysql" else text.replace("MySQL", "SQLite")
+        return text if self.dialect != "sqlite" else text.replace("MySQL", "SQLite")
 
     @property
     def task_types(self) -> tuple[str, ...]:
@@ -238,7 +231,7 @@ class DBEnv(gymnasium.Env[str, str]):
         return next_action(
             state.task,
             rng,
-            error=self.settings.error(revising=bool(rejected)),
+            error=self.settings.demonstrator_error,
             executed=state.executed,
             result=state.result,
             rejected=rejected,

@@ -27,7 +27,6 @@ class DBSettings:
         max_observation: characters of what a statement gave; more are cut.
         max_rows_shown: rows of a result that are shown; None = all.
         demonstrator_error: share of wrong statements of the imperfect demonstrator.
-        revision_error: the same where its last proposal was refused; None = no other.
 
     Raises:
         ConfigError: a setting is out of range.
@@ -40,7 +39,6 @@ class DBSettings:
     max_observation: int = 800
     max_rows_shown: int | None = None
     demonstrator_error: float = 0.75
-    revision_error: float | None = None
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -53,14 +51,8 @@ class DBSettings:
             check_whole("max_rows_shown", self.max_rows_shown)
         for name in ("max_rounds", "max_observation"):
             check_whole(name, getattr(self, name))
-        for name in ("demonstrator_error", "revision_error"):
-            share = getattr(self, name)
-            if share is not None and not 0.0 <= share <= 1.0:
-                raise ConfigError(f"{name}={share}: wanted a share from 0 to 1")
-
-    def error(self, *, revising: bool) -> float:
-        """The demonstrator's share of wrong statements."""
-        return self.revision_error if revising and self.revision_error is not None else self.demonstrator_error
+        if not 0.0 <= self.demonstrator_error <= 1.0:
+            raise ConfigError(f"demonstrator_error={self.demonstrator_error}: wanted a share from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)

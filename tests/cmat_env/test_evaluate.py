@@ -119,6 +119,7 @@ def test_json_has_the_fields_of_the_design() -> None:
         name: data[name] for name in ("env", "by_type", "outcomes", *score)
     }
     row = {"task_id": "yes", "task_type": "y", "success": True, "reward": 1.0, "turns": 1, "outcome": "won"}
+    row |= {"prompt_tokens": 0, "reply_tokens": 0, "cost": None}
     assert [row] == data["per_episode"]
     assert data["seconds"] >= 0
     assert (0, [], None) == (data["dropped"], data["errors"], data["checker"])
@@ -141,7 +142,7 @@ def test_a_report_is_read_back_as_it_was() -> None:
     checker = CheckerScore(3, 2, 0.5, None, 1.0, 0.0, 1)
     rows = (EpisodeRow("t", "kind", True, 1.0, 2, "correct"), EpisodeRow("u", "other", False, 0.0, 1, "limit"))
     played = EvalReport(
-        "e", Score.of(rows), {"kind": Score.of(rows[:1])}, {"correct": 1}, 0.5, rows, ("gone",), checker
+        "e", Score.of(rows), {"kind": Score.of(rows[:1])}, {"correct": 1}, 0.5, rows, ("gone",), checker, {"s": "why"}
     )
     for report in (played, EvalReport.of("e", [], seconds=0.0)):
         assert report == EvalReport.from_json(json.loads(json.dumps(report.to_json(), allow_nan=False)))

@@ -8,7 +8,8 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from cmat_env.errors import ConfigError, ContractError
-from cmat_env.policies.chat import ChatEncoder, as_chat
+from cmat_env.policies.chat import ChatEncoder
+from cmat_env.policies.messages import as_chat
 from cmat_env.types import Dialogue, Generation, Message
 
 PROMPT = "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"

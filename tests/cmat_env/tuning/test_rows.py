@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from cmat_env.policies.hf import HFPolicy
-from cmat_env.tuning.rows import RoleBatch, Row, gather, pack, role_batch, scatter
+from cmat_env.tuning.rows import RoleBatch, Row, batches, gather, pack, role_batch, scatter
 from cmat_env.types import Dialogue, Generation, Message, Payment, Step, Trajectory
 
 MakePolicy = Callable[..., HFPolicy]
@@ -146,6 +147,20 @@ def test_episodes_of_one_task_are_one_group() -> None:
     assert [1.0, 0.0, 0.0] == batch.success.tolist()
 
 
+def test_values_are_known_of_whole_episodes_or_not_at_all() -> None:
+    """The first of two turns said what it expects, the second did not: NaN, so that the model is asked."""
+    whole = episode(dialogue([1], (3, 4), [5], (6,)))
+    steps = [
+        replace(step, generation=replace(step.generation, values=values))
+        for step, values in zip(whole.steps, [(0.5, 0.25), (-1.0,)], strict=True)
+    ]
+    known, half = replace(whole, steps=tuple(steps)), replace(whole, steps=(steps[0], whole.steps[1]))
+    batch = role_batch([known, half], "assistant")
+
+    assert [0.5, 0.25, -1.0] == batch.values[0].tolist()
+    assert batch.values[1].isnan().all()
+
+
 def test_a_batch_of_nothing_is_empty() -> None:
     """No episode at all, and a role that is not there."""
     assert () == role_batch([], "assistant").rows
@@ -183,6 +198,16 @@ def test_a_row_longer_than_the_width_widens_the_lines() -> None:
     batch, _ = pack([row_of(0, 2, 1), row_of(1, 7, 1)], width=5)
 
     assert 9 == int((batch.segments >= 0).sum())
+
+
+def test_batches_hold_rows_of_like_length() -> None:
+    """Longest first; rows times the longest of them is at most so many tokens, and a row alone may be longer."""
+    rows = [row_of(0, 2, 1), row_of(1, 9, 1), row_of(2, 3, 2), row_of(3, 2, 1)]
+    made = list(batches(rows, width=0, tokens=6))
+
+    assert [[1], [2, 0], [3]] == [order for _, order in made]
+    assert [(1, 9), (2, 3), (1, 2)] == [tuple(batch.token_ids.shape) for batch, _ in made]
+    assert [] == list(batches([], width=0, tokens=6))
 
 
 def test_gather_and_scatter_are_inverse() -> None:

@@ -22,7 +22,7 @@ from cmat_env.tuning import losses
 from cmat_env.tuning.rows import gather, pack, role_batch, scatter
 from cmat_env.tuning.settings import ALGORITHMS, GROUPED, TunerSettings
 from cmat_env.tuning.tuner import Tuner, schedule
-from cmat_env.types import Dialogue, Generation, Message, Payment, Step, TokenBatch, Trajectory
+from cmat_env.types import Dialogue, Evaluation, Generation, Message, Payment, Step, TokenBatch, Trajectory
 
 MakePolicy = Callable[..., HFPolicy]
 PlayTeam = Callable[..., list[Trajectory]]
@@ -349,6 +349,36 @@ def test_gradients_by_hand(
     assert all(torch.allclose(a, b, rtol=2e-4, atol=1e-6) for a, b in zip(ours, by_hand, strict=True))
 
 
+@pytest.mark.parametrize("algorithm", ["ppo", "dpo"])
+@pytest.mark.parametrize("width", [0, 400])
+def test_a_step_is_the_same_however_its_rows_are_batched(
+    make_policy: MakePolicy, play_team: PlayTeam, monkeypatch: pytest.MonkeyPatch, algorithm: str, width: int
+) -> None:
+    """A row at a time, or all at once: one loss, and the same gradient."""
+    policy = make_policy(dtype=torch.float64)
+    played = [dataclasses.replace(t, task_id="t") for t in play_team(policy, episodes=4)]
+    calls: list[int] = []
+    evaluate = policy.evaluate
+
+    def counted(tokens: TokenBatch, role: str) -> Evaluation:
+        calls.append(len(tokens.token_ids))
+        return evaluate(tokens, role)
+
+    monkeypatch.setattr(policy, "evaluate", counted)
+    gradients, counts = [], []
+    for most in (1, 100_000):
+        calls.clear()
+        monkeypatch.setattr("cmat_env.tuning.tuner.BATCH_TOKENS", {"cpu": most})
+        rewards = paid(played, [1.0, 0.0, 1.0, 0.0])
+        gradients.append(gradient(policy, algorithm, rewards, line_width=width, value_learning_rate=0.0))
+        counts.append(len(calls))
+
+    assert counts[0] == 4 * counts[1]
+    assert any(bool(g.any()) for g in gradients[0])
+    # Norms compute in float32 whatever the weights are.
+    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(*gradients, strict=True))
+
+
 @pytest.mark.parametrize("width", [0, 400])
 @pytest.mark.parametrize("longest", [0, 1])
 def test_the_gradient_of_dpo_by_hand(make_policy: MakePolicy, play_team: PlayTeam, width: int, longest: int) -> None:
@@ -385,20 +415,21 @@ def test_no_gradient_reaches_the_logits_of_foreign_tokens(
     policy = make_policy()
     batch = role_batch(play_team(policy, episodes=4), "assistant")
     tokens, _ = pack(batch.rows, width=400)
-    seen: list[torch.Tensor] = []
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
     hidden_of = policy._hidden
 
     def hooked(*arguments: Any) -> torch.Tensor:
         hidden = hidden_of(*arguments)
         hidden.retain_grad()
-        seen.append(hidden)
+        seen.append((hidden, arguments[-1]))
         return hidden
 
     monkeypatch.setattr(policy, "_hidden", hooked)
     evaluation = policy.evaluate(tokens, "assistant")
     (evaluation.logprobs.sum() + evaluation.values.sum() + evaluation.entropy.sum()).backward()
-    assert seen[0].grad is not None
-    touched = seen[0].grad.abs().sum(-1) > 0
+    hidden, wanted = seen[0]
+    assert hidden.grad is not None
+    touched = torch.zeros_like(wanted).masked_scatter(wanted, hidden.grad.abs().sum(-1) > 0)
 
     assert torch.equal(touched[:, :-1], tokens.action_mask[:, 1:])
     assert not touched[:, -1].any()
@@ -573,6 +604,40 @@ def test_a_group_of_samples_shares_its_task(make_policy: MakePolicy, play_team: 
     assert trajectories[0].dialogues["assistant"][0].token_ids != trajectories[1].dialogues["assistant"][0].token_ids
 
 
+def test_values_are_those_that_were_said_while_sampling(
+    make_policy: MakePolicy, play_team: PlayTeam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over several turns they are what a forward pass gives; so none is made, but for an episode that a limit cut."""
+    policy = make_policy()
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for parameter in policy.weights.value_parameters("assistant"):
+            torch.nn.init.normal_(parameter, std=0.3)
+    played = [dataclasses.replace(t, truncated=False) for t in play_team(policy, episodes=3)]
+    tuner = Tuner(policy, ["assistant"], settings())
+    silent = [dataclasses.replace(t, steps=tuple(without_values(step) for step in t.steps)) for t in played]
+    evaluated, _ = tuner._values(role_batch(silent, "assistant"), "assistant")
+    asked: list[int] = []
+    evaluate = policy.evaluate
+    monkeypatch.setattr(policy, "evaluate", lambda t, r: (asked.append(int(t.segments.max()) + 1), evaluate(t, r))[1])
+    said_then, last = tuner._values(role_batch(played, "assistant"), "assistant")
+    assert [] == asked
+    cut = [played[0], dataclasses.replace(played[1], truncated=True), played[2]]
+    with_one, bootstrap = tuner._values(role_batch(cut, "assistant"), "assistant")
+
+    assert [1] == asked
+    assert bool(evaluated.any())
+    assert torch.allclose(evaluated, said_then, rtol=0, atol=1e-4)
+    assert torch.allclose(evaluated, with_one, rtol=0, atol=1e-4)
+    assert [0.0, 0.0, 0.0] == last.tolist()
+    assert [0, 2] == bootstrap.eq(0).nonzero().flatten().tolist()
+
+
+def without_values(step: Step) -> Step:
+    """As a policy without value heads would have said it."""
+    return dataclasses.replace(step, generation=dataclasses.replace(step.generation, values=None))
+
+
 class Fixed:
     """A policy whose value of a state is the token that led there, over 100; `evaluate` counts its calls."""
 
@@ -581,7 +646,6 @@ class Fixed:
 
     def evaluate(self, batch: TokenBatch, role: str) -> Any:
         """Values and last values by rule, everything else 0."""
-        from cmat_env.types import Evaluation  # noqa: PLC0415 - beside its use
 
         del role
         before = batch.token_ids[:, :-1][batch.action_mask[:, 1:]].float() / 100

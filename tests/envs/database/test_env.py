@@ -371,7 +371,6 @@ def test_without_a_seed_the_stream_of_tasks_goes_on() -> None:
         ({"max_observation": -1}, ConfigError, "max_observation=-1"),
         ({"max_rows_shown": 0}, ConfigError, "max_rows_shown=0"),
         ({"demonstrator_error": 1.5}, ConfigError, "demonstrator_error=1.5"),
-        ({"revision_error": -0.5}, ConfigError, "revision_error=-0.5"),
     ],
 )
 def test_a_wrong_setting_is_told(arguments: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -1,0 +1,122 @@
+"""Is one run better than another? Paired tests and intervals over the same tasks, by the standard library and numpy.
+
+Two runs that played the same tasks are compared task by task: a task that both solve, or neither, says nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cmat_env.errors import ConfigError
+
+_RESAMPLED_AT_ONCE = 4_000_000
+"""Numbers that one block of resamples holds at most: 32 MB of indices."""
+
+
+@dataclass(frozen=True, slots=True)
+class McNemar:
+    """An exact McNemar test of two runs over the same tasks.
+
+    Attributes:
+        only_a: tasks that A alone solved.
+        only_b: tasks that B alone solved.
+        p_value: two-sided: how likely a split at least this uneven is, if neither is better. 1 if they never differ.
+    """
+
+    only_a: int
+    only_b: int
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The mean of B minus the mean of A over the same tasks, with its interval.
+
+    Attributes:
+        mean: of the differences.
+        low: of the interval.
+        high: of the interval.
+        level: the interval's coverage, such as 0.95.
+    """
+
+    mean: float
+    low: float
+    high: float
+    level: float
+
+
+def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> McNemar:
+    """The exact test: of the tasks where the two differ, is the split between them that of a fair coin?
+
+    Args:
+        a: was each task solved by A?
+        b: the same tasks, in the same order, by B.
+
+    Raises:
+        ConfigError: they differ in length.
+
+    Source: McNemar 1947, doi:10.1007/BF02295996; the exact form is the two-sided binomial test of one half.
+    """
+    _check_paired(a, b)
+    only_a = sum(bool(x) and not y for x, y in zip(a, b, strict=True))
+    only_b = sum(bool(y) and not x for x, y in zip(a, b, strict=True))
+    return McNemar(only_a, only_b, _fair_coin(only_a, only_b))
+
+
+def paired_bootstrap(
+    a: Sequence[float], b: Sequence[float], *, seed: int = 0, resamples: int = 10_000, level: float = 0.95
+) -> Difference:
+    """The mean of B - A, with the percentile interval of tasks drawn anew.
+
+    Args:
+        a: by task, A's score (or success).
+        b: the same tasks, in the same order, by B.
+        seed: of the resampling.
+        resamples: how many.
+        level: coverage of the interval.
+
+    Raises:
+        ConfigError: they differ in length, are empty, or a setting is out of range.
+
+    Source: Efron 1979, doi:10.1214/aos/1176344552; the percentile interval.
+    """
+    _check_paired(a, b)
+    if not len(a):
+        raise ConfigError("there is no task to compare; give both runs the same tasks")
+    if resamples < 1 or not 0 < level < 1:
+        raise ConfigError(f"resamples={resamples} must be at least 1, and level={level} between 0 and 1")
+    differences = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
+    means = _resampled_means(differences, np.random.default_rng(seed), resamples)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Difference(float(differences.mean()), float(low), float(high), level)
+
+
+def _fair_coin(heads: int, tails: int) -> float:
+    """Two-sided binomial test of one half, in exact integers; symmetric, so one tail doubled."""
+    tosses = heads + tails
+    tail = sum(math.comb(tosses, count) for count in range(min(heads, tails) + 1))
+    return min(1.0, float(2 * tail / 2**tosses))
+
+
+def _resampled_means(
+    values: npt.NDArray[np.float64], rng: np.random.Generator, resamples: int
+) -> npt.NDArray[np.float64]:
+    """(resamples,) the mean of as many values, drawn with replacement; in blocks, so that memory stays small."""
+    block = max(1, _RESAMPLED_AT_ONCE // len(values))
+    parts = []
+    for start in range(0, resamples, block):
+        count = min(block, resamples - start)
+        parts.append(values[rng.integers(0, len(values), size=(count, len(values)))].mean(axis=1))
+    return np.concatenate(parts)
+
+
+def _check_paired(a: Sequence[float], b: Sequence[float]) -> None:
+    if len(a) != len(b):
+        raise ConfigError(
+            f"{len(a)} tasks against {len(b)}: a paired comparison wants the same tasks in the same order"
+        )
