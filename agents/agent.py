@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cmat_env.agents.memory import ShortTermMemory
-from cmat_env.types import Dialogue, Generation, Message
+from cmat_env.agents.reflection import told
+from cmat_env.types import Dialogue, Generation, Message, Recalled
 
 _THINK_END = "</think>"
 
@@ -24,9 +26,11 @@ class Agent:
     prompt: str = ""
     memory: ShortTermMemory = field(default_factory=ShortTermMemory)
 
-    def begin(self, *, seed: int, instructions: str = "") -> Dialogue:
-        """A new dialogue for a new episode."""
-        prompt = self.prompt.replace("{instructions}", instructions).strip()
+    def begin(self, *, seed: int, instructions: str = "", recalled: Sequence[Recalled] = ()) -> Dialogue:
+        """A new dialogue for a new episode; what is recalled stands at the end of the system prompt."""
+        prompt = "\n\n".join(
+            part for part in (self.prompt.replace("{instructions}", instructions).strip(), told(recalled)) if part
+        )
         return Dialogue(self.role, seed=seed, messages=[Message("system", prompt)] if prompt else [])
 
     def observe(self, dialogue: Dialogue, *, speaker: str, message: str) -> Dialogue:

@@ -10,19 +10,24 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from pathlib import Path
 
+from cmat_env.agents.memory import ShortTermMemory
+from cmat_env.agents.memory_rules import MemorySettings
+from cmat_env.agents.memory_store import LongTermMemory
 from cmat_env.collab import CollabEnv
 from cmat_env.errors import ConfigError
+from cmat_env.experience import Experience
 from cmat_env.policies.spec import parse_spec
 from cmat_env.registry import make
-from cmat_env.report import EvalReport
-from cmat_env.rollout import Episode, Limits, Rollout
+from cmat_env.report import EvalReport, MemoryUse
+from cmat_env.rollout import Episode, Limits, Rollout, Trials
 from cmat_env.types import Policy, Trajectory
 
 MakeEnv = Callable[[], CollabEnv]
 OnEnd = Callable[[int, Trajectory], None]
-Outcome = Trajectory | str
-"""A finished episode, or in words what ended it."""
+Outcome = tuple[Trajectory, ...] | str
+"""The trials of a finished episode, or in words what ended it."""
 
 GENERATED_EPISODES = 100
 SEEDS_APART = 1_000_000
@@ -41,6 +46,13 @@ class Play:
         width: how many episodes run side by side in one process.
         limits: when an episode is cut off.
         greedy: models named by a specification take the likeliest token instead of sampling.
+        trials: how often a task that was not solved is tried again.
+        budget: short-term memory of each role in tokens; None = no limit.
+        digest: tokens of it that sum up what it leaves out.
+        memory: file of the long-term memory; None = there is none.
+        memory_settings: how it is read and kept.
+        continual: is it written to after every block of episodes, and read by the next?
+        block: episodes of a block.
     """
 
     make_env: MakeEnv
@@ -50,6 +62,13 @@ class Play:
     width: int = 64
     limits: Limits | None = None
     greedy: bool = True
+    trials: Trials | None = None
+    budget: int | None = None
+    digest: int = 0
+    memory: Path | None = None
+    memory_settings: MemorySettings | None = None
+    continual: bool = False
+    block: int = 1
 
     def open(self) -> Rollout:
         """Make the policies, and the rollout that plays with them."""
@@ -57,8 +76,20 @@ class Play:
             role: parse_spec(policy, role=role, greedy=self.greedy) if isinstance(policy, str) else policy
             for role, policy in self.policies.items()
         }
+        known = None
+        if self.memory is not None:
+            memory = LongTermMemory(self.memory, self.memory_settings, read_only=not self.continual)
+            known = Experience(memory, writes=self.continual)
         return Rollout(
-            self.make_env, policies, prompts=self.prompts, seed=self.seed, width=self.width, limits=self.limits
+            self.make_env,
+            policies,
+            prompts=self.prompts,
+            memory=dict.fromkeys(policies, ShortTermMemory(self.budget, digest=self.digest)),
+            seed=self.seed,
+            width=self.width,
+            limits=self.limits,
+            trials=self.trials,
+            experience=known,
         )
 
 
@@ -74,8 +105,19 @@ def evaluate(
     greedy: bool = True,
     workers: int = 1,
     on_end: OnEnd | None = None,
+    trials: Trials | None = None,
+    budget: int | None = None,
+    digest: int = 0,
+    memory: Path | str | None = None,
+    memory_settings: MemorySettings | None = None,
+    continual: bool = False,
+    block: int = 1,
 ) -> EvalReport:
     """Play episodes and report on them. The result depends on the seed, and not on width or workers.
+
+    An episode knows what `memory` held before the evaluation, and its own earlier trials; nothing of any other episode
+    reaches it, and nothing is written. Only where `continual` asks for it, episodes learn from those of earlier blocks;
+    the report then says so.
 
     Args:
         env: an environment's id, or a function that makes it.
@@ -87,7 +129,15 @@ def evaluate(
         width: how many episodes run side by side in one process.
         greedy: models named by a specification take the likeliest token instead of sampling.
         workers: processes; above 1, env and policies are sent to them, so name policies by specification.
-        on_end: called with each finished episode's position and trajectory, in the order of the episodes.
+        on_end: called with each finished episode's position and trajectory, in the order of the episodes; once for
+            each of its trials.
+        trials: how often a task that was not solved is tried again; by default it is not.
+        budget: short-term memory of each role in tokens; None = no limit.
+        digest: tokens of it that sum up what it leaves out.
+        memory: file of a long-term memory.
+        memory_settings: how it is read and kept.
+        continual: write to it, and let later episodes read that.
+        block: with `continual`, how many episodes are played before what they taught is written.
 
     Raises:
         ConfigError: a setting is out of range.
@@ -102,7 +152,12 @@ def evaluate(
         plan = plan_episodes(task_count, episodes, seed=seed)
     else:
         plan = list(episodes)
-    play = Play(make_env, policies, prompts, seed, width, limits, greedy)
+    _check_memory(memory, continual=continual, workers=workers, block=block)
+    play = Play(
+        make_env, policies, prompts, seed, width, limits, greedy, trials, budget, digest,
+        Path(memory) if memory else None, memory_settings, continual, block,
+    )  # fmt: skip
+    before = _count(play)
     ended = _InOrder(on_end)
     outcomes: dict[int, Outcome] = {}
     try:
@@ -115,8 +170,9 @@ def evaluate(
     results = [outcomes[index] for index in range(len(plan))]
     finished = [result for result in results if not isinstance(result, str)]
     dropped = [result for result in results if isinstance(result, str)]
+    use = MemoryUse.of(finished, before, _count(play), continual=continual, block=block) if memory else None
     seconds = time.perf_counter() - started
-    return EvalReport.of(env_id, finished, seconds=seconds, dropped=dropped, skipped=skipped)
+    return EvalReport.of_trials(env_id, finished, seconds=seconds, dropped=dropped, skipped=skipped, memory=use)
 
 
 def plan_of(make_env: MakeEnv, episodes: int | None = None, *, seed: int = 0) -> list[Episode]:
@@ -152,20 +208,62 @@ def _facts(make_env: MakeEnv) -> tuple[str, int | None, dict[str, str]]:
         env.close()
 
 
+def _check_memory(memory: Path | str | None, *, continual: bool, workers: int, block: int) -> None:
+    if continual and not memory:
+        raise ConfigError("continual=True needs a memory to write to; name its file, such as memory='memory.sqlite'")
+    if continual and workers > 1:
+        raise ConfigError(f"continual=True plays one block after the other: workers={workers} must be 1")
+    if block < 1:
+        raise ConfigError(f"block={block} must be at least 1")
+    if memory and not continual and not Path(memory).is_file():
+        raise ConfigError(f"{memory}: no such memory; it is made by an evaluation with continual=True, or by training")
+
+
+def _count(play: Play) -> int:
+    """How many memories there are."""
+    if play.memory is None or not play.memory.is_file():
+        return 0
+    with LongTermMemory(play.memory, read_only=True) as memory:
+        return len(memory)
+
+
 def _run(rollout: Rollout, plan: Sequence[Episode], on_end: OnEnd | None = None) -> Iterator[tuple[int, Outcome]]:
     """Play, and give each episode's outcome by its position."""
     result = rollout.run(plan, on_end=on_end)
     errors = {id(dropped.episode): dropped.error for dropped in result.dropped}
-    for index, (episode, trajectory) in enumerate(zip(plan, result.trajectories, strict=True)):
-        yield index, f"seed {episode.seed}: {errors[id(episode)]}" if trajectory is None else trajectory
+    for index, (episode, earlier, last) in enumerate(zip(plan, result.earlier, result.trajectories, strict=True)):
+        yield index, f"seed {episode.seed}: {errors[id(episode)]}" if last is None else (*earlier, last)
 
 
-def _here(play: Play, plan: Sequence[Episode], on_end: OnEnd) -> Iterator[tuple[int, Outcome]]:
+def _here(play: Play, plan: Sequence[Episode], add: Callable[[int, Outcome], None]) -> Iterator[tuple[int, Outcome]]:
+    """Play in this process, in blocks where one is to learn from those before it."""
     rollout = play.open()
+    most = play.trials.trials if play.trials else 1
+    size = play.block if play.continual else max(1, len(plan))
     try:
-        yield from _run(rollout, plan, on_end)
+        for start in range(0, len(plan), size):
+            outcomes = list(_run(rollout, plan[start : start + size], _whole(add, start, most)))
+            if play.continual and rollout.experience:
+                known = [trial for _, trials in outcomes if not isinstance(trials, str) for trial in trials]
+                rollout.experience.learn(known, roles=rollout.minds)
+            yield from ((start + index, outcome) for index, outcome in outcomes)
     finally:
         rollout.close()
+        if rollout.experience:
+            rollout.experience.memory.close()
+
+
+def _whole(add: Callable[[int, Outcome], None], start: int, most: int) -> OnEnd:
+    """Hands on an episode when its last trial has ended."""
+    ended: list[Trajectory] = []
+
+    def on_end(index: int, trial: Trajectory) -> None:
+        ended.append(trial)
+        if trial.success or len(ended) == most:
+            add(start + index, tuple(ended))
+            ended.clear()
+
+    return on_end
 
 
 def _elsewhere(play: Play, plan: Sequence[Episode], workers: int) -> Iterator[tuple[int, Outcome]]:
@@ -228,4 +326,5 @@ class _InOrder:
         outcome = self._waiting.pop(index)
         self._next = index + 1
         if self._on_end is not None and not isinstance(outcome, str):
-            self._on_end(index, outcome)
+            for trial in outcome:
+                self._on_end(index, trial)

@@ -45,7 +45,7 @@ def fork(record: EpisodeRecord, step: int, policies: Mapping[str, str]) -> tuple
     seed = int(record.notes.get("seed", 0))
     rollout = Rollout(lambda: remake(record), players, prompts=_prompts(record), seed=seed, width=1)
     try:
-        result = rollout.run([Episode(episode.seed, episode.options, episode.sample)])
+        result = rollout.run([Episode(episode.seed, episode.options, episode.sample, episode.trial)])
     finally:
         rollout.close()
     for dropped in result.dropped:

@@ -1,8 +1,8 @@
 """An episode as lines of a log, and back: header, steps, footer (schema 1).
 
-    header  env_id, task_id, task_type, seed, options, sample, versions, policies, settings, notes
+    header  env_id, task_id, task_type, seed, options, sample, trial, recalled, versions, policies, settings, notes
     step    one a Step: what the role heard since it last spoke (with its token ids), what it said, payments, info, and
-            where an update used it, what that made of its tokens (credit)
+            where an update used it, what that made of its tokens (credit); a reflection has reflect = true
     footer  success, score, outcome, returns, seconds, and what was heard after the last word
 
 A line is a JSON object. Numbers that JSON lacks (nan, inf) are written as strings.
@@ -11,7 +11,7 @@ A line is a JSON object. Numbers that JSON lacks (nan, inf) are written as strin
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 from cmat_env.credit import TokenCredit
@@ -23,6 +23,7 @@ from cmat_env.types import (
     Judgement,
     Message,
     Payment,
+    Recalled,
     Step,
     Trajectory,
     Usage,
@@ -65,6 +66,8 @@ def to_lines(record: EpisodeRecord) -> Iterator[dict[str, Any]]:
         "seed": episode.seed,
         "options": json_safe(episode.options),
         "sample": episode.sample,
+        "trial": episode.trial,
+        "recalled": {role: [asdict(item) for item in items] for role, items in episode.recalled.items()},
         "policies": dict(record.policies),
         "versions": dict(record.versions),
         "settings": json_safe(record.settings),
@@ -118,6 +121,8 @@ def from_lines(
         options=header.get("options"),
         sample=take(header, "sample", int) if "sample" in header else 0,
     )
+    recalled = {role: tuple(_recalled(item) for item in items) for role, items in header.get("recalled", {}).items()}
+    trajectory = replace(trajectory, trial=header.get("trial", 0), recalled=recalled)
     kept = {name: take(header, name, dict) for name in ("policies", "versions", "settings")}
     credit = {steps[i].index: TokenCredit.read(line["credit"]) for i, line in enumerate(lines) if "credit" in line}
     return EpisodeRecord(trajectory, **kept, notes=header.get("notes") or {}, credit=credit)
@@ -148,6 +153,7 @@ def read_step(line: Mapping[str, Any]) -> Step:
         if judgement is None
         else Judgement(take(judgement, "good", bool), take(judgement, "reason", str)),
         info=take(line, "info", dict),
+        kind="reflect" if line.get("reflect") else "act",
     )
 
 
@@ -240,6 +246,7 @@ def _step_line(step: Step, heard: Sequence[Message], prompt_ids: Sequence[int]) 
         "judgement": None if step.judgement is None else json_safe(asdict(step.judgement)),
         "payments": [json_safe(asdict(payment)) for payment in step.payments],
         "info": json_safe(step.info),
+        **({"reflect": True} if step.kind == "reflect" else {}),
     }
 
 
@@ -293,6 +300,12 @@ def _message(value: object) -> Message:
     if not isinstance(value, list) or len(value) != 2 or not all(isinstance(part, str) for part in value):
         raise LineError("field 'heard' must hold [speaker, content] pairs")
     return Message(*value)
+
+
+def _recalled(value: object) -> Recalled:
+    if not isinstance(value, dict):
+        raise LineError(f"field 'recalled' must hold objects, not {type(value).__name__}")
+    return Recalled(take(value, "text", str), None if value.get("memory") is None else take(value, "memory", int))
 
 
 def _payment(value: object) -> Payment:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from cmat_env.agents.reflection import PAPER
 from cmat_env.errors import ConfigError
 from cmat_env.types import Trajectory
 
@@ -39,11 +41,36 @@ class Episode:
         seed: given to the task's reset, and to everything that is sampled.
         options: given to the task's reset, such as {"task": 3}.
         sample: another number samples anew on the same task: the episodes of a group differ in it alone.
+        trial: number of the first trial.
     """
 
     seed: int
     options: Mapping[str, Any] | None = None
     sample: int = 0
+    trial: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """How often a task that was not solved is tried again.
+
+    Attributes:
+        trials: most attempts at a task, the first one included.
+        reflect: do the assistant and the checker write a reflection after a failure? Without, a trial is a new sample.
+        reward: a reflection is paid this times what the next trial was paid more by the task.
+        requests: by role, what it is asked; see `cmat_env.agents.reflection`.
+    """
+
+    trials: int = 1
+    reflect: bool = True
+    reward: float = 1.0
+    requests: Mapping[str, str] = field(default_factory=lambda: PAPER)
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise ConfigError(f"trials={self.trials} must be at least 1")
+        if not math.isfinite(self.reward):
+            raise ConfigError(f"trials reward={self.reward} is no finite number; give a weight, such as 1.0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +86,22 @@ class RolloutResult:
     """What became of the episodes.
 
     Attributes:
-        trajectories: one an episode, in order; None where it was dropped.
+        trajectories: one an episode, in order, of its last trial; None where it was dropped.
         dropped: the episodes that a crash ended.
+        earlier: for each episode, its trials before the last one.
     """
 
     trajectories: tuple[Trajectory | None, ...]
     dropped: tuple[Dropped, ...]
+    earlier: tuple[tuple[Trajectory, ...], ...] = ()
 
     @property
     def finished(self) -> list[Trajectory]:
-        """The trajectories of the episodes that were not dropped."""
-        return [trajectory for trajectory in self.trajectories if trajectory is not None]
+        """Every trial of the episodes that were not dropped, in order."""
+        earlier = self.earlier or ((),) * len(self.trajectories)
+        return [
+            trajectory
+            for before, last in zip(earlier, self.trajectories, strict=True)
+            if last is not None
+            for trajectory in (*before, last)
+        ]

@@ -7,7 +7,7 @@ what the environment made of it, and must come again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from cmat_env.agents.agent import Agent
@@ -19,6 +19,7 @@ from cmat_env.log_lines import EpisodeRecord
 from cmat_env.order import Wording
 from cmat_env.registry import make
 from cmat_env.rollout import role_of
+from cmat_env.trials import REASON
 from cmat_env.types import Step
 
 _LIMITS = ("turn limit", "token limit", "time limit")
@@ -105,6 +106,9 @@ def _divergences(record: EpisodeRecord, env: CollabEnv) -> Iterator[Divergence]:
     try:
         env.reset(seed=episode.seed, options=dict(episode.options) if episode.options else None)
         for step in episode.steps:
+            if step.kind == "reflect":  # said to nobody but the next trial
+                done += 1
+                continue
             if env.outcome is not None:
                 yield Divergence(done, "end", "the episode goes on", env.outcome["outcome"])
                 return
@@ -160,8 +164,10 @@ def _endings(record: EpisodeRecord, env: CollabEnv) -> Iterator[tuple[str, Any, 
     returns = dict.fromkeys(episode.dialogues, 0.0)
     for payment in env.ledger.entries:
         returns[payment.role] = returns.get(payment.role, 0.0) + payment.amount
-    if json_safe(episode.returns()) != json_safe(returns):
-        yield "returns", episode.returns(), returns
+    of_trial = tuple(payment for payment in episode.payments if payment.reason != REASON)
+    recorded = replace(episode, payments=of_trial).returns()
+    if json_safe(recorded) != json_safe(returns):
+        yield "returns", recorded, returns
 
 
 def require_step(record: EpisodeRecord, step: int) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from cmat_env.errors import LogError
 from cmat_env.log_lines import EpisodeRecord
 from cmat_env.replay_tokens import LEGEND, Token, figures, strongest, summary, visible
-from cmat_env.replay_view import DRY_RUN, HIDDEN, rows_of
+from cmat_env.replay_view import DRY_RUN, HIDDEN, origin, rows_of
 from cmat_env.terminal import printable
 from cmat_env.types import Payment, Step
 
@@ -86,15 +86,19 @@ def _episode(record: EpisodeRecord, number: int, tokens: TokensOf | None, *, ope
     team = " · ".join(f"{role} {record.policies.get(role, '')}".strip() for role in episode.dialogues)
     notes = " · ".join(f"{name} {value}" for name, value in record.notes.items() if name not in HIDDEN)
     facts = f"{episode.env_id} · task {episode.task_id} · {episode.task_type} · seed {episode.seed}"
+    facts += f" · trial {episode.trial + 1}" if episode.trial else ""
     sign = "✔" if episode.success else "✘"
     yield (
         f'<details class="episode {mark}"{" open" if opened else ""}><summary><b>episode {number}</b> {_text(facts)} '
         f"<span class=mark>{sign} {_text(episode.outcome)}</span></summary>"
         f"<p class=team>{_text(team)}{_text(' · ' + notes) if notes else ''}</p>"
     )
+    for role, items in episode.recalled.items():
+        yield from (f"<p class=team>{_text(f'{role} recalls, {origin(item)}: {item.text}')}</p>" for item in items)
     paid: dict[str, float] = {}
     for index, step in enumerate(episode.steps):
-        yield f'<section class="step {_role(step.role)}"><h2>{index + 1} <span>{_text(step.role)}</span></h2>'
+        role, kind = _role(step.role), " reflection" if step.kind == "reflect" else ""
+        yield f'<section class="step {role}"><h2>{index + 1} <span>{_text(step.role)}</span>{kind}</h2>'
         yield _heard(step)
         yield _said(step)
         if tokens is not None:

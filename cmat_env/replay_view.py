@@ -19,7 +19,7 @@ from rich.text import Text
 from cmat_env.log_lines import EpisodeRecord
 from cmat_env.replay_page import is_page, page
 from cmat_env.terminal import printable
-from cmat_env.types import Payment, Step, Trajectory
+from cmat_env.types import Payment, Recalled, Step, Trajectory
 
 Lens = Callable[[EpisodeRecord, int], RenderableType | None]
 """An episode and a step's position -> a view of the step's tokens, None if it shows none."""
@@ -50,6 +50,8 @@ def header(record: EpisodeRecord, *, number: int, count: int | None = None) -> R
     episode = record.trajectory
     title = Text(f"episode {number}" + (f" of {count}" if count else ""), style="bold")
     facts = Text(f"{episode.env_id}  task {episode.task_id}  {episode.task_type}  seed {episode.seed}", style="bold")
+    if episode.trial:
+        facts.append(f"  trial {episode.trial + 1}", style="yellow")
     for name, value in record.notes.items():
         if name not in HIDDEN:
             facts.append(f"  {name} {value}", style="dim")
@@ -57,7 +59,7 @@ def header(record: EpisodeRecord, *, number: int, count: int | None = None) -> R
     for role in episode.dialogues:
         played_by = record.policies.get(role)
         team.append(role, style=_colour(role)).append(f" {played_by}  " if played_by else "  ")
-    return Group(Rule(title, align="left"), _safe(facts), _safe(team))
+    return Group(Rule(title, align="left"), _safe(facts), _safe(team), *_recalled(episode))
 
 
 def turn(
@@ -133,11 +135,27 @@ def rows_of(text: str) -> list[tuple[object, ...]] | None:
     return [tuple(row) for row in value]
 
 
+def _recalled(episode: Trajectory) -> Iterator[RenderableType]:
+    """What each role was told of earlier trials and tasks."""
+    for role, items in episode.recalled.items():
+        for item in items:
+            source = origin(item)
+            line = Text.assemble((role, _colour(role)), (f" recalls, {source}: ", "dim"), item.text)
+            yield _safe(line)
+
+
+def origin(item: Recalled) -> str:
+    """Where something that is recalled comes from."""
+    return "an earlier trial" if item.memory is None else f"memory {item.memory}"
+
+
 def _title(step: Step, count: int | None) -> RenderableType:
     role = (step.role, f"bold {_colour(step.role)}")
     title = Text.assemble(
         (f"{step.index + 1}{f'/{count}' if count else ''} ", "dim"), role, (f"  turn {step.turn + 1}", "dim")
     )
+    if step.kind == "reflect":
+        title.append("  reflection", style="yellow")
     tokens = step.generation.token_ids
     if tokens is not None:
         title.append(f"  {len(tokens)} tokens", style="dim")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cmat_env.agents.memory import estimate_tokens
 from cmat_env.types import Step, Trajectory
 
 Z95 = 1.959963984540054
@@ -56,7 +57,7 @@ class EpisodeRow:
     def of(cls, episode: Trajectory) -> EpisodeRow:
         """The row of a finished episode."""
         reward = sum(payment.amount for payment in episode.payments if payment.reason == "task")
-        turns = sum(step.role == "assistant" for step in episode.steps)
+        turns = sum(step.role == "assistant" and step.kind == "act" for step in episode.steps)
         tokens = [_tokens(step, episode) for step in episode.steps]
         costs = [step.generation.usage.cost for step in episode.steps if step.generation.usage]
         known = [cost for cost in costs if cost is not None]
@@ -171,8 +172,102 @@ class PartScore:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a set of episodes cost in tokens.
+
+    Attributes:
+        read: that others wrote, or the frame of a chat; each is counted once, although a model without a cache reads
+            a dialogue again at every turn.
+        written: by the roles themselves.
+        estimated: were some counted as four characters each, since their policy shows no tokens?
+    """
+
+    read: int
+    written: int
+    estimated: bool
+
+    @classmethod
+    def of(cls, episodes: Iterable[Trajectory]) -> Tokens:
+        """The cost of all roles together."""
+        read = written = 0
+        estimated = False
+        for episode in episodes:
+            for dialogue in (each for dialogues in episode.dialogues.values() for each in dialogues):
+                if dialogue.token_ids:
+                    own = sum(dialogue.action_mask)
+                    read, written = read + len(dialogue.token_ids) - own, written + own
+                    continue
+                for message in dialogue.messages:
+                    estimated, size = True, estimate_tokens(message.content)
+                    mine = message.speaker == dialogue.role
+                    read, written = read + size * (not mine), written + size * mine
+        return cls(read, written, estimated)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialScore:
+    """How far a set of episodes had come after a trial.
+
+    Attributes:
+        trial: its number, from 1.
+        played: how many episodes had one.
+        solved: how many of them it solved.
+        success_rate: share of all episodes that were solved by then.
+        success_ci95: its 95 % Wilson interval.
+        tokens: what this trial cost.
+    """
+
+    trial: int
+    played: int
+    solved: int
+    success_rate: float
+    success_ci95: tuple[float, float]
+    tokens: Tokens
+
+    @classmethod
+    def all_of(cls, episodes: Sequence[Sequence[Trajectory]]) -> tuple[TrialScore, ...]:
+        """The scores of every trial."""
+        scores: list[TrialScore] = []
+        solved = 0
+        for number in range(max(map(len, episodes), default=0)):
+            played = [trials[number] for trials in episodes if len(trials) > number]
+            now = sum(trial.success for trial in played)
+            solved += now
+            interval = wilson(solved, len(episodes))
+            scores.append(cls(number + 1, len(played), now, solved / len(episodes), interval, Tokens.of(played)))
+        return tuple(scores)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """How an evaluation used long-term memory.
+
+    Attributes:
+        continual: could episodes read what earlier ones had written? Success is then no mean of independent episodes.
+        block: episodes that were played before what they taught was written.
+        before, after: how many memories there were.
+        recalled: how many were told to roles, in all trials together.
+    """
+
+    continual: bool
+    block: int
+    before: int
+    after: int
+    recalled: int
+
+    @classmethod
+    def of(
+        cls, episodes: Sequence[Sequence[Trajectory]], before: int, after: int, *, continual: bool, block: int
+    ) -> MemoryUse:
+        """The use in these episodes."""
+        told = [item for trials in episodes for trial in trials for items in trial.recalled.values() for item in items]
+        recalled = sum(item.memory is not None for item in told)
+        return cls(continual, block if continual else 0, before, after, recalled)
+
+
+@dataclass(frozen=True, slots=True)
 class EvalReport:
-    """What an evaluation found.
+    """What an evaluation found. An episode of several trials is solved if the last one was; the rows are those of it.
 
     Attributes:
         env: id of the environment.
@@ -183,8 +278,10 @@ class EvalReport:
         per_episode: one row a finished episode, in order.
         dropped: one line for every episode that a crash ended; they count nowhere else.
         skipped: by id, why a task of the file was not played at all.
-        checker: how well the checker judged; None if there was none.
+        checker: how well the checker judged, in all trials; None if there was none.
         parts: of composite tasks, how the parts went by family.
+        trials: how far the episodes had come after each trial.
+        memory: how long-term memory was used; None if it was not.
     """
 
     env: str
@@ -197,6 +294,8 @@ class EvalReport:
     checker: CheckerScore | None = None
     skipped: dict[str, str] = field(default_factory=dict)
     parts: dict[str, PartScore] = field(default_factory=dict)
+    trials: tuple[TrialScore, ...] = ()
+    memory: MemoryUse | None = None
 
     @classmethod
     def of(
@@ -208,7 +307,23 @@ class EvalReport:
         dropped: Sequence[str] = (),
         skipped: Mapping[str, str] | None = None,
     ) -> EvalReport:
-        """The report on these finished episodes."""
+        """The report on these finished episodes of one trial each."""
+        each = [(episode,) for episode in episodes]
+        return cls.of_trials(env, each, seconds=seconds, dropped=dropped, skipped=skipped)
+
+    @classmethod
+    def of_trials(
+        cls,
+        env: str,
+        trials: Sequence[Sequence[Trajectory]],
+        *,
+        seconds: float,
+        dropped: Sequence[str] = (),
+        skipped: Mapping[str, str] | None = None,
+        memory: MemoryUse | None = None,
+    ) -> EvalReport:
+        """The report on the trials of these finished episodes."""
+        episodes = [each[-1] for each in trials]
         rows = [EpisodeRow.of(episode) for episode in episodes]
         types = sorted({row.task_type for row in rows})
         return cls(
@@ -219,9 +334,11 @@ class EvalReport:
             seconds=seconds,
             per_episode=tuple(rows),
             dropped=tuple(dropped),
-            checker=CheckerScore.of(episodes),
+            checker=CheckerScore.of([trial for each in trials for trial in each]),
             parts=PartScore.of(episodes),
             skipped=dict(skipped or {}),
+            trials=TrialScore.all_of(trials),
+            memory=memory,
         )
 
     @property
@@ -258,6 +375,8 @@ class EvalReport:
             "skipped": self.skipped,
             "checker": None if self.checker is None else asdict(self.checker),
             **({"parts": {name: _listed(asdict(each)) for name, each in self.parts.items()}} if self.parts else {}),
+            "trials": [_listed(asdict(score)) for score in self.trials],
+            "memory": None if self.memory is None else asdict(self.memory),
             "per_episode": [asdict(row) for row in self.per_episode],
         }
 
@@ -275,6 +394,8 @@ class EvalReport:
             checker=None if data["checker"] is None else CheckerScore(**data["checker"]),
             parts={name: _part(each) for name, each in data.get("parts", {}).items()},
             skipped=dict(data.get("skipped", {})),
+            trials=tuple(_trial(score) for score in data.get("trials", ())),
+            memory=MemoryUse(**data["memory"]) if data.get("memory") else None,
         )
 
 
@@ -302,6 +423,11 @@ def _listed(fields: dict[str, Any]) -> dict[str, Any]:
 def _part(fields: Mapping[str, Any]) -> PartScore:
     low, high = fields["success_ci95"]
     return PartScore(**{**fields, "success_ci95": (low, high)})
+
+
+def _trial(fields: Mapping[str, Any]) -> TrialScore:
+    low, high = fields["success_ci95"]
+    return TrialScore(**{**fields, "success_ci95": (low, high), "tokens": Tokens(**fields["tokens"])})
 
 
 def _score(fields: Mapping[str, Any]) -> Score:

@@ -14,21 +14,32 @@ from typing import Any
 
 from cmat_env.agents.agent import Agent
 from cmat_env.agents.memory import ShortTermMemory
+from cmat_env.agents.reflection import request
 from cmat_env.collab import CollabEnv
 from cmat_env.errors import CmatError, ConfigError, PolicyError
-from cmat_env.plan import Dropped, Episode, Limits, RolloutResult
-from cmat_env.types import Dialogue, Generation, Oracle, Policy, Step, Trajectory
+from cmat_env.experience import Experience
+from cmat_env.plan import Dropped, Episode, Limits, RolloutResult, Trials
+from cmat_env.trials import credited, reflections, who_reflects
+from cmat_env.types import Dialogue, Generation, Oracle, Policy, Recalled, Step, Trajectory
 
-__all__ = ["Dropped", "Episode", "Limits", "OnEnd", "OnStep", "Rollout", "RolloutResult", "role_of"]
+__all__ = ["Dropped", "Episode", "Limits", "OnEnd", "OnStep", "Rollout", "RolloutResult", "Trials", "role_of"]
 
 OnStep = Callable[[int, Step], None]
 OnEnd = Callable[[int, Trajectory], None]
 _SAMPLES_APART = 0x9E3779B97F4A7C15
+_TRIALS_APART = 0xD1B54A32D192ED03
 
 
 @dataclass(slots=True)
 class _Running:
-    """One episode in progress."""
+    """One episode in progress.
+
+    Attributes:
+        past: its trials that are over.
+        noted: by role, the reflections on them.
+        reflecting: the roles that are still to reflect on the running trial, which has failed; None = not asked yet.
+        cut: which limit has ended the running trial.
+    """
 
     index: int
     episode: Episode
@@ -39,6 +50,11 @@ class _Running:
     paid: int = 0
     tokens: int = 0
     started: float = field(default_factory=time.perf_counter)
+    recalled: dict[str, tuple[Recalled, ...]] = field(default_factory=dict)
+    past: list[Trajectory] = field(default_factory=list)
+    noted: dict[str, tuple[Recalled, ...]] = field(default_factory=dict)
+    reflecting: list[str] | None = None
+    cut: str | None = None
 
 
 class Rollout:
@@ -51,7 +67,13 @@ class Rollout:
         memory: short-term memory by role; without one, and for an oracle, a dialogue is never shortened.
         seed: of the run.
         width: how many episodes run side by side.
-        limits: when an episode is cut off.
+        limits: when a trial is cut off.
+        trials: how often a task that was not solved is tried again.
+        experience: what roles are told of earlier episodes; it is the caller's to let it `learn`.
+
+    Attributes:
+        minds: the roles whose words may be remembered: they reflect, and recall.
+        experience: as given.
 
     Raises:
         ConfigError: a role of the environment has no policy.
@@ -67,6 +89,8 @@ class Rollout:
         seed: int = 0,
         width: int = 64,
         limits: Limits | None = None,
+        trials: Trials | None = None,
+        experience: Experience | None = None,
     ) -> None:
         if width < 1:
             raise ConfigError(f"width={width} must be at least 1")
@@ -75,6 +99,8 @@ class Rollout:
         self._make_env = make_env
         self._width = width
         self._limits = limits or Limits()
+        self._trials = trials or Trials()
+        self.experience = experience
         self._open: list[CollabEnv] = []
         self._idle: list[CollabEnv] = []
         roles = self._fresh_env().roles
@@ -82,6 +108,7 @@ class Rollout:
         if missing:
             self.close()
             raise ConfigError(f"no policy for role {missing[0]!r}; give one for each of {', '.join(roles)}")
+        self.minds = who_reflects(self.policies, roles)
         self._agents = {
             role: Agent(role, (prompts or {}).get(role, ""), self._memory_of(role, memory or {})) for role in roles
         }
@@ -94,16 +121,17 @@ class Rollout:
         Args:
             episodes: which ones.
             on_step: called with the episode's position and each Step as it is made.
-            on_end: called with the episode's position and its Trajectory, in the order in which episodes end.
+            on_end: called with the episode's position and the Trajectory of each of its trials, in the order in which
+                episodes end.
         """
         self._idle = list(self._open)
         waiting = iter(enumerate(episodes))
         running: list[_Running] = []
-        done: dict[int, Trajectory | None] = {}
+        done: dict[int, list[Trajectory]] = {}
         dropped: list[Dropped] = []
 
         def drop(run: _Running, error: Exception) -> None:
-            done[run.index] = None
+            done[run.index] = []
             dropped.append(Dropped(run.episode, f"{type(error).__name__}: {error}"))
             self._release(run)
             self._open.remove(run.env)
@@ -119,7 +147,7 @@ class Rollout:
                     continue
                 try:
                     step = self._apply(run, generation)
-                    trajectory = self._ended(run)
+                    trials = self._ended(run)
                 except CmatError:
                     raise
                 except Exception as error:
@@ -127,14 +155,19 @@ class Rollout:
                     continue
                 if on_step:
                     on_step(run.index, step)
-                if trajectory:
-                    done[run.index] = trajectory
-                    self._release(run)
+                if trials:
+                    done[run.index] = trials
                     self._idle.append(run.env)
                     if on_end:
-                        on_end(run.index, trajectory)
+                        for trajectory in trials:
+                            on_end(run.index, trajectory)
             running = [run for run in running if run.index not in done]
-        return RolloutResult(tuple(done[index] for index in sorted(done)), tuple(dropped))
+        ended = [done[index] for index in sorted(done)]
+        return RolloutResult(
+            tuple(trials[-1] if trials else None for trials in ended),
+            tuple(dropped),
+            tuple(tuple(trials[:-1]) for trials in ended),
+        )
 
     def close(self) -> None:
         """Close the environments, also those of a run that an error ended; may be called twice."""
@@ -164,17 +197,7 @@ class Rollout:
             env = self._idle.pop() if self._idle else self._fresh_env()
             run = _Running(index, episode, env, {})
             try:
-                env.reset(seed=episode.seed, options=dict(episode.options) if episode.options else None)
-                run.info = dict(env.infos[env.agent_selection])
-                instructions = str(getattr(env.task, "instructions", "") or "")
-                for role, agent in self._agents.items():
-                    dialogue = agent.begin(
-                        seed=episode.seed + episode.sample * _SAMPLES_APART, instructions=instructions
-                    )
-                    run.dialogues[role] = [dialogue]
-                    policy = self.policies[role]
-                    if isinstance(policy, Oracle):
-                        policy.begin(dialogue, env.task)
+                self._begin(run)
             except CmatError:
                 raise
             except Exception as error:
@@ -183,15 +206,40 @@ class Rollout:
             started.append(run)
         return started
 
+    def _begin(self, run: _Running) -> None:
+        """Begin the next trial of an episode."""
+        env, episode = run.env, run.episode
+        env.reset(seed=episode.seed, options=dict(episode.options) if episode.options else None)
+        run.steps, run.dialogues, run.recalled, run.reflecting = [], {}, {}, None
+        run.cut, run.paid, run.tokens = None, 0, 0
+        run.started = time.perf_counter()
+        run.info = dict(env.infos[env.agent_selection])
+        instructions = str(getattr(env.task, "instructions", "") or "")
+        seed = episode.seed + episode.sample * _SAMPLES_APART + (episode.trial + len(run.past)) * _TRIALS_APART
+        for role, agent in self._agents.items():
+            if recalled := self._recalled(run, role):
+                run.recalled[role] = recalled
+            dialogue = agent.begin(seed=seed, instructions=instructions, recalled=recalled)
+            run.dialogues[role] = [dialogue]
+            policy = self.policies[role]
+            if isinstance(policy, Oracle):
+                policy.begin(dialogue, env.task)
+
+    def _recalled(self, run: _Running, role: str) -> tuple[Recalled, ...]:
+        """What a role is told of earlier tasks, and of earlier trials of this one."""
+        if role not in self.minds:
+            return ()
+        known = self.experience
+        remembered = known.recall(role, run.env.env_id, run.env.statement) if known else ()
+        return (*remembered, *run.noted.get(role, ()))
+
     def _answers(self, running: Sequence[_Running]) -> Iterator[tuple[_Running, Generation]]:
         """Show each waiting agent its observation and ask every policy once."""
         asked: dict[int, list[tuple[_Running, Dialogue]]] = {}
         for run in running:
-            role = role_of(run.env.agent_selection)
-            seen = run.env.observe(run.env.agent_selection)
+            role, seen = self._shown(run)
             dialogues = run.dialogues[role]
-            speaker = run.env.SPEAKERS[int(seen["speaker"])]
-            dialogue = self._agents[role].observe(dialogues[-1], speaker=speaker, message=seen["message"])
+            dialogue = self._agents[role].observe(dialogues[-1], speaker=seen["speaker"], message=seen["message"])
             if dialogue is not dialogues[-1]:
                 dialogues.append(dialogue)
             asked.setdefault(id(self.policies[role]), []).append((run, dialogue))
@@ -206,11 +254,43 @@ class Rollout:
                 dialogue.reply(generation)
                 yield run, generation
 
+    def _shown(self, run: _Running) -> tuple[str, dict[str, str]]:
+        """Whose turn it is, and what it is shown."""
+        env = run.env
+        if not run.reflecting:
+            seen = env.observe(env.agent_selection)
+            return role_of(env.agent_selection), _observation(env, seen)
+        role = run.reflecting[0]
+        last = str(env.observe(f"{role}_0")["message"]) if env.outcome else ""
+        outcome = str(self._facts(run)["outcome"])
+        asked = request(self._trials.requests[role], outcome=outcome, observation=last)
+        return role, {"message": asked, "speaker": "environment"}
+
+    def _reflect(self, run: _Running, generation: Generation) -> Step:
+        """The step of a role that was asked to reflect; the environment takes no part."""
+        role, seen = self._shown(run)
+        assert run.reflecting
+        run.reflecting.pop(0)
+        step = Step(
+            index=len(run.steps),
+            agent=f"{role}_0",
+            role=role,
+            turn=sum(step.role == role for step in run.steps),
+            observation=seen,
+            generation=generation,
+            dialogue=len(run.dialogues[role]) - 1,
+            kind="reflect",
+        )
+        run.steps.append(step)
+        return step
+
     def _apply(self, run: _Running, generation: Generation) -> Step:
+        if run.reflecting:
+            return self._reflect(run, generation)
         env = run.env
         agent = env.agent_selection
         role = role_of(agent)
-        seen = env.observe(agent)
+        seen = _observation(env, env.observe(agent))
         turn = sum(step.role == role for step in run.steps)
         env.step(self._agents[role].act(generation))
         payments = tuple(env.ledger.entries[run.paid :])
@@ -221,7 +301,7 @@ class Rollout:
             agent=agent,
             role=role,
             turn=turn,
-            observation={"message": seen["message"], "speaker": env.SPEAKERS[int(seen["speaker"])]},
+            observation=seen,
             generation=generation,
             dialogue=len(run.dialogues[role]) - 1,
             payments=payments,
@@ -232,13 +312,39 @@ class Rollout:
         run.steps.append(step)
         return step
 
-    def _ended(self, run: _Running) -> Trajectory | None:
-        """The trajectory, if the episode is over or has met a limit."""
-        outcome = run.env.outcome
-        cut = None if outcome else self._cut(run)
-        if not outcome and not cut:
+    def _ended(self, run: _Running) -> list[Trajectory] | None:
+        """All trials, if the episode is over; otherwise what comes next is made ready, and None returned."""
+        facts = self._facts(run)
+        if not facts or run.reflecting:
             return None
-        facts = outcome or {"success": False, "score": 0.0, "outcome": cut, "terminated": False, "truncated": True}
+        if not facts["success"] and run.reflecting is None:
+            run.reflecting = list(self.minds) if self._reflects(run) else []
+            if run.reflecting:
+                return None
+        run.past.append(self._trajectory(run, facts))
+        self._release(run)
+        if facts["success"] or len(run.past) >= self._trials.trials:
+            return credited(run.past, reward=self._trials.reward)
+        for role, noted in reflections(run.steps).items():
+            run.noted[role] = (*run.noted.get(role, ()), noted)
+        self._begin(run)
+        return None
+
+    def _reflects(self, run: _Running) -> bool:
+        """Would a reflection on the running trial be read by anybody?"""
+        again = len(run.past) + 1 < self._trials.trials
+        return self._trials.reflect and (again or (self.experience is not None and self.experience.writes))
+
+    def _facts(self, run: _Running) -> Mapping[str, Any]:
+        """How the running trial ended, or was cut off by a limit; empty if it goes on."""
+        cut = None if run.env.outcome or run.reflecting is not None else self._cut(run)
+        run.cut = run.cut or cut
+        if run.env.outcome:
+            return run.env.outcome
+        cut_off = {"success": False, "score": 0.0, "outcome": run.cut, "terminated": False, "truncated": True}
+        return cut_off if run.cut else {}
+
+    def _trajectory(self, run: _Running, facts: Mapping[str, Any]) -> Trajectory:
         return Trajectory(
             env_id=run.env.env_id,
             task_id=str(run.info.get("task_id", run.episode.seed)),
@@ -255,6 +361,8 @@ class Rollout:
             seconds=time.perf_counter() - run.started,
             options=run.episode.options,
             sample=run.episode.sample,
+            trial=run.episode.trial + len(run.past),
+            recalled=dict(run.recalled),
         )
 
     def _cut(self, run: _Running) -> str | None:
@@ -273,6 +381,10 @@ class Rollout:
             release = getattr(self.policies[role], "release", None)
             if release:
                 release(dialogues)
+
+
+def _observation(env: CollabEnv, seen: Mapping[str, Any]) -> dict[str, str]:
+    return {"message": seen["message"], "speaker": env.SPEAKERS[int(seen["speaker"])]}
 
 
 def role_of(agent: str) -> str:

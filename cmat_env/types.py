@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from cmat_env.dialogue import Dialogue, FinishReason, Generation, Message, Usage
 
@@ -29,6 +29,7 @@ __all__ = [
     "Oracle",
     "Payment",
     "Policy",
+    "Recalled",
     "Step",
     "Task",
     "TokenBatch",
@@ -89,6 +90,19 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Recalled:
+    """Something that a role was told at the start of an episode of what came before it.
+
+    Attributes:
+        text: the words.
+        memory: id of the long-term memory; None = a reflection on an earlier trial of the same task.
+    """
+
+    text: str
+    memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One action of one agent, with what it saw and what it was paid for.
 
@@ -104,6 +118,7 @@ class Step:
         verdict: the checker's verdict, if this was the checker.
         judgement: the task's opinion on the proposal that this checker step judged, where it has one.
         info: the agent's info after the action.
+        kind: "act", or "reflect" = written after the end, for the next trial; the environment never sees it.
     """
 
     index: int
@@ -117,6 +132,7 @@ class Step:
     verdict: Verdict | None = None
     judgement: Judgement | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
+    kind: Literal["act", "reflect"] = "act"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +155,8 @@ class Trajectory:
         seconds: wall time.
         options: given to the task's reset.
         sample: which of the episodes that differ in nothing but what is sampled.
+        trial: which attempt at the task, from 0; the earlier ones had failed.
+        recalled: by role, what it was told at the start of what came before.
     """
 
     env_id: str
@@ -156,6 +174,8 @@ class Trajectory:
     seconds: float = 0.0
     options: Mapping[str, Any] | None = None
     sample: int = 0
+    trial: int = 0
+    recalled: Mapping[str, tuple[Recalled, ...]] = field(default_factory=dict)
 
     def returns(self) -> dict[str, float]:
         """What each role was paid in all."""

@@ -40,6 +40,8 @@ _SHAPES = (
 class EchoPolicy:
     """Repeats the last message; as the user it states the task word for word."""
 
+    reflects = False
+
     def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
         """Answer each dialogue with its last message, "" if it has none."""
         return [Generation(_last(dialogue)) for dialogue in dialogues]
@@ -51,6 +53,8 @@ class RandomPolicy:
     Where nothing is listed it writes junk that looks a little like SQL. A search is for two words of a fixed list of
     goods. It draws from no global random state: the same dialogue, seed and turn give the same text.
     """
+
+    reflects = False
 
     def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
         """Answer each dialogue with text drawn from its own stream of random numbers."""
@@ -70,6 +74,8 @@ class RandomPolicy:
 class ApprovePolicy:
     """A checker that approves everything."""
 
+    reflects = False
+
     def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
         """Approve the proposal of each dialogue."""
         return [Generation(APPROVE) for _ in dialogues]
@@ -81,6 +87,8 @@ class CoinPolicy:
     Raises:
         ConfigError: p_revise is not a probability.
     """
+
+    reflects = False
 
     def __init__(self, p_revise: float) -> None:
         if not 0.0 <= p_revise <= 1.0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,8 +19,10 @@ from cmat_env.terminal import printable
 from cmat_env.types import Trajectory
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from cmat_env.paired import PairedReport
-    from cmat_env.report import CheckerScore, EvalReport, Score
+    from cmat_env.report import CheckerScore, EvalReport, MemoryUse, Score, TrialScore
 
 REPORT_NAME = "report.json"
 
@@ -72,6 +74,22 @@ def eval_command(
         int | None, typer.Option(min=0, help="Questions that the assistant may ask the user, as `Ask: ...`.")
     ] = None,
     prompts: Annotated[str | None, typer.Option(metavar="STYLE", help="System prompts: paper, names or none.")] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Most attempts at a task; the next one after a failure.")] = 1,
+    reflect: Annotated[
+        bool, typer.Option("--reflect/--no-reflect", help="A reflection before the next trial, or just a new sample.")
+    ] = True,
+    memory: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A long-term memory, which episodes read; cmat memory shows it.")
+    ] = None,
+    continual: Annotated[
+        bool, typer.Option("--continual", help="Write to it as well: later episodes learn from earlier ones.")
+    ] = False,
+    block: Annotated[
+        int, typer.Option(min=1, help="With --continual: episodes between two writes; they do not know of each other.")
+    ] = 1,
+    budget: Annotated[
+        int | None, typer.Option(min=0, metavar="TOKENS", help="Short-term memory of each role; 0 = no limit.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the task; may be repeated.")
     ] = None,
@@ -96,8 +114,10 @@ def eval_command(
     everybody else plays with the paper's prompts, one revision and no dry run.
     """
     from cmat_env.agents.prompts import prompts_of  # noqa: PLC0415 - the command line starts without its workers
+    from cmat_env.agents.reflection import requests_of  # noqa: PLC0415
     from cmat_env.evaluate import evaluate, plan_of  # noqa: PLC0415
     from cmat_env.paired import CHECKER, evaluate_paired  # noqa: PLC0415
+    from cmat_env.plan import Trials  # noqa: PLC0415
     from cmat_env.registry import make  # noqa: PLC0415
 
     team = team_of(roles, {"user": user, "assistant": assistant, "checker": checker})
@@ -108,7 +128,9 @@ def eval_command(
     made_with: dict[str, Any] = settings_of(
         settings or (), flags=("roles", "max_revisions", "dry_run", "questions", "tasks", "script_dir")
     )
-    rules = rules_of(team).but(max_revisions=max_revisions, dry_run=dry_run, questions=questions, prompts=prompts)
+    rules = rules_of(team).but(
+        max_revisions=max_revisions, dry_run=dry_run, questions=questions, prompts=prompts, memory=budget
+    )
     made_with |= {"roles": tuple(team), "max_revisions": rules.max_revisions, "dry_run": rules.dry_run}
     made_with |= {"share_dry_run": True} if rules.share_dry_run else {}
     made_with |= {"questions": rules.questions} if rules.questions else {}
@@ -117,6 +139,10 @@ def eval_command(
     made_with |= {} if graphs is None else {"graphs": graphs}
     made_with |= {} if script_dir is None else {"script_dir": str(script_dir)}
     make_env = functools.partial(make, env, **made_with)
+    if paired and (trials > 1 or memory is not None or budget):
+        raise ConfigError("--paired plays one trial without memory; leave --trials, --memory and --budget out")
+    if trials > 1 and not reflect and greedy and any(spec.startswith("hf:") for spec in team.values()):
+        raise ConfigError("--no-reflect tries again with a new sample, but greedy models have one only; add --sampled")
     _check_writable(json_file, record)
     plan = plan_of(make_env, episodes, seed=seed)
     played: dict[str, Any] = {"episodes": plan, "seed": seed, "prompts": prompts_of(rules.prompts), "greedy": greedy}
@@ -129,7 +155,18 @@ def eval_command(
             compared = evaluate_paired(make_env, policies, on_end=told, **played)
             report = compared.arms[CHECKER].report
         else:
-            report = evaluate(make_env, policies, on_end=on_end, **played)
+            report = evaluate(
+                make_env,
+                policies,
+                on_end=on_end,
+                trials=Trials(trials, reflect=reflect, requests=requests_of(rules.prompts)),
+                budget=rules.memory or None,
+                digest=min(rules.digest, rules.memory // 4),
+                memory=memory,
+                continual=continual,
+                block=block,
+                **played,
+            )
     _deliver(report, json_file, record, compared)
     if report.episodes == 0:
         print(f"error: all {len(report.dropped)} episodes crashed; first: {report.dropped[0]}", file=sys.stderr)
@@ -148,9 +185,10 @@ def _telling(advance: Advance, keep: Keep) -> Callable[[int, Trajectory], None]:
 
     def on_end(_: int, episode: Trajectory) -> None:
         nonlocal solved, played
-        played, solved = played + 1, solved + episode.success
+        played, solved = played + (not episode.trial), solved + episode.success
         keep(episode)
-        advance(f"{solved / played:.1%} solved")
+        if not episode.trial:
+            advance(f"{solved / played:.1%} solved")
 
     return on_end
 
@@ -219,6 +257,10 @@ def _print(report: EvalReport) -> None:
         console.print(Text(printable(f"parts: {', '.join(shown)}")))
     if report.checker is not None:
         console.print(Text(_checker_line(report.checker)))
+    if len(report.trials) > 1:
+        console.print(_trials(report.trials))
+    if report.memory is not None:
+        console.print(Text(_memory_line(report.memory)))
     if report.dropped:
         console.print(Text(printable(f"dropped {len(report.dropped)}, not scored; first: {report.dropped[0]}")))
     read, written = report.tokens
@@ -239,6 +281,30 @@ def _cells(score: Score) -> list[str]:
         f"{low:.1%} to {high:.1%}",
         f"{score.mean_reward or 0:.3f}",
     ]
+
+
+def _trials(scores: Sequence[TrialScore]) -> Table:
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title="by trial", title_justify="left")
+    for name in ("trial", "played", "solved", "solved so far", "95 % interval", "tokens read", "written"):
+        table.add_column(name, justify="right")
+    for score in scores:
+        low, high = score.success_ci95
+        about = "about " if score.tokens.estimated else ""
+        cells = (score.trial, score.played, score.solved, _percent(score.success_rate), f"{low:.1%} to {high:.1%}",
+                 f"{about}{score.tokens.read:,}", f"{about}{score.tokens.written:,}")  # fmt: skip
+        table.add_row(*map(str, cells))
+    return table
+
+
+def _memory_line(use: MemoryUse) -> str:
+    if not use.continual:
+        return f"memory: read only, {use.before} memories, {use.recalled} recalled; episodes knew nothing of each other"
+    return (
+        f"memory: CONTINUAL, blocks of {use.block}; {use.before} memories before, {use.after} after, {use.recalled} "
+        "recalled; later episodes knew what earlier ones had written"
+    )
 
 
 def _checker_line(score: CheckerScore) -> str:

@@ -77,6 +77,8 @@ class Rules:
         prompts: style of the system prompts.
         max_revisions: how often the checker may ask for a revision in a turn.
         dry_run: is the checker shown what a proposal would give?
+        memory: short-term memory of each agent in tokens; 0 = no limit.
+        digest: tokens of it that sum up what it leaves out.
         share_dry_run: is the assistant, when it is asked to revise?
         questions: how many the assistant may ask the user.
         feedback: what is the assistant told of a refusal?
@@ -85,6 +87,8 @@ class Rules:
     prompts: str = "paper"
     max_revisions: int = 1
     dry_run: bool = False
+    memory: int = 0
+    digest: int = 0
     share_dry_run: bool = False
     questions: int = 0
     feedback: str = "words"

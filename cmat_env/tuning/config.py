@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cmat_env.agents.memory import ShortTermMemory
+from cmat_env.agents.memory_rules import MemorySettings
 from cmat_env.agents.prompts import prompts_of
 from cmat_env.errors import ConfigError, did_you_mean
 from cmat_env.order import Feedback
+from cmat_env.plan import Trials
 from cmat_env.tuning import toml_settings
 from cmat_env.tuning.alarms import AlarmSettings
 from cmat_env.tuning.settings import GROUPED, AdaptiveSettings, PairsSettings, SFTSettings, TunerSettings
@@ -57,6 +59,7 @@ class TeamSettings:
             each weighs what it is paid in this one; 0 = never the same. See `cmat_env.tuning.balance`.
         prompts: style of the system prompts; see `cmat_env.agents.prompts`.
         memory: short-term memory of each agent in tokens; 0 = no limit.
+        digest: tokens of it that sum up what it leaves out; 0 = none.
     """
 
     roles: tuple[str, ...] = ("user", "assistant", "checker")
@@ -75,10 +78,11 @@ class TeamSettings:
     balance: int = 24
     prompts: str = "names"
     memory: int = 0
+    digest: int = 0
 
     def __post_init__(self) -> None:
-        _at_least(self, 0, "max_revisions", "questions", "memory", "balance")
-        ShortTermMemory(self.memory or None)
+        _at_least(self, 0, "max_revisions", "questions", "memory", "digest", "balance")
+        ShortTermMemory(self.memory or None, digest=self.digest)
         prompts_of(self.prompts)
         for role in self.learners:
             if role not in self.roles:
@@ -87,6 +91,24 @@ class TeamSettings:
             raise ConfigError(
                 "the user states the task verbatim and has nothing to learn yet; leave it out of learners"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSettings:
+    """Trying again what was not solved, while training; see `cmat_env.plan.Trials`.
+
+    Attributes:
+        most: attempts at a task, the first one included.
+        reflect: do the assistant and the checker write a reflection after a failure?
+        reward: a reflection is paid this times what the next trial gained.
+    """
+
+    most: int = 1
+    reflect: bool = True
+    reward: float = 1.0
+
+    def __post_init__(self) -> None:
+        Trials(self.most, reflect=self.reflect, reward=self.reward)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +195,7 @@ class RunSettings:
         record_every: iterations between recordings of training episodes with the credit of their tokens; 0 = never.
         threads: of the tensor library; 0 = its own default.
         tensorboard: write the metrics for TensorBoard too (extra "tensorboard").
+        memory: long-term memory, `memory.sqlite` in the run's folder; off where `memory.recall` is 0, the default.
     """
 
     seed: int = 0
@@ -193,6 +216,8 @@ class RunSettings:
     model: ModelSettings = field(default_factory=ModelSettings)
     warm_start: WarmStartSettings = field(default_factory=WarmStartSettings)
     tuner: TunerSettings = field(default_factory=TunerSettings)
+    trials: TrialSettings = field(default_factory=TrialSettings)
+    memory: MemorySettings = field(default_factory=lambda: MemorySettings(recall=0))
     adaptive: AdaptiveSettings = field(default_factory=AdaptiveSettings)
     pairs: PairsSettings = field(default_factory=PairsSettings)
     alarms: AlarmSettings = field(default_factory=AlarmSettings)

@@ -14,7 +14,7 @@ from cmat_env.report import EvalReport
 from cmat_env.rollout import Episode
 from cmat_env.tuning.config import RunSettings
 from cmat_env.tuning.events import Report
-from cmat_env.tuning.folder import EPISODES, FINAL, WARM_START, RunFolder
+from cmat_env.tuning.folder import EPISODES, FINAL, MEMORY, WARM_START, RunFolder
 from cmat_env.tuning.team import made_with, make_env, play, prompts
 from cmat_env.types import Policy, Trajectory
 
@@ -73,7 +73,10 @@ class Evaluations:
         others: Mapping[str, Policy] | None = None,
         on_end: Callable[[int, Trajectory], None] | None = None,
     ) -> EvalReport:
-        """Success of a team on the evaluation tasks; the tasks are the same for every call."""
+        """Success of a team at its first trial of the evaluation tasks, the same ones for every call.
+
+        Long-term memory is read as training has left it, and not written to.
+        """
         settings = self._settings
         sampling = Sampling(greedy=greedy, max_new_tokens=settings.model.max_new_tokens)
         return evaluate(
@@ -84,6 +87,10 @@ class Evaluations:
             prompts=prompts(settings),
             width=128,
             on_end=on_end,
+            budget=settings.team.memory or None,
+            digest=settings.team.digest,
+            memory=self._folder.path / MEMORY if settings.memory.recall else None,
+            memory_settings=settings.memory,
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ FOLDER/best/            the model of the best evaluation, where that is not the 
 FOLDER/checkpoints/     to resume from                     FOLDER/episodes.jsonl   evaluation episodes
 FOLDER/metrics.jsonl    one line an iteration              FOLDER/report.json, curve.png
 FOLDER/training.jsonl   some training episodes, with the credit of their tokens
+FOLDER/memory.sqlite    long-term memory, if there is one
 FOLDER/tensorboard/     the metrics again, if wanted
 """
 
@@ -28,7 +29,7 @@ from cmat_env.policies.hf import HFPolicy
 from cmat_env.tuning.config import RunSettings, to_toml
 from cmat_env.tuning.curve import METRICS
 
-CONFIG, REPORT = "config.toml", "report.json"
+CONFIG, REPORT, MEMORY = "config.toml", "report.json", "memory.sqlite"
 EPISODES, TRAINING = "episodes.jsonl", "training.jsonl"
 CHECKPOINTS, WARM_START, FINAL, BEST = "checkpoints", "warm_start", "final", "best"
 LOGS = (METRICS, TRAINING, EPISODES)

@@ -54,7 +54,7 @@ class RoleBatch:
         rewards: (E, A) paid after each token.
         turns: (E, A) int64, which turn each token belongs to.
         truncated: (E,) True = a limit ended the episode: bootstrap.
-        groups: (E,) int64; episodes of one task have one number.
+        groups: (E,) int64; episodes of one task, and one trial of it, have one number.
         success: (E,) 1.0 or 0.0.
         sampled: (E,) True = the policy itself said it, so that `logprobs` count.
     """
@@ -101,7 +101,7 @@ def role_batch(trajectories: Sequence[Trajectory], role: str, *, preferences: Se
         rewards, values = _token_rewards(trajectory, role, turns), _token_values(trajectory, role, len(turns))
         columns.append((logprobs, turns, rewards, values))
     width = max((len(column[0]) for column in columns), default=0)
-    keys: dict[str, int] = {}
+    keys: dict[tuple[str, int], int] = {}
     return RoleBatch(
         rows=tuple(rows),
         mask=torch.tensor([[i < len(c[0]) for i in range(width)] for c in columns], dtype=torch.bool),
@@ -110,7 +110,7 @@ def role_batch(trajectories: Sequence[Trajectory], role: str, *, preferences: Se
         rewards=_pad([c[2] for c in columns], width),
         turns=_pad([c[1] for c in columns], width).long(),
         truncated=torch.tensor([t.truncated for t in episodes], dtype=torch.bool),
-        groups=torch.tensor([keys.setdefault(t.task_id, len(keys)) for t in episodes]),
+        groups=torch.tensor([keys.setdefault((t.task_id, t.trial), len(keys)) for t in episodes]),
         success=torch.tensor([float(t.success) for t in episodes], dtype=torch.float64),
         sampled=torch.arange(len(episodes)) < len(trajectories),
     )

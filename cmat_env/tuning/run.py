@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from cmat_env.agents.memory_store import LongTermMemory
+from cmat_env.experience import Experience
 from cmat_env.log import versions
 from cmat_env.policies.adapters import AdapterSettings
 from cmat_env.policies.hf import HFPolicy
@@ -26,7 +28,7 @@ from cmat_env.tuning.config import RunSettings
 from cmat_env.tuning.curve import draw_png
 from cmat_env.tuning.evaluations import TEAM_GREEDY, Evaluations
 from cmat_env.tuning.events import Interrupted, Report
-from cmat_env.tuning.folder import BEST, FINAL, WARM_START, RunFolder
+from cmat_env.tuning.folder import BEST, FINAL, MEMORY, WARM_START, RunFolder
 from cmat_env.tuning.metrics import Metrics
 from cmat_env.tuning.recording import record
 from cmat_env.tuning.state import (
@@ -80,6 +82,7 @@ class Run:
         self._adaptation = Adaptation(settings)
         self._known = KnownSettings(settings)
         self._parts: dict[str, Stateful] = {}
+        self._experience: Experience | None = None
 
     @property
     def results(self) -> dict[str, EvalReport]:
@@ -106,7 +109,7 @@ class Run:
             policy = self.policy(self.warm_start(resume=resume))
             tuner = self._begin(policy)
             if not (resume and self._restore(policy)):
-                self.folder.clear()
+                self._clear()
                 self.evaluations.final("before", policy)
                 self._save(tuner, score=None)
             self._tune(policy, tuner)
@@ -118,7 +121,7 @@ class Run:
         """Tune the learners of a policy from the environment's reward."""
         tuner = self._begin(policy)
         if not (resume and self._restore(policy)):
-            self.folder.clear()
+            self._clear()
         self._tune(policy, tuner)
         return tuner
 
@@ -161,7 +164,18 @@ class Run:
             "logs": self.folder,
             "evaluations": self.evaluations,
         }
+        if self.settings.memory.recall:
+            if self._experience:
+                self._experience.memory.close()
+            known = LongTermMemory(self.folder.path / MEMORY, self.settings.memory)
+            self._experience, self._parts["memory"] = Experience(known, writes=True), known
         return tuner
+
+    def _clear(self) -> None:
+        """Begin anew: no logs, no checkpoints, nothing remembered."""
+        self.folder.clear()
+        if self._experience:
+            self._experience.memory.load_state_dict({"episodes": 0, "last": 0, "entries": []})
 
     def _tune(self, policy: HFPolicy, tuner: Tuner) -> None:
         """The iterations that are left."""
@@ -169,7 +183,7 @@ class Run:
         if settings.pairs.path:
             written = pairs.read(Path(settings.pairs.path), settings.team.learners)
             self._pairs = pairs.encode(written, policy)
-        rollout = training_rollout(policy, settings)
+        rollout = training_rollout(policy, settings, self._experience)
         try:
             with Metrics(self.folder, settings, iteration=tuner.iteration) as metrics:
                 while tuner.iteration < settings.iterations:
@@ -189,6 +203,8 @@ class Run:
         settings = self.settings
         started, wall = time.process_time(), time.perf_counter()
         result = rollout.run(self._adaptation.episodes(tuner.iteration))
+        if self._experience:
+            self._experience.learn(result.finished, roles=rollout.minds)
         played = time.process_time()
         shown = self._shown(result.finished)
         learned = balanced(shown, strength=strength_at(tuner.iteration, settings.team.balance))
@@ -196,7 +212,8 @@ class Run:
         preferences = self._preferences(shown, tuner.iteration)
         statistics = tuner.update(learned, preferences=preferences, factors=factors)
         record(self.folder.path, tuner, shown, settings)
-        success = [trajectory.success for trajectory in result.finished]
+        first = [trial for trial in shown if not trial.trial]
+        success = [trial.success for trial in result.finished if not trial.trial]
         line: dict[str, Any] = {
             "iteration": tuner.iteration,
             "episodes": tuner.iteration * settings.episodes,
@@ -210,7 +227,10 @@ class Run:
         every = settings.evaluate_every
         if every and tuner.iteration % every == 0:
             line["evaluation"] = self.evaluations.now(policy)
-        self._adaptation.saw(shown, line.get("evaluation"))
+        if settings.trials.most > 1:
+            solved = sum(last.success for last in result.trajectories if last is not None)
+            line["success_in_trials"] = solved / max(1, len(success))
+        self._adaptation.saw(first, line.get("evaluation"))
         metrics.write(line)
         self._report("iteration", line)
         score: float | None = line.get("evaluation", {}).get(TEAM_GREEDY)

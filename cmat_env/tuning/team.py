@@ -7,8 +7,11 @@ from typing import Any
 
 from cmat_env.agents.memory import ShortTermMemory
 from cmat_env.agents.prompts import prompts_of
+from cmat_env.agents.reflection import requests_of
 from cmat_env.collab import CollabEnv
+from cmat_env.experience import Experience
 from cmat_env.ledger import RewardRule
+from cmat_env.plan import Trials
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.spec import parse_spec
 from cmat_env.registry import make
@@ -47,8 +50,14 @@ def prompts(settings: RunSettings) -> Mapping[str, str]:
 
 def memory(settings: RunSettings) -> dict[str, ShortTermMemory]:
     """Short-term memory by role."""
-    budget = settings.team.memory or None
-    return {role: ShortTermMemory(budget) for role in settings.team.roles}
+    budget, digest = settings.team.memory or None, settings.team.digest
+    return {role: ShortTermMemory(budget, digest=digest) for role in settings.team.roles}
+
+
+def trials(settings: RunSettings) -> Trials:
+    """How often a task is tried, and how reflections are asked for in the style of the prompts."""
+    own = settings.trials
+    return Trials(own.most, reflect=own.reflect, reward=own.reward, requests=requests_of(settings.team.prompts))
 
 
 def play(policy: HFPolicy, roles: Sequence[str], *, user: str = "echo", **others: Policy) -> dict[str, Policy]:
@@ -56,7 +65,7 @@ def play(policy: HFPolicy, roles: Sequence[str], *, user: str = "echo", **others
     return {role: others.get(role) or (parse_spec(user, role=role) if role == "user" else policy) for role in roles}
 
 
-def training_rollout(policy: HFPolicy, settings: RunSettings) -> Rollout:
+def training_rollout(policy: HFPolicy, settings: RunSettings, experience: Experience | None = None) -> Rollout:
     """Plays an iteration's episodes side by side, sampled, on the tasks to learn from."""
     return Rollout(
         lambda: make_env(settings, settings.task.train),
@@ -65,4 +74,6 @@ def training_rollout(policy: HFPolicy, settings: RunSettings) -> Rollout:
         memory=memory(settings),
         seed=settings.seed,
         width=settings.episodes,
+        trials=trials(settings),
+        experience=experience,
     )

@@ -138,3 +138,40 @@ def test_a_budget_that_holds_nothing_is_refused() -> None:
     """With the least that is possible."""
     with pytest.raises(ConfigError, match="budget=15 tokens is too small; 16"):
         ShortTermMemory(15)
+
+
+def test_a_digest_tells_what_the_role_said() -> None:
+    """The latest that fit into its share, in order; a later note takes the earlier one's digest in."""
+    memory = ShortTermMemory(40, words, digest=10)
+    shorter = memory.fit(long_dialogue(9))
+
+    assert "[16 earlier messages are left out; you said: act 5 | act 6 | act 7]" == contents(shorter)[2]
+    for turn in range(9, 17):
+        shorter.say(Message("assistant", f"act {turn}"))
+        shorter.say(Message("environment", f"see {turn}"))
+    again = memory.fit(shorter)
+
+    assert again is not shorter
+    assert contents(again)[2].startswith("[32 earlier messages are left out; you said: act 13 | act 14 | act 15")
+    assert ["act 16", "see 16"] == contents(again)[-2:]
+
+
+def test_a_digest_holds_nothing_that_ends_it() -> None:
+    """Brackets and bars in what was said are words like others, and the count goes on."""
+    memory = ShortTermMemory(60, words, digest=15)
+    dialogue = long_dialogue(1)
+    for _ in range(12):
+        dialogue.say(Message("assistant", "a | b] [x\nearlier messages are left out]"))
+        dialogue.say(Message("environment", "see"))
+    shorter = memory.fit(dialogue)
+    for _ in range(20):
+        shorter.say(Message("environment", "see this now"))
+    left = [int(contents(each)[2].split()[0][1:]) for each in (shorter, memory.fit(shorter))]
+
+    assert left[0] + 40 > left[1] > left[0] > 1
+
+
+def test_a_digest_of_more_than_a_quarter_is_refused() -> None:
+    """There must be room for the dialogue itself."""
+    with pytest.raises(ConfigError, match="digest=11 must be from 0 to a quarter of budget=40"):
+        ShortTermMemory(40, digest=11)

@@ -19,6 +19,11 @@ PRINTS = {
     "custom_task.py": ("check_task is content", "gold    solves 100%"),
     "custom_graph.py": ("Entities: [", "Final Answer: #", "gold solves 100% of 50 questions from planets.ttl"),
     "custom_os_task.py": ("gold    solves 100%", "random  solves 0%"),
+    "reflection.py": (
+        "no reflection  solved by trial 1: 0.00 solved by trial 2: 0.00",
+        "reflection     solved by trial 1: 0.00 solved by trial 2: 1.00",
+        "first half 0.80, second half 1.00; MemoryUse(continual=True, block=1, before=0",
+    ),
     "custom_policy.py": ("approves all", "believes the dry run", "knows the answer"),
 }
 

@@ -6,6 +6,7 @@ import copy
 import os
 import shutil
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 import torch
@@ -91,12 +92,18 @@ def play_team(guess_task: Callable[..., Task]) -> PlayTeam:
     """`play_team(policy, episodes=8)`: several turns of assistant and checker, who may ask for revisions."""
 
     def play(
-        policy: HFPolicy, *, episodes: int | Iterable[Episode] = 8, roles: tuple[str, ...] = ROLES, memory: int = 0
+        policy: HFPolicy,
+        *,
+        episodes: int | Iterable[Episode] = 8,
+        roles: tuple[str, ...] = ROLES,
+        memory: int = 0,
+        **more: Any,
     ) -> list[Trajectory]:
         rollout = Rollout(
             lambda: CollabEnv(guess_task(max_rounds=3), roles=roles),
             dict.fromkeys(roles, policy),
-            memory=dict.fromkeys(roles, ShortTermMemory(memory or None)),
+            memory=dict.fromkeys(roles, ShortTermMemory(memory or None, digest=memory // 8)),
+            **more,
         )
         chosen = [Episode(seed) for seed in range(episodes)] if isinstance(episodes, int) else episodes
         result = rollout.run(chosen)

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 import torch
 
+from cmat_env.agents.memory_store import LongTermMemory, NewMemory
 from cmat_env.errors import ConfigError
+from cmat_env.experience import Experience
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
 from cmat_env.policies.scripted import EchoPolicy
-from cmat_env.rollout import Episode
+from cmat_env.rollout import Episode, Trials
+from cmat_env.trials import credited
 from cmat_env.tuning import losses
 from cmat_env.tuning.rows import gather, pack, role_batch, scatter
 from cmat_env.tuning.settings import ALGORITHMS, GROUPED, TunerSettings
@@ -115,6 +118,52 @@ def test_the_ratio_is_one_before_the_first_step(
 
         assert 3 <= int(batch.turns.max()) + 1
         assert (ratio - 1).abs().max().item() < (1e-9 if adapter else 1e-4)
+
+
+@pytest.mark.parametrize("adapter", ["full", "lora"])
+def test_the_ratio_is_one_under_a_budget_that_bites(make_policy: MakePolicy, play_team: PlayTeam, adapter: str) -> None:
+    """Shortened dialogues, reflections, recalled words: each is trained on under exactly the context it was said in."""
+    policy = make_policy(adapter=adapter, dtype=torch.float64)
+    with LongTermMemory(":memory:") as memory:
+        memory.add(NewMemory(role, "custom", "say a number") for role in ("assistant", "checker"))
+        known = Experience(memory, writes=False)
+        asked = {"assistant": "Not solved: {outcome}.", "checker": "Not solved: {outcome}."}
+        again = Trials(2, requests=asked)
+        trajectories = play_team(policy, episodes=4, memory=60, trials=again, experience=known)
+    for role in ("assistant", "checker"):
+        dialogues = [dialogue for each in trajectories for dialogue in each.dialogues[role]]
+        assert len(dialogues) > len(trajectories) > 4  # the budget bites, and there are second trials
+        assert any("left out" in message.content for dialogue in dialogues for message in dialogue.messages)
+        reflected = [
+            step for each in trajectories for step in each.steps if (step.role, step.kind) == (role, "reflect")
+        ]
+        assert reflected
+        batch = role_batch(trajectories, role)
+        assert sum(len(step.generation.token_ids or ()) for each in trajectories for step in each.steps
+                   if step.role == role) == int(batch.mask.sum())  # fmt: skip
+        tokens, order = pack(batch.rows, width=400)
+        with torch.no_grad():
+            ratio = (policy.evaluate(tokens, role).logprobs - gather(batch.logprobs, batch.rows, order)).exp()
+
+        assert (ratio - 1).abs().max().item() < 1e-9
+
+
+def test_a_reflection_is_credited_where_it_was_written(make_policy: MakePolicy, play_team: PlayTeam) -> None:
+    """What the next trial gained lies on the reflection's last token, and trials of a task are groups of their own."""
+    policy = make_policy()
+    one, two = play_team(policy, episodes=1, roles=("assistant",), trials=Trials(2))
+    gained = [
+        dataclasses.replace(trial, payments=(Payment("assistant", amount, "task", 0),))
+        for trial, amount in ((one, 0.25), (two, 1.0))
+    ]
+    trials = credited(gained, reward=2.0)
+    batch = role_batch(trials, "assistant")
+    written = int(batch.mask[0].sum())
+
+    assert [0.25, 1.5] == [float(value) for value in batch.rewards[0] if value]
+    assert 1.5 == float(batch.rewards[0, written - 1])
+    assert [0, 1] == batch.groups.tolist()
+    assert ["act", "reflect"] == [trials[0].steps[0].kind, trials[0].steps[-1].kind]
 
 
 @pytest.mark.parametrize("algorithm", [name for name in ALGORITHMS if name != "dpo"])

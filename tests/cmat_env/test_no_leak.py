@@ -1,0 +1,186 @@
+"""No answer key reaches an agent: a canary is planted in the gold of each kind of task, and looked for in every prompt.
+
+Looked through: all that a policy is asked (system prompts with what is recalled, requests to reflect, dry runs), what
+is recalled, and the bytes of the memory file.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cmat_env.agents.memory_store import LongTermMemory
+from cmat_env.agents.prompts import PAPER
+from cmat_env.collab import CollabEnv
+from cmat_env.envs.database.env import DBEnv
+from cmat_env.envs.knowledge_graph import KGEnv
+from cmat_env.envs.operating_system import OSEnv
+from cmat_env.envs.operating_system.backends.base import SandboxError
+from cmat_env.envs.operating_system.tasks import Check, Match, OSTask, Script
+from cmat_env.envs.web.pages import PageSample, WebPagesEnv
+from cmat_env.envs.web.shop import Goal, WebShopEnv
+from cmat_env.envs.web.shop.catalogue import Catalogue, Product
+from cmat_env.experience import Experience
+from cmat_env.rollout import Episode, Rollout, Trials
+from cmat_env.types import Dialogue, Generation
+
+CANARY = "xylocanary77"
+PAGE = (
+    '<html backend_node_id="1"><body backend_node_id="2"><input backend_node_id="4" name="where">'
+    '<button backend_node_id="6">Go</button></body></html>'
+)
+MakeEnv = Callable[[], Any]
+
+
+class Wanderer:
+    """Acts by a list, round and round; asks for a revision now and then; reflects; keeps all that it is asked."""
+
+    def __init__(self, actions: Sequence[str]) -> None:
+        self.heard: list[str] = []
+        self.reflected = 0
+        self._actions = itertools.cycle(actions)
+        self._verdicts = itertools.cycle(("Verdict: revise. look again", "Verdict: approve", "Verdict: approve"))
+
+    def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
+        """One reply each."""
+        return [Generation(self._reply(dialogue)) for dialogue in dialogues]
+
+    def _reply(self, dialogue: Dialogue) -> str:
+        self.heard.extend(message.content for message in dialogue.messages)
+        last = dialogue.messages[-1].content
+        if "was not solved" in last:
+            self.reflected += 1
+            return f"I, the {dialogue.role}, was wrong there: {last[:80]}"
+        return (
+            last if dialogue.role == "user" else next(self._verdicts if dialogue.role == "checker" else self._actions)
+        )
+
+
+def database(kind: str) -> MakeEnv:
+    """A read whose label, or a write whose reference, is the canary."""
+    families = ("select",) if kind == "read" else ("delete",)
+    source = DBEnv("generated:train")
+    for seed in range(200):
+        source.reset(seed=seed)
+        if source.task.write == (kind == "write"):
+            break
+    task = source.task
+    source.close()
+    assert task.write == (kind == "write"), families
+    if task.write:
+        return lambda: DBEnv([replace(task, reference=f"DELETE FROM `{task.tables[0].name}` WHERE '{CANARY}' = ''")])
+    return lambda: DBEnv([replace(task, answers=(CANARY,), reference=f"SELECT '{CANARY}'")])
+
+
+def graph() -> MakeEnv:
+    """A question whose answer is the canary."""
+    source = KGEnv("generated:train")
+    source.reset(seed=0)
+    task = source.task
+    source.close()
+    return lambda: KGEnv([replace(task, answers=(CANARY,))])
+
+
+def page() -> MakeEnv:
+    """A form field that wants the canary."""
+    sample = PageSample("s", "shop", "shopping", "Pick it", (), PAGE, "TYPE", CANARY, frozenset({"4"}), ("4", "6"))
+    return lambda: WebPagesEnv([sample])
+
+
+def shop() -> MakeEnv:
+    """A purchase that must have the canary's attribute and option."""
+    lamps = [Product.of(f"B0000001{number:02}", f"Plain Table Lamp {number}", price=10 + number) for number in range(9)]
+    goal = Goal("lamp", "i need a lamp", "B000000101", (CANARY,), (("size", CANARY),), 30.0)
+    return lambda: WebShopEnv([goal], catalogue=Catalogue(lamps))
+
+
+def shell() -> MakeEnv:
+    """An answer, a gold script and a check that hold the canary."""
+    task = OSTask("t", "f", "What is it?", match=Match(CANARY), example=Script(f"echo {CANARY}"))
+    checked = OSTask(
+        "u", "f", "Do it.", checks=(Check("script", script=Script(f"print('{CANARY}'); exit(1)", "python")),)
+    )
+    return lambda: OSEnv([task, checked])
+
+
+SQL = ("Action: Operation\n```sql\nSELECT * FROM nothing\n```", "Action: Operation\n```sql\nSHOW TABLES\n```")
+CASES: dict[str, tuple[Callable[[], MakeEnv], Sequence[str]]] = {
+    "db read": (lambda: database("read"), (*SQL, 'Action: Answer\nFinal Answer: ["no"]')),
+    "db write": (lambda: database("write"), (*SQL, 'Action: Answer\nFinal Answer: ["done"]')),
+    "kg": (graph, ("Action: get_relations(nobody)", "Final Answer: #0", "Final Answer: no")),
+    "web page": (page, ("Answer: B.\nAction: CLICK", "Answer: A.\nAction: CLICK", "Answer: C.")),
+    "web shop": (shop, ("search[lamp]", "click[b000000102]", "click[buy now]")),
+    "os": (shell, ("Act: bash\n```bash\nls /\n```", "Act: answer(no)", "Act: finish")),
+}  # fmt: skip
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> tuple[MakeEnv, Sequence[str]]:
+    """Makes the environment, and what is done there; without a sandbox that of the shell is left out."""
+    make, actions = CASES[request.param]
+    made = make()
+    try:
+        made().close()
+    except SandboxError as error:
+        pytest.skip(str(error))
+    return made, actions
+
+
+def test_the_answer_key_reaches_nobody(case: tuple[MakeEnv, Sequence[str]], tmp_path: Path) -> None:
+    """Two trials with reflections of both roles, then later episodes that recall them."""
+    make, actions = case
+    looks_ahead = isinstance(make(), DBEnv | WebShopEnv | WebPagesEnv | KGEnv)
+    policy = Wanderer(actions)
+    team = dict.fromkeys(("user", "assistant", "checker"), policy)
+    file = tmp_path / "memory.sqlite"
+    with LongTermMemory(file) as memory:
+        known = Experience(memory, writes=True)
+        rollout = Rollout(
+            lambda: CollabEnv(make(), dry_run=looks_ahead, env_id="e"),
+            team,
+            prompts=PAPER,
+            trials=Trials(2),
+            experience=known,
+            width=1,
+        )
+        for seed in range(4):
+            result = rollout.run([Episode(seed)])
+            assert () == result.dropped
+            assert not result.finished[-1].success
+            known.learn(result.finished, roles=rollout.minds)
+        rollout.close()
+        recalled = [item.text for t in result.finished for items in t.recalled.values() for item in items]
+
+        assert policy.reflected >= 16
+        assert recalled
+        assert len(memory) > 0
+        assert [] == [text for text in (*policy.heard, *recalled) if CANARY in text]
+    assert [] == [path.name for path in tmp_path.iterdir() if CANARY.encode() in path.read_bytes()]
+
+
+def test_the_search_would_find_it(tmp_path: Path) -> None:
+    """A canary in the statement of a task is heard, remembered and found: the test above can fail."""
+    make = database("read")
+    env = make()
+    env.reset(seed=0)
+    task = replace(env.task, description=f"Where is {CANARY}?")
+    env.close()
+    policy = Wanderer(CASES["db read"][1])
+    with LongTermMemory(tmp_path / "memory.sqlite") as memory:
+        known = Experience(memory, writes=True)
+        rollout = Rollout(
+            lambda: CollabEnv(DBEnv([task]), roles=("assistant",)),
+            {"assistant": policy},
+            trials=Trials(2),
+            experience=known,
+        )
+        known.learn(rollout.run([Episode(0)]).finished, roles=rollout.minds)
+        rollout.close()
+
+    assert any(CANARY in text for text in policy.heard)
+    assert any(CANARY.encode() in path.read_bytes() for path in tmp_path.iterdir())
