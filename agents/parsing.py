@@ -275,10 +275,11 @@ def _question_called(part: str) -> str | None:
     """The first argument of a call of the tool `ask` or `ask_user`."""
     try:
         call, _ = json.JSONDecoder().raw_decode(part)
-        name, (question, *_) = call["name"], [*call["arguments"].values()]
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+    except (ValueError, RecursionError):
         return None
-    return question.strip() or None if name in ("ask", "ask_user") and isinstance(question, str) else None
+    arguments = call.get("arguments") if call.get("name") in ("ask", "ask_user") else None
+    question = next(iter(arguments.values()), None) if isinstance(arguments, dict) else None
+    return question.strip() or None if isinstance(question, str) else None
 
 
 def parse_farewell(text: str) -> bool:

@@ -121,7 +121,9 @@ def curate(records: Iterable[EpisodeRecord], rules: Rules | None = None) -> Cura
         if reason:
             found.left_out[reason] += 1
             continue
-        taken = [("pairs", pair, _digest(pair)) for role in rules.roles for pair in pairs_of(record.trajectory, role)]
+        taken: list[tuple[str, Any, str]] = []
+        for role in rules.roles:
+            taken += [("pairs", pair, _digest(pair)) for pair in pairs_of(record.trajectory, role)]
         reason = unverified(record.trajectory, rules)
         if reason:
             found.left_out[reason] += 1

@@ -16,9 +16,10 @@ from cmat_env.policies.sampling import Sampling
 from cmat_env.policies.scripted import GoldPolicy
 from cmat_env.policies.spec import parse_spec
 from cmat_env.policies.tiny import TinyConfig, make_model
-from cmat_env.policies.user import FAREWELL, UNKNOWN, ScriptedUser
-from cmat_env.registry import make
+from cmat_env.policies.user import FAREWELL, STYLES, UNKNOWN, ScriptedUser
+from cmat_env.registry import make, make_task
 from cmat_env.rollout import Episode
+from cmat_env.testing import check_policy
 from cmat_env.types import Brief, Dialogue, Generation, Message, Trajectory
 
 ID = "cmat/DB-Composite-v0"
@@ -194,3 +195,9 @@ def test_a_model_as_the_user_ends_every_dialogue_somehow(tokenizer: Any) -> None
     said = [step.generation.token_ids for episode in kept for step in episode.steps if step.role == "user"]
     assert len(said) >= 4
     assert all(said)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_keeps_the_contract_of_a_policy(style: Any) -> None:
+    """Replies depend on dialogue, seed and turn alone, in any batch."""
+    check_policy(ScriptedUser(style), roles=("user",), task=lambda: make_task(ID, vague=True))
