@@ -162,8 +162,22 @@ def test_a_real_id_with_more_behind_it_never_reaches_the_store(agentbench: Path,
     def relations(variable: str) -> str:
         return env.step(json.dumps({"name": "get_relations", "arguments": {"variable": variable}}))[0]
 
-    for more in ("\nx", "\n> . } DELETE WHERE { ?s ?p ?o", "> . } DELETE WHERE { ?s ?p ?o", '"', " ", "\\u003e", "\0"):
+    for more in (
+        "\nx",
+        "\n> . } DELETE WHERE { ?s ?p ?o",
+        "> . } DELETE WHERE { ?s ?p ?o",
+        '"',
+        " ",
+        "\\u003e",
+        "\0",
+        "-",
+        "/../",
+        "#",
+        "ü",
+        ".",
+    ):
         assert "cannot be executed" in relations(f"{id}{more}x")
+    assert "cannot be executed" in relations(f"http://rdf.freebase.com/ns/{id}")
     assert [] == asked
     assert "Observation: [" in relations(f"{id}\n")  # surrounding blanks are none of the id
     assert [True] == [f"/{id}>" in query and "\n>" not in query for query in asked]
