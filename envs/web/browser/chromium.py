@@ -33,10 +33,9 @@ _FLAGS = (
     "--disable-sync",
     "--no-first-run",
     "--disable-software-rasterizer",
-    # Pages are small and drawn for nobody: one renderer for all of them, without threads for drawing.
+    # Pages are small: one renderer for all of them, with one thread to paint.
     "--renderer-process-limit=1",
     "--process-per-site",
-    "--disable-threaded-compositing",
     "--num-raster-threads=1",
     # Nothing but the own machine is reached, whatever a page links to.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",

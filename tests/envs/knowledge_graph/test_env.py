@@ -137,12 +137,50 @@ def test_a_bad_call_is_refused_in_upstreams_words(begin: Begin, call: str) -> No
     assert (1, ()) == (env.snapshot().episode.errors, env.snapshot().episode.session.variables)
 
 
-def test_an_id_with_a_line_break_is_refused(begin: Begin) -> None:
-    """Upstream's `$` lets a newline pass; here an id matches as a whole or not at all."""
-    env = begin(action_format="tools")
-    for id in ("ada\n", "ada\n} DELETE", "m.0abc\nx"):
-        observation = env.step(json.dumps({"name": "get_relations", "arguments": {"variable": "x" + id}}))[0]
-        assert "cannot be executed" in observation
+@pytest.mark.parametrize("fidelity", ["upstream", "fixed"])
+def test_a_real_id_with_more_behind_it_never_reaches_the_store(agentbench: Path, fidelity: Any) -> None:
+    """Upstream's `$` lets a line break pass; here an id matches as a whole, or nothing is asked."""
+    folder, asked = agentbench / "kg", list[str]()
+    store = OxigraphStore.of_file(folder / "dev_graphs.nq.gz")
+
+    class Spy:
+        graphs_named = True
+
+        def select(self, query: str, **settings: Any) -> Any:
+            asked.append(query)
+            return store.select(query, **settings)
+
+        def close(self) -> None:
+            """Nothing to close."""
+
+    env = KGEnv(
+        folder / "dev.json", graphs=Spy(), ontology=folder / "ontology", action_format="tools", fidelity=fidelity,
+    )  # fmt: skip
+    env.reset(seed=0)
+    id = next(iter(env.task.entities.values()))
+
+    def relations(variable: str) -> str:
+        return env.step(json.dumps({"name": "get_relations", "arguments": {"variable": variable}}))[0]
+
+    for more in (
+        "\nx",
+        "\n> . } DELETE WHERE { ?s ?p ?o",
+        "> . } DELETE WHERE { ?s ?p ?o",
+        '"',
+        " ",
+        "\\u003e",
+        "\0",
+        "-",
+        "/../",
+        "#",
+        "ü",
+        ".",
+    ):
+        assert "cannot be executed" in relations(f"{id}{more}x")
+    assert "cannot be executed" in relations(f"http://rdf.freebase.com/ns/{id}")
+    assert [] == asked
+    assert "Observation: [" in relations(f"{id}\n")  # surrounding blanks are none of the id
+    assert [True] == [f"/{id}>" in query and "\n>" not in query for query in asked]
 
 
 def test_types_bound_the_intersection(begin: Begin) -> None:

@@ -97,6 +97,14 @@ def test_a_script_in_a_page_does_not_run(enter: Enter) -> None:
 
 
 @pytest.mark.usefixtures("held")
+def test_pages_are_drawn(enter: Enter) -> None:
+    """Frames come, for which clicks on a locator and people wait; some flags that make Chromium cheaper stop them."""
+    frames = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done('drawn'))))"
+    late = "new Promise(done => setTimeout(() => done('not drawn'), 10000))"
+    assert "drawn" == on_page(enter(browser=True), f"() => Promise.race([({frames})(), {late}])")
+
+
+@pytest.mark.usefixtures("held")
 def test_pages_that_are_not_there(enter: Enter) -> None:
     """A foreign visit, a made-up product or option, or an order that was not sent by the form, are not found."""
     surface = enter(browser=True).env.surface
