@@ -26,8 +26,9 @@ LAYERS = {
     "invariants": 2, "task_player": 2, "task_checks": 2, "team_checks": 2, "policy_checks": 2, "testing": 2,
     "plan": 3, "rollout": 3, "credit": 3, "log": 3, "log_fields": 3, "log_lines": 3,
     "replay": 3, "replay_page": 3, "replay_view": 3, "replay_tokens": 3, "replay_diff": 3, "replay_html": 3,
-    "keys": 3, "report": 3, "statistics": 3, "reexecution": 3, "forking": 3,
-    "evaluate": 4, "tuning": 4, "doctor": 4,
+    "keys": 3, "report": 3, "reexecution": 3, "forking": 3,
+    "statistics": 3, "tables": 3, "agentbench": 3, "comparison": 3,
+    "evaluate": 4, "suite": 4, "tuning": 4, "doctor": 4,
     "cli": 5,
 }  # fmt: skip
 TENSORS_ONLY = ("advantages", "batch", "group", "losses", "ppo", "rows", "sft", "adaptive")
