@@ -87,9 +87,8 @@ def _that_fit(encoded: list[Dialogue], policy: HFPolicy, report: Report) -> list
     """Dialogues from a file are of any length: those beyond the context are left out, and counted."""
     fitting = [dialogue for dialogue in encoded if len(dialogue.token_ids) <= policy.context]
     if not fitting:
-        raise ConfigError(
-            f"all {len(encoded)} dialogues are longer than model.context={policy.context} tokens; raise it, or shorten them"
-        )
+        size = f"model.context={policy.context} tokens"
+        raise ConfigError(f"all {len(encoded)} dialogues are longer than {size}; raise that, or shorten them")
     if len(fitting) < len(encoded):
         lost = f"{len(encoded) - len(fitting)} of {len(encoded)} dialogues"
         report("notice", {"text": f"{lost} are longer than model.context={policy.context} tokens and are left out"})
