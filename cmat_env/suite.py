@@ -158,7 +158,7 @@ class SuiteReport:
         means = [score.mean for score in ours.values() if score is not None]
         total = percent(sum(means) / len(means)) if means else "-"
         who = ", ".join(f"{role} {policy}" for role, policy in self.team.items())
-        rows.append((f"ours: {who}", *(percent(score and score.mean) for score in found), total))
+        rows.append((f"ours: {who}", *(percent(None if score is None else score.mean) for score in found), total))
         intervals = [interval(score.low, score.high) if score else "" for score in found]
         rows.append(("95 % interval", *intervals, ""))
         head = ("model", *COLUMNS, f"mean of {', '.join(shared) or 'none'}")
