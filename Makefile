@@ -11,11 +11,11 @@ WORKERS ?= 2
 # with short ones last.
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check types format bench bench-kg bench-learning bench-os bench-web docs dist links install clean
+.PHONY: help demo test check types format bench bench-cmat bench-kg bench-learning bench-os bench-web docs dist links install clean
 
 help:
-	@echo "make demo | test | check | types | format | bench | bench-kg | bench-learning | bench-os | bench-web | docs | dist"
-	@echo "     links | install | clean"
+	@echo "make demo | test | check | types | format | bench | bench-cmat | bench-kg | bench-learning | bench-os"
+	@echo "     bench-web | docs | dist | links | install | clean"
 
 install:
 	@.ci/install $(VENV)
@@ -51,6 +51,9 @@ bench-web: install
 
 bench-learning: install
 	$(BIN)/python benchmarks/learning.py
+
+bench-cmat: install
+	$(BIN)/python benchmarks/cmat.py
 
 bench-kg: install
 	$(BIN)/python benchmarks/kg.py

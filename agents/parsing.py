@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 from cmat_env.types import Verdict
@@ -21,39 +22,70 @@ def _words(text: str) -> frozenset[str]:
 
 
 _APPROVE = _words("""
-    accept acceptable accepted accepts agree agreed agrees approve approved approves correct execute fine good lgtm ok
-    okay pass passed passes proceed right true valid yep yes
+    accept acceptable accepted accepts agree agreed agrees approve approved approves correct execute executed fine good
+    lgtm ok okay pass passed passes proceed right true valid work works y yep yes
 """)
 _REVISE = _words("""
-    bad deny denied disagree disagrees fail failed fails false incorrect invalid no nope redo refuse refused reject
-    rejected rejects retry revise revised revises revision veto wrong
+    bad denied deny disagree disagrees disapprove disapproved fail failed fails false incorrect invalid n no nope redo
+    refuse refused reject rejected rejects retry revise revised revises revising revision unacceptable unapproved veto
+    wrong
 """)
-_NEGATIONS = _words("cannot can't don't isn't never not won't wouldn't")
+_NEGATIONS = _words("""
+    cannot can't doesn't don't isn't needn't never not nothing shouldn't won't wouldn't
+""")
 _FILLERS = _words("""
-    a action be check checker do i is it it's looks must my please proposal query seems should so that that's the
-    therefore this to verdict we would you
+    a action an appears are assistant be boxed check checker command contains do does final has i is it it's looks must
+    my need needs please proposal proposed query recommend seems should so sql statement suggest that that's text the
+    there therefore this to verdict we will would you
 """)
-_NO_FAULT = _words("error errors issue issues mistake mistakes objection objections problem problems")
+_FAULTS = _words("error errors issue issues mistake mistakes objection objections problem problems")
+_NO_FAULT = _FAULTS | _words("change changes need revision revisions")
 _WORDS_READ = 8
 
-_LABEL = re.compile(r"\b(?:verdict|decision)\b(?:\s++is\b)?+[\s:=\"'*_`#>\-]*+(?=[a-z])", re.IGNORECASE)
-_LABEL_FIRST = re.compile(r"[\s*_`#>]*+(?:verdict|decision)\b", re.IGNORECASE)
+_LABEL = re.compile(
+    r"(?<!/)\b(?:verdict|vedict|decision|judge?ment)\b(?:\s++is\b)?+[\s:=\"'*_`#>|\uff1a\-]*+(?=[^\W\d_])",
+    re.IGNORECASE,
+)
+_LABEL_FIRST = re.compile(r"(?:[\s*_`#<>\[|]|\d++[.)])*+(?:verdict|vedict|decision|judge?ment)\b", re.IGNORECASE)
+_OTHER_LABEL = re.compile(
+    r"^[ \t*_`#<>\[|]*+(?:final\s++)?+(?:answer|assessment|conclusion|evaluation|result|status)\b[\s*_`\"']*+[:=>]",
+    re.IGNORECASE | re.MULTILINE,
+)
 _WORD = re.compile(r"[\W_]*+([^\W_][\w']*+)")
+_NEXT_WORD = re.compile(r"\s++([^\W_][\w']*+)")
+_SAID_NO = re.compile(
+    r"(?:\s++(?:is\s++)?+(?:needed|required))?+[\s*_`\"']*+[:=][\s*_`\"']*+(no|false|yes|true)\b", re.IGNORECASE
+)
+_MARKS = re.compile(
+    r"[\s*_`#>\-]*+(?:([\u2611\u2705\u2713\u2714\U0001f44d])|[\u2716\u2717\u2718\u274c\u26d4\U0001f44e\U0001f6ab])\ufe0f?"
+)
 _NUMBER = r"(\d++(?:\.\d++)?+(?:e[+-]?+\d++)?+|\.\d++)(\s?%)?+"
 _CONFIDENCE = re.compile(rf"[\s,;:.(*_\-]*+confidence[\s:=*]*+(?:of\s|is\s)?+{_NUMBER}", re.IGNORECASE)
 _CONFIDENCE_ANYWHERE = re.compile(rf"\(?+\bconfidence[\s:=*]*+(?:of\s|is\s)?+{_NUMBER}\)?+", re.IGNORECASE)
-_EDGES = " \t\r\n.,:;!-*_`)\"'}"
+_EDGES = " \t\r\n.,:;!-*_`)]}>|\"'\u2013\u2014\u3002\uff0c\uff1a"
+_REASON = re.compile(
+    rf"(?:[{re.escape(_EDGES)}]|</\w++|(?:reason|feedback|explanation|comment)s?+[*_`\"']*+\s*+[:=])*+", re.IGNORECASE
+)
 _CURLY_QUOTE = "\u2019"
-_OBJECT = re.compile(r"\s*+(?:```\w*+\s*+)?+\{")
+_VERDICT_KEYS = (
+    *("verdict", "decision", "judgement", "judgment", "approve", "approved", "accept", "accepted"),
+    *("is_correct", "correct", "is_valid", "valid"),
+)
+_REASON_KEYS = ("reason", "reasons", "feedback", "explanation", "comment")
 _JSON_LENGTH = 20_000
+_FIELD = re.compile(
+    rf"[\"']({'|'.join(_VERDICT_KEYS)})[\"']\s*+:\s*+(?:[\"'])?+([a-z01]++)", re.IGNORECASE
+)  # of an object that is cut off, or has quotes of another kind
+_REASON_FIELD = re.compile(rf"[\"'](?:{'|'.join(_REASON_KEYS)})[\"']\s*+:\s*+([\"'])", re.IGNORECASE)
 
 
 def parse_verdict(text: str) -> Verdict:
     """What a checker meant.
 
-    Read in this order: a JSON object with `verdict`, `decision` or `approve`; a word after the label "Verdict" or
-    "Decision" (the one the text begins with, or else the last one); the first words of the text; the first words of
-    its last line. Words such as yes, ok, approved, no, reject, wrong count, and "not" turns them round.
+    Read in this order: a JSON object with `verdict`, `decision`, `approve`, `is_correct` or the like, also one that is
+    cut off; a word after the label "Verdict", "Decision" or "Judgement" (the one the text begins with, or else the last
+    one); a tick or a cross; the first words of the text; a word after a line's label "Status", "Answer" or the like;
+    the first words of its last line. Words such as yes, ok, approved, no, reject, wrong count; "not" turns them round.
 
     Args:
         text: anything, of any length.
@@ -62,14 +94,18 @@ def parse_verdict(text: str) -> Verdict:
         The verdict. Where nothing was one, an approval with `parsed=False`.
     """
     text = text.replace(_CURLY_QUOTE, "'")
-    verdict = _from_json(text)
+    verdict = None if _LABEL_FIRST.match(text) else _from_json(text)
     if verdict is not None:
         return verdict
-    found = _labelled(text) or _opening(text, 0) or _opening(text, text.rstrip().rfind("\n") + 1)
+    found = _labelled(text)
+    if found is not None:
+        verdict = _with_rest(found[0], text[found[1] :])
+        return verdict if verdict.reason else _with_reason_before(text, verdict)
+    found = _marked(text) or _opening(text, 0) or _otherwise_labelled(text)
+    found = found or _opening(text, text.rstrip().rfind("\n") + 1)
     if found is None:
         return Verdict(approve=True, parsed=False)
-    approve, end = found
-    return _with_rest(approve, text[end:])
+    return _with_rest(found[0], text[found[1] :])
 
 
 def format_verdict(verdict: Verdict) -> str:
@@ -92,11 +128,29 @@ def _labelled(text: str) -> tuple[bool, int] | None:
     return found
 
 
+def _otherwise_labelled(text: str) -> tuple[bool, int] | None:
+    """The same of labels that say less, and only at the beginning of a line."""
+    found = None
+    for label in _OTHER_LABEL.finditer(text):
+        found = _opening(text, label.end()) or found
+    return found
+
+
+def _marked(text: str) -> tuple[bool, int] | None:
+    """A tick or a cross that the text begins with, and the words that say the same."""
+    mark = _MARKS.match(text)
+    if mark is None:
+        return None
+    approve = mark[1] is not None
+    words = _opening(text, mark.end())
+    return words if words is not None and words[0] == approve else (approve, mark.end())
+
+
 def _opening(text: str, start: int) -> tuple[bool, int] | None:
     """What the words from `start` on say, after words that say nothing, and where they end."""
     negated = False
     end = start
-    for _ in range(_WORDS_READ):
+    for count in range(_WORDS_READ):
         match = _WORD.match(text, end)
         if match is None:
             return None
@@ -104,12 +158,25 @@ def _opening(text: str, start: int) -> tuple[bool, int] | None:
         if word in _NEGATIONS:
             negated = not negated
         elif word in _APPROVE or word in _REVISE:
-            following = _WORD.match(text, end) if word == "no" else None
+            following = _NEXT_WORD.match(text, end) if word == "no" else None
             no_fault = following is not None and following[1].lower() in _NO_FAULT
-            return (word in _APPROVE) != (negated or no_fault), end
+            approve = (word in _APPROVE) != (negated or no_fault)
+            return _answered(text, approve, end)
+        elif word in _FAULTS and count:
+            return negated, end
         elif word not in _FILLERS:
             return None
     return None
+
+
+def _answered(text: str, approve: bool, end: int) -> tuple[bool, int]:
+    """Turned round where the verdict was a question with an answer: "Approve: no"; not in "revise: no WHERE"."""
+    answer = _SAID_NO.match(text, end)
+    if answer is None or text[answer.end() : answer.end() + 1].strip(".,;!*_`\"'\r\n"):
+        return approve, end
+    if text[answer.end() : answer.end() + 1] == " ":
+        return approve, end
+    return approve == (answer[1].lower() in ("yes", "true")), answer.end()
 
 
 def _with_rest(approve: bool, rest: str) -> Verdict:
@@ -123,20 +190,48 @@ def _with_rest(approve: bool, rest: str) -> Verdict:
     return Verdict(approve, _clean(rest))
 
 
+def _with_reason_before(text: str, verdict: Verdict) -> Verdict:
+    """The verdict with the reason that the text begins with, if it says so."""
+    reason = text[: next(label.start() for label in _LABEL.finditer(text))]
+    said = _clean(reason)
+    return replace(verdict, reason=said) if said != reason.strip() and said else verdict
+
+
 def _from_json(text: str) -> Verdict | None:
-    begin = _OBJECT.match(text)
-    if begin is None:
+    start = text.find("{")
+    if start < 0:
         return None
+    part = text[start : start + _JSON_LENGTH]
     try:
-        data, _ = json.JSONDecoder().raw_decode(text[begin.end() - 1 : begin.end() + _JSON_LENGTH])
+        data, _ = json.JSONDecoder().raw_decode(part)
+        fields = {str(key).lower(): value for key, value in data.items()}
     except (ValueError, RecursionError):
-        return None
-    word = next((data[key] for key in ("verdict", "decision", "approve", "approved") if key in data), None)
-    found = (word, 0) if isinstance(word, bool) else _opening(word, 0) if isinstance(word, str) else None
+        fields = _fields_of(part)
+    words = [fields[key] for key in _VERDICT_KEYS if key in fields]
+    found = _meaning(words[0]) if words else None
     if found is None:
         return None
-    reason = next((data[key] for key in ("reason", "feedback", "comment") if isinstance(data.get(key), str)), "")
-    return Verdict(found[0], _clean(reason), _number(data.get("confidence")))
+    reasons = [fields[key] for key in _REASON_KEYS if isinstance(fields.get(key), str | list)]
+    reason = reasons[0] if reasons else ""
+    if isinstance(reason, list):
+        reason = "; ".join(map(str, reason))
+    return Verdict(found, _clean(reason), _number(fields.get("confidence")))
+
+
+def _fields_of(part: str) -> dict[str, Any]:
+    """What can be read of an object that is no JSON."""
+    verdict, reason = _FIELD.search(part), _REASON_FIELD.search(part)
+    fields: dict[str, Any] = {verdict[1].lower(): verdict[2]} if verdict else {}
+    if reason:
+        fields["reason"] = part[reason.end() :].partition(reason[1])[0]
+    return fields
+
+
+def _meaning(value: object) -> bool | None:
+    if isinstance(value, str):
+        found = _opening(value, 0)
+        return found[0] if found else {"1": True, "0": False}.get(value)
+    return bool(value) if value in (0, 1) else None
 
 
 def _number(value: Any) -> float:
@@ -151,4 +246,5 @@ def _confidence(match: re.Match[str]) -> float:
 
 
 def _clean(reason: str) -> str:
-    return reason.lstrip(_EDGES).rstrip(" \t\r\n*_`")
+    start = _REASON.match(reason)
+    return reason[start.end() if start else 0 :].rstrip(" \t\r\n*_`")

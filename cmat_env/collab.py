@@ -22,7 +22,7 @@ from pettingzoo.utils.env import AECEnv
 from cmat_env.episode import Episode, Forkable, Team
 from cmat_env.errors import ConfigError, ContractError, did_you_mean
 from cmat_env.ledger import Ledger, RewardRule
-from cmat_env.order import ROLES, SPEAKERS, Moment, Order, TurnOrder, Wording
+from cmat_env.order import ROLES, SPEAKERS, Feedback, Moment, Order, TurnOrder, Wording
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement, Task, Verdict
 
@@ -65,6 +65,9 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
         order: who speaks next.
         wording: the templates of composed messages.
         dry_run: show the checker what the proposal would give; needs a task with `snapshot` and `restore`.
+        share_dry_run: show that to the assistant too, when it is asked to revise.
+        feedback: what the assistant is told of a refusal: the checker's own "words", or its "verdict" alone, in
+            words that are always the same.
         env_id: the name under which it is registered.
         max_message: characters that an observed message has at most; longer ones are cut.
         render_mode: "human" prints each turn, "ansi" makes `render` return the latest turns.
@@ -89,6 +92,8 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
         order: Order | None = None,
         wording: Wording | None = None,
         dry_run: bool = False,
+        share_dry_run: bool = False,
+        feedback: Feedback = "words",
         env_id: str = "custom",
         max_message: int = 100_000,
         render_mode: str | None = None,
@@ -108,6 +113,8 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
             order=order or TurnOrder(),
             wording=wording or Wording(),
             dry_run=dry_run,
+            share_dry_run=share_dry_run,
+            feedback=feedback,
             max_message=max_message,
         )
         self.render_mode = render_mode

@@ -9,14 +9,14 @@ import copy
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, get_args, runtime_checkable
 
 import gymnasium
 
 from cmat_env.agents.parsing import parse_verdict
 from cmat_env.errors import ConfigError, ContractError, did_you_mean
 from cmat_env.ledger import Ledger, RewardRule
-from cmat_env.order import ANSWERS, ROLES, TASK, Event, Moment, Order, TurnOrder, Wording
+from cmat_env.order import ANSWERS, ROLES, TASK, Event, Feedback, Moment, Order, TurnOrder, Wording
 from cmat_env.terminal import printable
 from cmat_env.types import Judgement, Payment, Task, Verdict
 
@@ -48,6 +48,9 @@ class Team:
         order: who speaks next.
         wording: the templates of composed messages.
         dry_run: show the checker what the proposal would give.
+        share_dry_run: show that to the assistant too, when it is asked to revise.
+        feedback: what the assistant is told of a refusal: the checker's own "words", or its "verdict" alone, in
+            words that are always the same.
         max_message: characters that a message has at most; longer ones are cut.
     """
 
@@ -57,6 +60,8 @@ class Team:
     order: Order = field(default_factory=TurnOrder)
     wording: Wording = field(default_factory=Wording)
     dry_run: bool = False
+    share_dry_run: bool = False
+    feedback: Feedback = "words"
     max_message: int = 100_000
 
     def __post_init__(self) -> None:
@@ -65,6 +70,8 @@ class Team:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"{name}={value!r} is not possible; give an int of at least {least}")
+        if self.feedback not in get_args(Feedback):
+            raise ConfigError(f"feedback={self.feedback!r}: {did_you_mean(self.feedback, get_args(Feedback))}")
 
     def next(self, moment: Moment) -> str:
         """Who comes next: a present role or the task.
@@ -105,6 +112,8 @@ class Episode:
         last_judgement: the task's opinion on the proposal that the latest action judged, where it has one.
         news: what the checker has not been told yet.
         proposal: the assistant's latest.
+        dry_run: what the checker was told that it would give.
+        refused: the task's opinion on the proposal that is being revised, where it has one.
         executed: how many actions the task has executed.
         revisions: how many the checker asked for since then.
         task_return: what the task paid in all.
@@ -125,6 +134,8 @@ class Episode:
     last_judgement: Judgement | None = None
     news: list[str] = field(default_factory=list)
     proposal: str = ""
+    dry_run: str = ""
+    refused: Judgement | None = None
     executed: int = 0
     revisions: int = 0
     task_return: float = 0.0
@@ -190,13 +201,16 @@ class Episode:
 
     def _propose(self, task: Task, text: str) -> None:
         self.proposal = text
+        if self.refused is not None:
+            self._pay_revision(task, self.refused)
         if self._next("proposal") == TASK:
             self._execute(task)
             return
         wording = self.team.wording
         parts = [*self.news, wording.proposal.format(action=text)]
         if self.team.dry_run:
-            parts.append(wording.dry_run.format(observation=self._dry_run(task, text)))
+            self.dry_run = wording.dry_run.format(observation=self._dry_run(task, text))
+            parts.append(self.dry_run)
         self.news = []
         self._address("checker", "\n".join(parts), "assistant")
 
@@ -212,8 +226,7 @@ class Episode:
 
     def _review(self, task: Task, text: str) -> None:
         self.last_verdict = verdict = parse_verdict(text)
-        judge = getattr(task.unwrapped if isinstance(task, gymnasium.Wrapper) else task, "judge", None)
-        self.last_judgement = judge(self.proposal) if judge else None
+        self.last_judgement = _judgement(task, self.proposal)
         if self.last_judgement is not None:
             self._pay("checker", self.team.rewards.of_verdict(verdict, self.last_judgement), "verdict")
         if not verdict.approve:
@@ -221,9 +234,21 @@ class Episode:
         if verdict.approve or self._next("revise") == TASK:
             self._execute(task)
         else:
-            self._address("assistant", text, "checker")
+            self.refused = self.last_judgement
+            told = text if self.team.feedback == "words" else self.team.wording.refusal
+            shared = self.team.dry_run and self.team.share_dry_run
+            self._address("assistant", f"{told}\n{self.dry_run}" if shared else told, "checker")
         read = {"approve": verdict.approve, "confidence": verdict.confidence, "parsed": verdict.parsed}
         self.infos["checker"] = {**self.infos["checker"], "verdict": read}
+
+    def _pay_revision(self, task: Task, before: Judgement) -> None:
+        """Pay for what became of a proposal that was refused; the checker for the turn in which it asked."""
+        self.refused = None
+        rules = self.team.rewards
+        after = _judgement(task, self.proposal) if rules.revision or rules.reviser else None
+        if after is not None:
+            for role, amount in rules.of_revision(before, after):
+                self._pay(role, amount, "revision")
 
     def _execute(self, task: Task) -> None:
         """Let the task execute the proposal, pay for it, and go on or end."""
@@ -257,6 +282,13 @@ class Episode:
     def _pay(self, role: str, amount: float, reason: str) -> None:
         if amount and role in self.team.roles:
             self.ledger.pay(Payment(role, amount, reason, self.turns[role]))
+
+
+def _judgement(task: Task, action: str) -> Judgement | None:
+    """The task's opinion on an action, where it has one; also through Gymnasium's wrappers."""
+    judge = getattr(task.unwrapped if isinstance(task, gymnasium.Wrapper) else task, "judge", None)
+    opinion: Judgement | None = judge(action) if judge else None
+    return opinion
 
 
 def _checked_roles(roles: Iterable[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ SPEAKERS = ("environment", "system", *ROLES)
 TASK = "task"
 
 Event = Literal["start", "proposal", "revise", "outcome"]
+Feedback = Literal["words", "verdict"]
 
 ANSWERS: Mapping[str, tuple[str, ...]] = {
     "start": ("user", "assistant"),
@@ -99,6 +100,7 @@ class Wording:
         proposal: how the checker is shown the action to judge.
         dry_run: how the checker is told what the action would give.
         dry_end: told in place of that where the action would end the episode, so that no grade leaks.
+        refusal: what the assistant is told of a refusal where it does not get the checker's own words.
         comment: how the assistant is shown an outcome together with what the user says about it.
         cut: put at the end of a message that was too long.
     """
@@ -107,6 +109,7 @@ class Wording:
     proposal: str = "Proposal:\n{action}"
     dry_run: str = "Dry run: {observation}"
     dry_end: str = "the episode would end"
+    refusal: str = "Verdict: revise. Try again."
     comment: str = "{observation}\n{message}"
     cut: str = " [cut]"
 

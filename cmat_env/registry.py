@@ -24,7 +24,7 @@ import pettingzoo
 from cmat_env.collab import CollabEnv
 from cmat_env.errors import ConfigError, MissingExtraError, UnknownNameError, did_you_mean
 from cmat_env.ledger import RewardRule
-from cmat_env.order import ROLES, Order, Wording
+from cmat_env.order import ROLES, Feedback, Order, Wording
 from cmat_env.views import ParallelCollab
 
 GROUP = "cmat_env.envs"
@@ -132,6 +132,8 @@ def make(
     order: Order | None = None,
     wording: Wording | None = None,
     dry_run: bool = False,
+    share_dry_run: bool = False,
+    feedback: Feedback = "words",
     max_message: int = 100_000,
     render_mode: str | None = None,
     **settings: Any,
@@ -146,6 +148,9 @@ def make(
         order: who speaks next.
         wording: the templates of composed messages.
         dry_run: show the checker what the proposal would give.
+        share_dry_run: show that to the assistant too, when it is asked to revise.
+        feedback: what the assistant is told of a refusal: the checker's own "words", or its "verdict" alone, in
+            words that are always the same.
         max_message: characters that an observed message has at most.
         render_mode: None, "human" or "ansi".
         settings: of the task.
@@ -166,6 +171,8 @@ def make(
         order=order,
         wording=wording,
         dry_run=dry_run,
+        share_dry_run=share_dry_run,
+        feedback=feedback,
         env_id=id,
         max_message=max_message,
         render_mode=render_mode,

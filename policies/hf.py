@@ -215,26 +215,32 @@ class HFPolicy:
         model = self.weights.model(role)
         if self._virtual:
             batch = virtual.lengthened(batch, self._virtual)
-        hidden = self._hidden(model, batch, role)
-        logprobs, entropy = self._score(model, hidden, batch)
+        before, ends = _before_actions(batch), _row_ends(batch)
+        wanted = before | ends
+        hidden = self._hidden(model, batch, role, wanted)
+        acting = hidden[before[wanted]]
+        log_all, logprobs = self._score(model, acting, batch)
+        entropy = -(log_all.exp() * log_all.masked_fill(log_all == float("-inf"), 0.0)).sum(-1)
         head = self.weights.value_heads[role]
-        return Evaluation(logprobs, head(_before_actions(hidden, batch)), entropy, head(_row_ends(hidden, batch)))
+        return Evaluation(logprobs, head(acting), entropy, head(hidden[ends[wanted]]))
 
     @torch.no_grad()
     def reference_logprobs(self, batch: TokenBatch, role: str) -> torch.Tensor:
         """See `TokenPolicy.reference_logprobs`."""
         del role  # one frozen base serves every role
         with self.weights.reference() as model:
-            return self._score(model, self._hidden(model, batch, None), batch)[0]
+            return self._score(model, self._hidden(model, batch, None, _before_actions(batch)), batch)[1]
 
-    def _hidden(self, model: PreTrainedModel, batch: TokenBatch, role: str | None) -> torch.Tensor:
-        """(B, T, width) final hidden states; a token sees the earlier tokens of its own row only."""
+    def _hidden(
+        self, model: PreTrainedModel, batch: TokenBatch, role: str | None, wanted: torch.Tensor
+    ) -> torch.Tensor:
+        """(N, width) final hidden states of the (B, T) wanted tokens; each sees the earlier tokens of its own row."""
         mask = None
         if batch.packed:
             mask = (batch.segments.unsqueeze(-1) == batch.segments.unsqueeze(-2)).tril()
         if llama.supports(model):
             whole = None if mask is None else mask.unsqueeze(1)
-            return self._llama(model, role).whole(batch.token_ids, batch.positions, whole)
+            return self._llama(model, role).whole(batch.token_ids, batch.positions, whole, wanted)
         places = torch.arange(batch.token_ids.shape[1], device=batch.token_ids.device)
         hidden: torch.Tensor = model.base_model(
             **modules.inputs(batch.token_ids, self._embed(model, role)),
@@ -242,7 +248,7 @@ class HFPolicy:
             attention_mask=mask if mask is None else modules.attention_mask(model, mask, places.unsqueeze(-1) - places),
             use_cache=False,
         ).last_hidden_state
-        return hidden
+        return hidden[wanted]
 
     def _llama(self, model: PreTrainedModel, role: str | None) -> llama.LlamaForward:
         """The fast forward pass with a role's adapter, or with none."""
@@ -257,11 +263,10 @@ class HFPolicy:
     def _score(
         self, model: PreTrainedModel, hidden: torch.Tensor, batch: TokenBatch
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """(N, V) log-probabilities of what could come after (N, width) states, and (N,) those of the action tokens."""
         chosen = batch.token_ids[batch.action_mask]
-        log_all = log_distribution(modules.logits(model, _before_actions(hidden, batch)), self.sampling, chosen)
-        logprobs = log_all.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
-        entropy = -(log_all.exp() * log_all.masked_fill(log_all == float("-inf"), 0.0)).sum(-1)
-        return logprobs, entropy
+        log_all = log_distribution(modules.logits(model, hidden), self.sampling, chosen)
+        return log_all, log_all.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
 
     def tokenize(self, dialogue: Dialogue) -> Dialogue:
         """A copy of a dialogue whose replies came as text, now with token ids: for supervised training."""
@@ -295,12 +300,12 @@ def _fed(cached: list[int], wanted: list[int]) -> int:
     return next(index for index in range(most) if cached[index] != wanted[index])
 
 
-def _before_actions(hidden: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
-    """(N, width) hidden state that each action token was sampled from: the one of the token before it."""
-    return hidden[:, :-1][batch.action_mask[:, 1:]]
+def _before_actions(batch: TokenBatch) -> torch.Tensor:
+    """(B, T) True = an action token was sampled from this token's hidden state: it stands before one."""
+    return functional.pad(batch.action_mask[:, 1:], (0, 1))
 
 
-def _row_ends(hidden: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
-    """(R, width) hidden state of the last token of each row."""
+def _row_ends(batch: TokenBatch) -> torch.Tensor:
+    """(B, T) True = the last token of a row."""
     following = functional.pad(batch.segments[:, 1:], (0, 1), value=-1)
-    return hidden[(batch.segments >= 0) & (batch.segments != following)]
+    return (batch.segments >= 0) & (batch.segments != following)

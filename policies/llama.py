@@ -88,15 +88,18 @@ class LlamaForward:
 
         return self._run(ids, positions, attend)
 
-    def whole(self, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """(B, T, width) hidden states of whole lines.
+    def whole(
+        self, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor | None, wanted: torch.Tensor
+    ) -> torch.Tensor:
+        """(N, width) hidden states of the tokens of whole lines that are wanted.
 
         Args:
             ids: (B, T).
             positions: (B, T).
             mask: (B, 1, T, T) True = the query sees the key; None = every earlier token of the line.
+            wanted: (B, T) True = the token is one of the N; the last layer is not run to its end for others.
         """
-        return self._run(ids, positions, lambda _, q, k, v: self._attention(q, k, v, mask))
+        return self._run(ids, positions, lambda _, q, k, v: self._attention(q, k, v, mask), wanted)
 
     def _attention(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         wide = attention_dtype(q)
@@ -106,7 +109,9 @@ class LlamaForward:
         )  # fmt: skip
         return mixed.to(q.dtype)
 
-    def _run(self, ids: torch.Tensor, positions: torch.Tensor, attend: Attend) -> torch.Tensor:
+    def _run(
+        self, ids: torch.Tensor, positions: torch.Tensor, attend: Attend, wanted: torch.Tensor | None = None
+    ) -> torch.Tensor:
         batch, width = ids.shape
         heads, groups, size = self._heads, self._groups, self._size
         x = self._embed(ids)
@@ -117,7 +122,10 @@ class LlamaForward:
             qkv = functional.linear(normed, *layer.qkv).view(batch, width, heads + 2 * groups, size).transpose(1, 2)
             turned = _rotate(qkv[:, : heads + groups], cos, sin)
             mixed = attend(number, turned[:, :heads], turned[:, heads:], qkv[:, heads + groups :])
-            x = x + functional.linear(mixed.transpose(1, 2).reshape(batch, width, heads * size), *layer.output)
+            mixed = mixed.transpose(1, 2).reshape(batch, width, heads * size)
+            if wanted is not None and number == len(self._layers) - 1:
+                x, mixed = x[wanted], mixed[wanted]
+            x = x + functional.linear(mixed, *layer.output)
             normed = functional.rms_norm(x, shape, layer.mlp_norm, epsilon)
             gate, up = functional.linear(normed, *layer.gate_up).chunk(2, dim=-1)
             x = x + functional.linear(functional.silu(gate) * up, *layer.down)

@@ -20,6 +20,8 @@ Known = TypeVar("Known")
 
 APPROVE = "Verdict: approve"
 REVISE = "Verdict: revise"
+REFUSAL = f"{REVISE}. Try again."
+"""How every scripted checker refuses: a small model that was taught by one understands the others."""
 
 _WORDS = (
     *("select", "count", "table", "name", "city", "price", "value", "where", "rows"),
@@ -87,25 +89,40 @@ class CoinPolicy:
 
     def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
         """Ask for a revision with probability p_revise, else approve."""
-        return [
-            Generation(f"{REVISE}. Try again." if self._revises(dialogue, seed) else APPROVE) for dialogue in dialogues
-        ]
+        return [Generation(REFUSAL if self._revises(dialogue, seed) else APPROVE) for dialogue in dialogues]
 
     def _revises(self, dialogue: Dialogue, seed: int) -> bool:
         return random.Random(stream_of(dialogue, seed)).random() < self.p_revise
 
 
 class OracleChecker:
-    """A checker that asks the task itself whether the proposal is good; it approves where the task has no opinion.
+    """A checker that asks the task itself whether the proposal is good; where the task has no opinion, it is.
 
     It finds the proposal in the message by the words around it, which are the defaults of `collab.Wording`.
 
     Args:
+        refuse_bad: how often it refuses a bad proposal.
+        refuse_good: how often a good one; as often as a bad one = a coin.
         before: what stands before the proposal.
         after: what may stand after the proposal.
+
+    Raises:
+        ConfigError: one of the two is not a probability.
     """
 
-    def __init__(self, *, before: str = "Proposal:\n", after: str = "\nDry run:") -> None:
+    def __init__(
+        self,
+        *,
+        refuse_bad: float = 1.0,
+        refuse_good: float = 0.0,
+        before: str = "Proposal:\n",
+        after: str = "\nDry run:",
+    ) -> None:
+        for name, share in (("refuse_bad", refuse_bad), ("refuse_good", refuse_good)):
+            if not 0.0 <= share <= 1.0:
+                raise ConfigError(f"{name}={share} is no probability; give a number from 0 to 1, such as 0.3")
+        self.refuse_bad = refuse_bad
+        self.refuse_good = refuse_good
         self.before = before
         self.after = after
         self._tasks: WeakKeyDictionary[Dialogue, Task] = WeakKeyDictionary()
@@ -116,14 +133,14 @@ class OracleChecker:
 
     def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
         """Give the task's own judgement of each proposal as a verdict."""
-        return [Generation(self._verdict(dialogue)) for dialogue in dialogues]
+        return [Generation(REFUSAL if self._refuses(dialogue, seed) else APPROVE) for dialogue in dialogues]
 
-    def _verdict(self, dialogue: Dialogue) -> str:
+    def _refuses(self, dialogue: Dialogue, seed: int) -> bool:
         judge = _optional(_task_of(self._tasks, dialogue, "oracle"), "judge")
         judgement: Judgement | None = judge(self.proposal(_last(dialogue))) if judge is not None else None
-        if judgement is None or judgement.good:
-            return APPROVE
-        return f"{REVISE}. This does not solve the task."
+        good = judgement is None or judgement.good
+        share = self.refuse_good if good else self.refuse_bad
+        return random.Random(stream_of(dialogue, seed)).random() < share
 
     def proposal(self, message: str) -> str:
         """The proposed action in a message to the checker."""

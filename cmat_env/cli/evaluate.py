@@ -20,6 +20,7 @@ from cmat_env.terminal import printable
 from cmat_env.types import Trajectory
 
 if TYPE_CHECKING:
+    from cmat_env.paired import PairedReport
     from cmat_env.report import CheckerScore, EvalReport, Score
 
 REPORT_NAME = "report.json"
@@ -90,6 +91,9 @@ def eval_command(
     ] = None,
     web_tasks: Annotated[str | None, typer.Option("--web", metavar="SRC", help="Of a suite: WebShop's tasks.")] = None,
     record: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the episodes and the report here.")] = None,
+    paired: Annotated[
+        bool, typer.Option("--paired", help="Also without the checker, with random verdicts, with an oracle; compare.")
+    ] = False,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON; - = standard output.")
     ] = None,
@@ -102,6 +106,7 @@ def eval_command(
     """
     from cmat_env.agents.prompts import prompts_of  # noqa: PLC0415 - the command line starts without its workers
     from cmat_env.evaluate import evaluate, plan_of  # noqa: PLC0415
+    from cmat_env.paired import CHECKER, evaluate_paired  # noqa: PLC0415
     from cmat_env.registry import make  # noqa: PLC0415
     from cmat_env.suite import SuiteSettings  # noqa: PLC0415
 
@@ -117,9 +122,11 @@ def eval_command(
     )
     rules = rules_of(team).but(max_revisions=max_revisions, dry_run=dry_run, prompts=prompts)
     made_with |= {"roles": tuple(team), "max_revisions": rules.max_revisions, "dry_run": rules.dry_run}
+    made_with |= {"share_dry_run": True} if rules.share_dry_run else {}
+    made_with |= {"feedback": rules.feedback} if rules.feedback != "words" else {}
     if suite is not None:
-        if settings:
-            raise ConfigError("--set is for one ENV; a suite plays by AgentBench's rules")
+        if settings or paired:
+            raise ConfigError("--set and --paired are for one ENV; a suite plays by AgentBench's rules")
         how = SuiteSettings(episodes, seed, workers, width, greedy, prompts_of(rules.prompts), base_url)
         entries = entries_of(sources, made_with, graphs=graphs, script_dir=script_dir)
         play_suite(entries, team, record, policies=policies, json_file=json_file, how=how)
@@ -131,19 +138,18 @@ def eval_command(
     make_env = functools.partial(make, env, **made_with)
     _check_writable(json_file, record)
     plan = plan_of(make_env, episodes, seed=seed)
+    played: dict[str, Any] = {"episodes": plan, "seed": seed, "prompts": prompts_of(rules.prompts), "greedy": greedy}
+    played |= {"width": 1 if human else width, "workers": workers}
+    compared: PairedReport | None = None
     with progress("eval", len(plan)) as advance, _recorder(record, team, made_with, seed=seed, greedy=greedy) as keep:
-        report = evaluate(
-            make_env,
-            policies,
-            episodes=plan,
-            seed=seed,
-            prompts=prompts_of(rules.prompts),
-            width=1 if human else width,
-            greedy=greedy,
-            workers=workers,
-            on_end=_telling(advance, keep),
-        )
-    _deliver(report, json_file, record)
+        on_end = _telling(advance, keep)
+        if paired:
+            told = functools.partial(_of_arm, CHECKER, on_end)
+            compared = evaluate_paired(make_env, policies, on_end=told, **played)
+            report = compared.arms[CHECKER].report
+        else:
+            report = evaluate(make_env, policies, on_end=on_end, **played)
+    _deliver(report, json_file, record, compared)
     if report.episodes == 0:
         print(f"error: all {len(report.dropped)} episodes crashed; first: {report.dropped[0]}", file=sys.stderr)
         raise typer.Exit(1)
@@ -163,6 +169,12 @@ def _check_what(env: str | None, suite: str | None, sources: Mapping[str, str | 
         raise ConfigError("a suite takes neither ENV nor --tasks; give its tasks with --os, --db, --kg, --web")
     elif not given:
         raise ConfigError("which tasks? give at least one of --os, --db, --kg, --web: a file, or generated:heldout")
+
+
+def _of_arm(wanted: str, on_end: Callable[[int, Trajectory], None], arm: str, index: int, episode: Trajectory) -> None:
+    """Only the team's own episodes are counted and kept."""
+    if arm == wanted:
+        on_end(index, episode)
 
 
 def _telling(advance: Advance, keep: Keep) -> Callable[[int, Trajectory], None]:
@@ -203,8 +215,9 @@ def _check_writable(json_file: str | None, record: Path | None) -> None:
             raise ConfigError(f"{place} cannot be written: {error.strerror or error}; choose another place") from error
 
 
-def _deliver(report: EvalReport, json_file: str | None, record: Path | None) -> None:
-    text = json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n"
+def _deliver(report: EvalReport, json_file: str | None, record: Path | None, compared: PairedReport | None) -> None:
+    found = report.to_json() | ({"paired": compared.to_json()} if compared else {})
+    text = json.dumps(found, indent=2, allow_nan=False) + "\n"
     if record is not None:
         (record / REPORT_NAME).write_text(text, encoding="utf-8")
     if json_file == "-":
@@ -213,6 +226,10 @@ def _deliver(report: EvalReport, json_file: str | None, record: Path | None) -> 
     if json_file is not None:
         Path(json_file).write_text(text, encoding="utf-8")
     _print(report)
+    if compared is not None:
+        from cmat_env.cli.paired import show  # noqa: PLC0415
+
+        show(compared)
 
 
 def _print(report: EvalReport) -> None:

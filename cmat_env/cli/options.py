@@ -77,11 +77,15 @@ class Rules:
         prompts: style of the system prompts.
         max_revisions: how often the checker may ask for a revision in a turn.
         dry_run: is the checker shown what a proposal would give?
+        share_dry_run: is the assistant, when it is asked to revise?
+        feedback: what is the assistant told of a refusal?
     """
 
     prompts: str = "paper"
     max_revisions: int = 1
     dry_run: bool = False
+    share_dry_run: bool = False
+    feedback: str = "words"
 
     def but(self, **flags: Any) -> Rules:
         """These rules, but for what the user asked for; None = not asked."""

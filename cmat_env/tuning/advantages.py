@@ -79,6 +79,30 @@ def turn_gae(
     return per_turn.gather(1, spread) * mask, returns.gather(1, spread) * first, first
 
 
+def turn_returns(
+    *, rewards: torch.Tensor, turns: torch.Tensor, mask: torch.Tensor, gamma: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What is paid from each turn on.
+
+    Args:
+        rewards: (E, A) paid after each token.
+        turns: (E, A) int64, the turn that each token belongs to, counted from 0.
+        mask: (E, A) True = the token exists.
+        gamma: discount a turn.
+
+    Returns:
+        (E, K) returns for K turns, and (E, K) True = the turn exists.
+    """
+    count = int(turns.max()) + 1 if turns.numel() else 0
+    index = turns.where(mask, torch.full_like(turns, count))
+    nothing = rewards.new_zeros(len(turns), count + 1)
+    returns = nothing.scatter_add(1, index, rewards * mask)[:, :count]
+    exists = nothing.scatter_add(1, index, mask.to(nothing))[:, :count] > 0
+    for turn in reversed(range(count - 1)):
+        returns[:, turn] += gamma * returns[:, turn + 1]
+    return returns, exists
+
+
 def group_advantages(returns: torch.Tensor, groups: torch.Tensor, *, epsilon: float = 1e-4) -> torch.Tensor:
     """How much better an episode did than the others of its group, in standard deviations of the group.
 

@@ -1,7 +1,8 @@
 """What the algorithms differ in: what the tokens of an episode are worth, and the loss over them.
 
 ppo                                  values      -> from_values   -> advantages per token or turn
-grpo, rloo, reinforce, filtered_bc   returns     -> from_outcomes -> one number an episode
+grpo, rloo, reinforce                returns     -> from_outcomes -> one number an episode, or a turn
+filtered_bc                          success     -> from_outcomes -> one number an episode
 dpo                                  preferences -> from_outcomes -> pairs of episodes
 """
 
@@ -21,6 +22,7 @@ from cmat_env.tuning.advantages import (
     scale,
     standardise,
     turn_gae,
+    turn_returns,
 )
 from cmat_env.tuning.rows import RoleBatch, Row, gather
 from cmat_env.tuning.settings import TunerSettings
@@ -81,28 +83,47 @@ def from_values(
     return Credit(standardise(advantages, mask, groups=groups), returns, value_mask, reference)
 
 
-def from_outcomes(batch: RoleBatch, algorithm: str, reference: torch.Tensor) -> Credit:
-    """Credit by algorithms without values: every token of an episode is worth the same."""
-    outcome, pairs = _compare(batch, algorithm)
+def from_outcomes(batch: RoleBatch, reference: torch.Tensor, settings: TunerSettings) -> Credit:
+    """Credit by algorithms without values: every token of an episode, or of a turn, is worth the same."""
+    pairs: Pairs = ()
+    if settings.algorithm == "dpo":
+        worth, pairs = _preferences(batch)
+    elif settings.algorithm == "filtered_bc":
+        worth = batch.success
+    elif settings.credit == "turn":
+        worth = _turnwise(batch, settings)
+    else:
+        worth = _compared(batch.returns, batch.groups, settings.algorithm)
+    spread = worth if worth.dim() == 2 else worth.unsqueeze(-1)
     nothing, nowhere = torch.zeros_like(batch.rewards), torch.zeros_like(batch.mask)
-    return Credit(outcome.unsqueeze(-1) * batch.mask, nothing, nowhere, reference, pairs)
+    return Credit(spread * batch.mask, nothing, nowhere, reference, pairs)
 
 
-def _compare(batch: RoleBatch, algorithm: str) -> tuple[torch.Tensor, Pairs]:
-    """(E,) what every token of an episode is worth by algorithms without values, and the pairs that dpo learns from."""
-    returns, groups = batch.returns, batch.groups
-    if algorithm == "filtered_bc":
-        return batch.success, ()
-    if algorithm == "reinforce":
-        return group_advantages(returns, torch.zeros_like(groups)), ()
+def _compared(returns: torch.Tensor, groups: torch.Tensor, algorithm: str) -> torch.Tensor:
+    """(N,) how much better each return is than the others of its group; for reinforce, than all."""
     if algorithm == "rloo":
-        return scale(leave_one_out(returns, groups)), ()
-    if algorithm == "grpo":
-        return group_advantages(returns, groups), ()
+        return scale(leave_one_out(returns, groups))
+    return group_advantages(returns, torch.zeros_like(groups) if algorithm == "reinforce" else groups)
+
+
+def _turnwise(batch: RoleBatch, settings: TunerSettings) -> torch.Tensor:
+    """(E, A) what is paid from a turn on, compared with the same turn of the other episodes of the group.
+
+    Source: the grouping by agent and turn of PettingLLMs (AT-GRPO), arXiv:2510.11062; the role is the batch's.
+    """
+    returns, exists = turn_returns(rewards=batch.rewards, turns=batch.turns, mask=batch.mask, gamma=settings.gamma)
+    episodes, turns = exists.nonzero(as_tuple=True)
+    worth = torch.zeros_like(returns)
+    worth[exists] = _compared(returns[exists], batch.groups[episodes] * exists.shape[1] + turns, settings.algorithm)
+    return worth.gather(1, batch.turns)
+
+
+def _preferences(batch: RoleBatch) -> tuple[torch.Tensor, Pairs]:
+    """(E,) 1 for the preferred episode of a pair, -1 for the other; and the pairs."""
     # An episode in which the role said nothing is alone in a group of its own, -1 - episode: it is in no pair.
-    alone = -1 - torch.arange(len(groups))
-    pairs = tuple(ranked_pairs(returns, groups.where(batch.mask.any(-1), alone)))
-    signs = torch.zeros_like(returns)
+    alone = -1 - torch.arange(len(batch.groups))
+    pairs = tuple(ranked_pairs(batch.returns, batch.groups.where(batch.mask.any(-1), alone)))
+    signs = torch.zeros_like(batch.returns)
     for better, worse in pairs:
         signs[better], signs[worse] = 1.0, -1.0
     return signs, pairs

@@ -13,9 +13,10 @@ from typing import Any, Literal
 from cmat_env.agents.memory import ShortTermMemory
 from cmat_env.agents.prompts import prompts_of
 from cmat_env.errors import ConfigError, did_you_mean
+from cmat_env.order import Feedback
 from cmat_env.tuning import toml_settings
 from cmat_env.tuning.alarms import AlarmSettings
-from cmat_env.tuning.settings import GROUPED, PairsSettings, SFTSettings, TunerSettings
+from cmat_env.tuning.settings import GROUPED, AdaptiveSettings, PairsSettings, SFTSettings, TunerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,13 @@ class TeamSettings:
         learners: whose weights are tuned.
         max_revisions: how often a turn the checker may ask for another proposal.
         dry_run: does the checker see what the proposal would give?
+        share_dry_run: does the assistant see it too, when it is asked to revise?
+        feedback: what the assistant is told of a refusal: the checker's own "words", or its "verdict" alone. A small
+            model that learns to judge does not keep its words; who revises stumbles over new ones.
         verdict: what a right verdict is worth to the checker.
         bad: how many times a verdict on a bad proposal counts; see `cmat_env.ledger.RewardRule`.
         team: share of the team's result that the checker is paid.
+        revision, reviser: what checker and assistant earn by a revision that made a bad proposal good.
         balance: verdicts on good and on bad proposals weigh the same in the first iteration, and less and less until
             each weighs what it is paid in this one; 0 = never the same. See `cmat_env.tuning.balance`.
         prompts: style of the system prompts; see `cmat_env.agents.prompts`.
@@ -56,9 +61,13 @@ class TeamSettings:
     learners: tuple[str, ...] = ("assistant", "checker")
     max_revisions: int = 1
     dry_run: bool = True
+    share_dry_run: bool = False
+    feedback: Feedback = "words"
     verdict: float = 1.0
     bad: float = 1.0
     team: float = 0.7
+    revision: float = 0.0
+    reviser: float = 0.0
     balance: int = 24
     prompts: str = "names"
     memory: int = 0
@@ -119,8 +128,9 @@ class WarmStartSettings:
         episodes: how many are demonstrated.
         settings: further settings of the environment while demonstrations are played, such as how often the
             demonstrator errs.
-        revise: how often the demonstrated checker, who knows nothing, asks for a revision.
-        checker_share: share of the episodes whose checker is imitated too (it has only a format to learn).
+        revise_bad: how often the demonstrated checker refuses a bad proposal.
+        revise_good: how often a good one; as often as a bad one = it knows nothing, and tosses a coin.
+        checker_share: share of the episodes whose checker is imitated too.
         checkpoint_every: steps of imitation between checkpoints; 0 = none.
         sft: how they are imitated.
     """
@@ -128,7 +138,8 @@ class WarmStartSettings:
     file: str = ""
     episodes: int = 6000
     settings: Mapping[str, Any] = field(default_factory=dict)
-    revise: float = 0.5
+    revise_bad: float = 0.6
+    revise_good: float = 0.05
     checker_share: float = 0.25
     checkpoint_every: int = 500
     sft: SFTSettings = field(default_factory=SFTSettings)
@@ -136,7 +147,7 @@ class WarmStartSettings:
     def __post_init__(self) -> None:
         _at_least(self, 1, "episodes")
         _at_least(self, 0, "checkpoint_every")
-        for name in ("revise", "checker_share"):
+        for name in ("revise_bad", "revise_good", "checker_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be in [0, 1]")
 
@@ -180,6 +191,7 @@ class RunSettings:
     model: ModelSettings = field(default_factory=ModelSettings)
     warm_start: WarmStartSettings = field(default_factory=WarmStartSettings)
     tuner: TunerSettings = field(default_factory=TunerSettings)
+    adaptive: AdaptiveSettings = field(default_factory=AdaptiveSettings)
     pairs: PairsSettings = field(default_factory=PairsSettings)
     alarms: AlarmSettings = field(default_factory=AlarmSettings)
 
@@ -200,6 +212,8 @@ class RunSettings:
         algorithm = self.tuner.algorithm
         if self.pairs.path and algorithm != "dpo":
             raise ConfigError(f"pairs.path is for dpo, but tuner.algorithm={algorithm!r}")
+        if self.adaptive.role_gain and self.adaptive.role_source == "paired" and not self.evaluate_every:
+            raise ConfigError("adaptive.role_source='paired' is measured by evaluations: set evaluate_every, such as 5")
         if algorithm in GROUPED and self.samples < 2 and not self.pairs.path:
             raise ConfigError(f"{algorithm} compares episodes of one task: set samples to 2 or more, such as 8")
 

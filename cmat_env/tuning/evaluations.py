@@ -20,6 +20,7 @@ from cmat_env.types import Policy, Trajectory
 
 TEAM_GREEDY = "team, greedy"
 """The evaluation that says which checkpoint is the best."""
+_ALONE_GREEDY = "without checker, greedy"
 
 
 class Evaluations:
@@ -118,6 +119,17 @@ class Evaluations:
             settings=made_with(settings, settings.task.evaluate),
             notes={"phase": when, "seed": settings.seed, "greedy": True},
         )
+
+
+def gains(evaluation: Mapping[str, float | None]) -> dict[str, float]:
+    """By role, how much more often the team succeeds with it than without, where both were measured.
+
+    Args:
+        evaluation: success by title, as `Evaluations.now` returns it; without its assistant a team never succeeds.
+    """
+    team, alone = evaluation.get(TEAM_GREEDY), evaluation.get(_ALONE_GREEDY)
+    found = {} if team is None else {"assistant": team}
+    return found if team is None or alone is None else found | {"checker": team - alone}
 
 
 def _to(writer: EpisodeWriter) -> Callable[[int, Trajectory], None]:

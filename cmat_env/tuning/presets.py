@@ -24,6 +24,7 @@ _NANO_DB: Mapping[str, Any] = {
     "evaluate_every": 0,
     "final_episodes": 300,
     "episodes": 128,
+    "team": {"max_revisions": 2, "feedback": "verdict"},
     "task": {
         "env": "cmat/DB-v0",
         "train": "generated:train",
@@ -32,7 +33,6 @@ _NANO_DB: Mapping[str, Any] = {
     },
     "warm_start": {
         "settings": {"demonstrator_error": 0.8},
-        "revise": 0.1,
         "sft": {"steps": 2000, "batch": 8, "learning_rate": 3e-3, "line_width": 192},
     },
     "tuner": {
@@ -50,13 +50,13 @@ _QUICK: Mapping[str, Any] = {
     "episodes": 64,
     "evaluate_every": 0,
     "final_episodes": 100,
-    "team": {"balance": 8},
+    "team": {**_NANO_DB["team"], "balance": 8},
     "task": {
         **_NANO_DB["task"],
         "settings": {**_NANO_DB["task"]["settings"], "families": ["count_all", "max", "min", "sum"]},
     },
     "model": {"layers": 2, "max_new_tokens": 32},
-    "warm_start": {"episodes": 1200, "revise": 0.1, "sft": {"steps": 320, "batch": 16, "line_width": 192}},
+    "warm_start": {"episodes": 1200, "sft": {"steps": 320, "batch": 16, "line_width": 192}},
     "tuner": {
         "line_width": 192,
         "learning_rate": 2e-4,

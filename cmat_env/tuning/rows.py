@@ -210,15 +210,28 @@ def minibatches(units: Sequence[Sequence[Row]], size: int, rng: np.random.Genera
         yield [row for i in part for row in units[i]]
 
 
-def pieces(rows: Sequence[Row], tokens: int) -> Iterator[list[int]]:
-    """Consecutive rows of at most this many tokens, padding included, at least one row each."""
+def batches(
+    rows: Sequence[Row], *, width: int, tokens: int, device: torch.device | str = "cpu"
+) -> Iterator[tuple[TokenBatch, list[int]]]:
+    """Rows in packed batches of at most this many tokens, padding included; at least one row each.
+
+    Rows of like length come together, so that little is padding also where each has a line of its own.
+
+    Yields:
+        what `pack` gives, the order being that of positions among all rows.
+    """
+    for piece in _pieces([len(row.token_ids) for row in rows], tokens):
+        batch, order = pack([rows[i] for i in piece], width=width, device=device)
+        yield batch, [piece[i] for i in order]
+
+
+def _pieces(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
+    """Positions of lengths, longest first, in parts whose number times their longest is at most so many tokens."""
     piece: list[int] = []
-    longest = 0
-    for index, row in enumerate(rows):
-        longest = max(longest, len(row.token_ids))
-        if piece and longest * (len(piece) + 1) > tokens:
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if piece and lengths[piece[0]] * (len(piece) + 1) > tokens:
             yield piece
-            piece, longest = [], len(row.token_ids)
+            piece = []
         piece.append(index)
     if piece:
         yield piece

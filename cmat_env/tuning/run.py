@@ -7,7 +7,7 @@ checkpoint holds, and `cmat_env.tuning.folder` for what else is kept.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from cmat_env.policies.adapters import AdapterSettings
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
 from cmat_env.report import EvalReport
-from cmat_env.rollout import Episode, Rollout
+from cmat_env.rollout import Rollout
 from cmat_env.tuning import board, checkpoint, pairs
+from cmat_env.tuning.adaptation import Adaptation
 from cmat_env.tuning.balance import balanced, strength_at
 from cmat_env.tuning.config import RunSettings
 from cmat_env.tuning.curve import draw_png
@@ -77,6 +78,7 @@ class Run:
         self._shown = shown
         self._time = ProcessorTime()
         self._pairs: list[pairs.Pair] = []
+        self._adaptation = Adaptation(settings)
         self._known = KnownSettings(settings)
         self._parts: dict[str, Stateful] = {}
 
@@ -156,6 +158,7 @@ class Run:
             "weights": policy.weights,
             "base": FrozenBase(policy.weights),
             "tuner": tuner,
+            "adaptation": self._adaptation,
             "random": RandomStates(),
             "seconds": self._time,
             "logs": self.folder,
@@ -182,16 +185,19 @@ class Run:
                         raise Interrupted
         finally:
             rollout.close()
+            self._adaptation.close()
 
     def _iterate(self, policy: HFPolicy, tuner: Tuner, rollout: Rollout, metrics: Metrics) -> float | None:
         """Play a batch, learn from it, and write down what happened; returns the team's success if it was evaluated."""
         settings = self.settings
         started, wall = time.process_time(), time.perf_counter()
-        result = rollout.run(self._episodes(tuner.iteration))
+        result = rollout.run(self._adaptation.episodes(tuner.iteration))
         played = time.process_time()
         shown = self._shown(result.finished)
         learned = balanced(shown, strength=strength_at(tuner.iteration, settings.team.balance))
-        statistics = tuner.update(learned, preferences=self._preferences(shown, tuner.iteration))
+        factors = self._adaptation.factors()
+        preferences = self._preferences(shown, tuner.iteration)
+        statistics = tuner.update(learned, preferences=preferences, factors=factors)
         record(self.folder.path, tuner, shown, settings)
         success = [trajectory.success for trajectory in result.finished]
         line: dict[str, Any] = {
@@ -199,7 +205,7 @@ class Run:
             "episodes": tuner.iteration * settings.episodes,
             "success": sum(success) / max(1, len(success)),
             "dropped": len(result.dropped),
-            "roles": statistics,
+            "roles": {role: {**found, "factor": factors[role]} for role, found in statistics.items()},
             "rollout_seconds": played - started,
             "update_seconds": time.process_time() - played,
             "wall_seconds": time.perf_counter() - wall,
@@ -207,6 +213,7 @@ class Run:
         every = settings.evaluate_every
         if every and tuner.iteration % every == 0:
             line["evaluation"] = self.evaluations.now(policy)
+        self._adaptation.saw(shown, line.get("evaluation"))
         metrics.write(line)
         self._report("iteration", line)
         score: float | None = line.get("evaluation", {}).get(TEAM_GREEDY)
@@ -220,14 +227,6 @@ class Run:
         revised = pairs.revisions(trajectories) if settings.pairs.revisions else ()
         given = pairs.of_iteration(self._pairs, iteration, each=settings.pairs.each, seed=settings.seed)
         return [*(given if self._pairs else ()), *revised]
-
-    def _episodes(self, iteration: int) -> Iterator[Episode]:
-        """The episodes of an iteration: fresh tasks, each played `samples` times."""
-        tasks = self.settings.episodes // self.settings.samples
-        first = (self.settings.seed << 32) + iteration * tasks
-        for index in range(tasks):
-            for sample in range(self.settings.samples):
-                yield Episode(first + index, sample=sample)
 
     def _rollout(self, policy: HFPolicy) -> Rollout:
         settings = self.settings

@@ -30,7 +30,8 @@ class TunerSettings:
         clip: clipping of the ratio, in ppo, grpo and rloo.
         gamma: discount a transition.
         lam: GAE's lambda.
-        credit: GAE over "token"s or over "turn"s.
+        credit: ppo: GAE over "token"s or over "turn"s; grpo, rloo, reinforce: what an episode is paid is compared, or
+            "turn": what is paid from each turn on, with the same turn of the others.
         normalise: standardise advantages per "role", or per role and "turn".
         kl_beta: first weight of the KL penalty to the frozen base.
         kl_target: KL a token that the weight is steered to, in nats.
@@ -106,6 +107,45 @@ class TunerSettings:
             if name not in known:
                 raise ConfigError(f"tuner.roles.{role}: unknown setting {name!r}; {did_you_mean(name, known)}")
         return dataclasses.replace(self, roles={}, **own)
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveSettings:
+    """What follows what is measured, beside the weight of the KL; docs/cmat.md has the formulas.
+
+    Attributes:
+        role_gain: how much a role's contribution, beside the others', changes its learning rate; 0 = not at all, below
+            0 = who lags behind is updated more. See `cmat_env.tuning.adaptive.RoleWeights`.
+        role_limit: largest factor of a learning rate.
+        role_source: what is measured; "ledger": what a role was paid an episode for its own doing, shares of the team's
+            result apart; "paired": by how much the team succeeds more often than without it, on the same tasks.
+        role_memory: share of the old mean that is kept.
+        candidates: how many tasks are drawn for each that is played, which is chosen by learnability; 1 = the first is
+            taken. See `cmat_env.tuning.learnability`.
+        floor: weight of kinds that always or never succeed.
+        success_memory: share of a kind's old success that is kept.
+    """
+
+    role_gain: float = 0.0
+    role_limit: float = 4.0
+    role_source: Literal["ledger", "paired"] = "ledger"
+    role_memory: float = 0.8
+    candidates: int = 1
+    floor: float = 0.1
+    success_memory: float = 0.7
+
+    def __post_init__(self) -> None:
+        if self.role_source not in {"ledger", "paired"}:
+            raise ConfigError(f"role_source={self.role_source!r} must be 'ledger' or 'paired'")
+        if not self.role_limit >= 1:
+            raise ConfigError(f"role_limit={self.role_limit} must be at least 1")
+        if self.candidates < 1:
+            raise ConfigError(f"candidates={self.candidates} must be at least 1")
+        if not 0 < self.floor <= 1:
+            raise ConfigError(f"floor={self.floor} must be above 0 and at most 1")
+        for name in ("role_memory", "success_memory"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)} must be in [0, 1)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,11 @@ def made_with(settings: RunSettings, tasks: str, roles: Sequence[str] | None = N
         "roles": present,
         "max_revisions": team.max_revisions,
         "dry_run": team.dry_run and "checker" in present,
-        "rewards": RewardRule(verdict=team.verdict, bad=team.bad, team=team.team),
+        "share_dry_run": team.share_dry_run,
+        "feedback": team.feedback,
+        "rewards": RewardRule(
+            verdict=team.verdict, bad=team.bad, team=team.team, revision=team.revision, reviser=team.reviser
+        ),
         "tasks": tasks,
         **settings.task.settings,
     }

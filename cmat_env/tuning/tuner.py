@@ -9,6 +9,7 @@ import copy
 import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,13 @@ from cmat_env.errors import ConfigError
 from cmat_env.tuning import losses
 from cmat_env.tuning.adaptive import AdaptiveKL
 from cmat_env.tuning.algorithms import Credit, from_outcomes, from_values, policy_loss, together
-from cmat_env.tuning.rows import RoleBatch, Row, gather, minibatches, pack, pieces, role_batch, scatter
+from cmat_env.tuning.rows import RoleBatch, Row, batches, gather, minibatches, role_batch, scatter
 from cmat_env.tuning.settings import GROUPED, TunerSettings
-from cmat_env.types import TokenBatch, Trajectory, TunablePolicy
+from cmat_env.types import Evaluation, TokenBatch, Trajectory, TunablePolicy
 
-EVALUATION_TOKENS = 16_384
-"""Tokens of a forward pass without gradient."""
+BATCH_TOKENS = {"cpu": 2_048}
+"""Tokens that go through the model at once, by kind of device: on a CPU no more than its caches like."""
+BATCH_TOKENS_ELSEWHERE = 16_384
 
 
 class Tuner:
@@ -52,10 +54,15 @@ class Tuner:
         self.iteration = 0
         self.kl = {role: AdaptiveKL(own.kl_beta, own.kl_target, own.kl_gain) for role, own in self.settings.items()}
         self.optimizers = {role: _optimizer(policy, role, own) for role, own in self.settings.items()}
+        self._factors = dict.fromkeys(roles, 1.0)
         self.latest: dict[str, tuple[RoleBatch, Credit, list[Row]]] = {}
 
     def update(
-        self, trajectories: Sequence[Trajectory], *, preferences: Sequence[Trajectory] = ()
+        self,
+        trajectories: Sequence[Trajectory],
+        *,
+        preferences: Sequence[Trajectory] = (),
+        factors: Mapping[str, float] | None = None,
     ) -> dict[str, dict[str, float]]:
         """One iteration: every role learns from the same episodes.
 
@@ -63,6 +70,7 @@ class Tuner:
             trajectories: episodes that the policy played.
             preferences: for dpo, further ones that it did not play, which are compared where they share a task; see
                 `cmat_env.tuning.pairs`.
+            factors: of the roles' learning rates this time; 1 where it is silent.
 
         Returns:
             by role, the statistics of the update; see docs/tuning.md.
@@ -73,6 +81,7 @@ class Tuner:
         algorithms = {own.algorithm for own in self.settings.values()}
         if preferences and algorithms != {"dpo"}:
             raise ConfigError(f"{', '.join(sorted(algorithms))} cannot learn from preferences; wanted dpo")
+        self._factors = {role: (factors or {}).get(role, 1.0) for role in self.roles}
         self.latest.clear()
         statistics = {
             role: self._update_role(role_batch(trajectories, role, preferences=preferences), role)
@@ -129,7 +138,7 @@ class Tuner:
         """Advantages by the chosen algorithm."""
         settings = self.settings[role]
         if settings.algorithm != "ppo":
-            return from_outcomes(batch, settings.algorithm, reference)
+            return from_outcomes(batch, reference, settings)
         values, last_values = self._values(batch, role)
         return from_values(batch, values, last_values, reference, settings, kl_beta=self.kl[role].beta)
 
@@ -143,35 +152,40 @@ class Tuner:
     def _values(self, batch: RoleBatch, role: str) -> tuple[torch.Tensor, torch.Tensor]:
         """(E, A) values before each token, and (E,) after the last one."""
         values, last = torch.zeros_like(batch.rewards), batch.rewards.new_zeros(len(batch.mask))
+        ends: dict[int, float] = {}
         with torch.no_grad():
-            for tokens, order in self._passes(batch, role):
+            for tokens, order in self._batches(batch.rows, role):
                 evaluation = self.policy.evaluate(tokens, role)
                 scatter(evaluation.values.cpu(), values, batch.rows, order)
-                # In the order of rows: what counts is the value behind the last dialogue of an episode.
-                for index, value in sorted(zip(order, evaluation.last_values.tolist(), strict=True)):
-                    last[batch.rows[index].episode] = value
+                ends.update(zip(order, evaluation.last_values.tolist(), strict=True))
+        for index, row in enumerate(batch.rows):  # what counts is the value behind an episode's last dialogue
+            last[row.episode] = ends[index]
         return values, last
 
     def _reference(self, batch: RoleBatch, role: str) -> torch.Tensor:
         reference = torch.zeros_like(batch.logprobs)
-        for tokens, order in self._passes(batch, role):
+        for tokens, order in self._batches(batch.rows, role):
             scatter(self.policy.reference_logprobs(tokens, role).cpu(), reference, batch.rows, order)
         return reference
 
-    def _passes(self, batch: RoleBatch, role: str) -> Iterator[tuple[TokenBatch, list[int]]]:
-        """The whole batch in packed pieces of bounded size, an episode's rows in order."""
-        for piece in pieces(batch.rows, EVALUATION_TOKENS):
-            rows, device = [batch.rows[i] for i in piece], self.policy.weights.device
-            tokens, order = pack(rows, width=self.settings[role].line_width, device=device)
-            yield tokens, [piece[i] for i in order]
+    def _batches(self, rows: Sequence[Row], role: str) -> Iterator[tuple[TokenBatch, list[int]]]:
+        """The rows in packed batches of bounded size."""
+        width, device = self.settings[role].line_width, self.policy.weights.device
+        tokens = BATCH_TOKENS.get(device.type, BATCH_TOKENS_ELSEWHERE)
+        return batches(rows, width=width, tokens=tokens, device=device)
+
+    def _evaluate(self, rows: Sequence[Row], role: str) -> tuple[Evaluation, list[int]]:
+        """The policy's view of some rows, with gradient, and the order of the rows in it."""
+        parts = [(self.policy.evaluate(tokens, role), order) for tokens, order in self._batches(rows, role)]
+        whole = (torch.cat([getattr(part, field.name) for part, _ in parts]) for field in fields(Evaluation))
+        return Evaluation(*whole), [index for _, order in parts for index in order]
 
     # -- steps ---------------------------------------------------------------------------------------------------
 
     def _step(self, batch: RoleBatch, rows: Sequence[Row], credit: Credit, role: str) -> dict[str, float]:
         """One optimiser step on some rows."""
         settings = self.settings[role]
-        tokens, order = pack(rows, width=settings.line_width, device=self.policy.weights.device)
-        evaluation = self.policy.evaluate(tokens, role)
+        evaluation, order = self._evaluate(rows, role)
         loss, statistics = policy_loss(
             evaluation.logprobs,
             credit,
@@ -199,7 +213,7 @@ class Tuner:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         policy, value = optimizer.param_groups
-        policy["lr"] = settings.learning_rate * schedule(self.iteration, settings)
+        policy["lr"] = settings.learning_rate * schedule(self.iteration, settings) * self._factors[role]
         norm = nn.utils.clip_grad_norm_(policy["params"], settings.max_grad_norm)
         nn.utils.clip_grad_norm_(value["params"], settings.max_grad_norm)
         optimizer.step()

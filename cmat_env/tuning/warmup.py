@@ -14,7 +14,7 @@ from cmat_env.errors import CheckpointError, ConfigError
 from cmat_env.policies.adapters import AdapterSettings
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
-from cmat_env.policies.scripted import CoinPolicy, DemonstratorPolicy, EchoPolicy
+from cmat_env.policies.scripted import DemonstratorPolicy, EchoPolicy, OracleChecker
 from cmat_env.policies.tiny import TinyConfig, make_model, train_tokenizer
 from cmat_env.rollout import Episode, OnEnd, Rollout
 from cmat_env.tuning import checkpoint, sft
@@ -108,31 +108,31 @@ def _go_on(folder: Path, parts: Mapping[str, Stateful], report: Report) -> None:
 def demonstrate(settings: RunSettings, on_end: OnEnd | None = None) -> list[Dialogue]:
     """Play demonstrations, and return the dialogues to imitate.
 
-    The assistant is the task's imperfect demonstrator. The checker knows nothing and tosses a coin: what is to be
-    learned from it is how a verdict is written, and from the assistant how to answer a refusal.
+    The assistant is the task's imperfect demonstrator. The checker refuses some bad proposals, and some good ones: what
+    is to be learned from it is how a verdict is written, and from the assistant how to answer a refusal.
     """
-    roles = settings.team.roles
+    roles, warm = settings.team.roles, settings.warm_start
     policies: dict[str, Policy] = {
         "user": EchoPolicy(),
         "assistant": DemonstratorPolicy(),
-        "checker": CoinPolicy(settings.warm_start.revise),
+        "checker": OracleChecker(refuse_bad=warm.revise_bad, refuse_good=warm.revise_good),
     }
     rollout = Rollout(
-        lambda: make_env(settings, settings.task.train, **settings.warm_start.settings),
+        lambda: make_env(settings, settings.task.train, **warm.settings),
         {role: policies[role] for role in roles},
         prompts=prompts(settings),
         seed=settings.seed,
         width=16,
     )
-    first = FIRST_DEMONSTRATION + settings.seed * settings.warm_start.episodes
-    episodes = (Episode(first + index) for index in range(settings.warm_start.episodes))
+    first = FIRST_DEMONSTRATION + settings.seed * warm.episodes
+    episodes = (Episode(first + index) for index in range(warm.episodes))
     result = rollout.run(episodes, on_end=on_end)
     rollout.close()
     share = np.random.default_rng(settings.seed).random(len(result.finished))
     dialogues: list[Dialogue] = []
     for trajectory, draw in zip(result.finished, share, strict=True):
         dialogues.extend(trajectory.dialogues["assistant"])
-        if "checker" in roles and draw < settings.warm_start.checker_share:
+        if "checker" in roles and draw < warm.checker_share:
             dialogues.extend(trajectory.dialogues["checker"])
     return dialogues
 

@@ -53,8 +53,128 @@ def test_reads_what_a_checker_may_mean(text: str, approve: bool, reason: str, co
     assert Verdict(approve, reason, confidence) == parse_verdict(text)
 
 
+SMALL_MODELS = [
+    ("<verdict>revise</verdict> wrong column", False, "wrong column"),
+    ("<verdict> APPROVE </verdict>", True, ""),
+    ("<answer>Approve</answer>", True, ""),
+    ("[REVISE] the table is called boats", False, "the table is called boats"),
+    ("[[approve]]", True, ""),
+    ("\\boxed{approve}", True, ""),
+    ("Final verdict: **REVISE** \u2013 add a WHERE", False, "add a WHERE"),
+    ("Final answer: reject", False, ""),
+    ("Answer: yes", True, ""),
+    ("Status: Incorrect. Error 1054: unknown column", False, "Error 1054: unknown column"),
+    ("Status: completed\nVerdict: correct", True, ""),
+    ("Judgment: incorrect\nReason: it counts all rows", False, "it counts all rows"),
+    ("Judgement - correct", True, ""),
+    ("Assessment: The proposal is not correct because it updates every row.", False, "because it updates every row."),
+    ("Conclusion: approve", True, ""),
+    ("Result: pass", True, ""),
+    ("Evaluation: fail, no WHERE clause", False, "no WHERE clause"),
+    ("Verdict: **Approve**\n\n**Reason:** it is fine", True, "it is fine"),
+    ("Verdict: revise\nReason: the column is called year", False, "the column is called year"),
+    ("Verdict: revise.\nFeedback: use COUNT(*)", False, "use COUNT(*)"),
+    ("Reason: the column is wrong.\nVerdict: revise", False, "the column is wrong."),
+    ("✅ Approve", True, ""),
+    ("✅", True, ""),
+    ("❌ wrong table", False, "table"),
+    ("✔ looks fine", True, ""),
+    ("👍", True, ""),
+    ("👎 no", False, ""),
+    ("The SQL is correct.", True, ""),
+    ("The SQL statement is incorrect because it sums alt.", False, "because it sums alt."),
+    ("The query looks good.", True, ""),
+    ("The action seems fine to me", True, "to me"),
+    ("This SQL query will work, so I approve.", True, ""),
+    ("Looks good to me!", True, "to me!"),
+    ("This is not right: it needs a WHERE", False, "it needs a WHERE"),
+    ("I would approve this.", True, "this."),
+    ("I cannot approve this action", False, "this action"),
+    ("I recommend revising the query: it misses LIMIT 1", False, ""),
+    ("Needs revision: wrong table", False, "wrong table"),
+    ("The assistant should revise the query.", False, "the query."),
+    ("Please revise. The value is 7.", False, "The value is 7."),
+    ("Approved ✓", True, ""),
+    ("Not approved. Use MIN", False, "Use MIN"),
+    ("unapproved: x", False, "x"),
+    ("disapprove", False, ""),
+    ("Sure! Here is my verdict:\n\nVerdict: revise. no", False, "no"),
+    ('Sure, here it is:\n```json\n{"verdict": "revise", "reason": "wrong table"}\n```', False, "wrong table"),
+    ("{'verdict': 'revise', 'reason': 'wrong table'}", False, "wrong table"),
+    ('{"Verdict": "Approve"}', True, ""),
+    ('{"is_correct": false, "explanation": "it sums alt"}', False, "it sums alt"),
+    ('{"decision": "REVISE", "reasons": ["a", "b"]}', False, "a; b"),
+    ('{"approve": "no", "comment": "x"}', False, "x"),
+    ('{"approve": 0}', False, ""),
+    ('{"verdict": "revise", "reason": "cut off in the mid', False, "cut off in the mid"),
+    ('{"valid": true}', True, ""),
+    ("verdict=approve", True, ""),
+    ("VERDICT : REVISE ; use MIN", False, "use MIN"),
+    ("Verdict:\n- revise\n- use MIN", False, "use MIN"),
+    ("1. Verdict: revise. use MIN", False, "use MIN"),
+    ("| Verdict | revise |", False, ""),
+    ("Checker: Verdict: approve", True, ""),
+    ("assistant: approve", True, ""),
+    ("Vedict: revise. x", False, "x"),
+    ("verdict approve", True, ""),
+    ("There is an error in the SQL: no such column", False, ""),
+    ("There are no errors. ", True, ""),
+    ("No issues found.", True, ""),
+    ("No.", False, ""),
+    ("YES.", True, ""),
+    ("true", True, ""),
+    ("False", False, ""),
+    ("N", False, ""),
+    ("Y", True, ""),
+    ("y", True, ""),
+    ("Verdict: do not execute. it drops a table", False, "it drops a table"),
+    ("Verdict: don't approve", False, ""),
+    ("Verdict: needs revision - no WHERE", False, "no WHERE"),
+    ("Verdict: no revision needed", True, ""),
+    ("No revision is needed.", True, ""),
+    ("No need to revise.", True, ""),
+    ("It does not need revision", True, ""),
+    ("Nothing to revise", True, ""),
+    ("Revision needed: yes. use MIN", False, "use MIN"),
+    ("Revise: no", True, ""),
+    ("Approve: no. use MIN", False, "use MIN"),
+    ("approve = false", False, ""),
+    ("Approved: yes", True, ""),
+    ("The proposal should be executed.", True, ""),
+    ("The proposal should not be executed: it drops a table", False, "it drops a table"),
+    ("Execute it.", True, ""),
+    ("Verdict: approve (90%)", True, ""),
+    ("Verdict: revise (confidence: high). x", False, ""),
+    ("Confidence: 0.7\nVerdict: revise. x", False, "x"),
+    ("Verdict\uff1arevise\u3002列名错误", False, "列名错误"),
+    ("The proposed SQL: SELECT 1\nis correct", True, ""),
+]
+"""What small models write for a verdict, or may: text, approve, and words that the reason holds."""
+
+
+@pytest.mark.parametrize(("text", "approve", "reason"), SMALL_MODELS)
+def test_reads_the_formats_of_small_models(text: str, approve: bool, reason: str) -> None:
+    """Tags, boxes, ticks, other labels, statuses, broken JSON, sentences, and questions with an answer are verdicts."""
+    verdict = parse_verdict(text)
+
+    assert (approve, True) == (verdict.approve, verdict.parsed)
+    assert reason in verdict.reason
+
+
 @pytest.mark.parametrize(
-    "text", ["", "   \n", "SELECT 1", "hmm, the table", "{", '{"verdict": 3}', "verdict", "\ud800"]
+    "text",
+    [
+        "",
+        "   \n",
+        "SELECT 1",
+        "hmm, the table",
+        "Error 1054",
+        "Status: completed",
+        "{",
+        '{"verdict": 3}',
+        "verdict",
+        "\ud800",
+    ],
 )
 def test_what_is_no_verdict_counts_as_an_approval_and_says_so(text: str) -> None:
     """An unreadable checker never stops the team, and the log can tell."""
@@ -98,6 +218,7 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
 
 JUNK = (
     "a", " ", "\n", "verdict ", "verdict: ", "verdict is ", "x verdict: no ", "no confidence ", "confidence 1", "not ",
+    "status: ", "reason: ", "</a", "1. ", "'verdict': '", "✅",
     "{", '{"a":', "[", "(", "no (", "no ,:", "1", "\u2019", "🦊",
 )  # fmt: skip
 

@@ -13,6 +13,9 @@ from pettingzoo.test.seed_test import seed_test
 
 from cmat_env.collab import SPEAKERS, CollabEnv, Moment, RewardRule, TurnOrder, Wording
 from cmat_env.errors import ConfigError, ContractError
+from cmat_env.evaluate import evaluate
+from cmat_env.ledger import explained
+from cmat_env.registry import make
 from cmat_env.types import Judgement, Payment, Verdict
 
 TEAMS = [("assistant", *others) for n in range(3) for others in combinations(("user", "checker"), n)]
@@ -467,3 +470,67 @@ def test_wording_is_the_users(guess_task: Any) -> None:
     env.reset(seed=0, options=FIVE)
 
     assert "= say a number\n<7>" == played(env, "{0} {x}", "ok", "7")[-1][1]
+
+
+def revised(guess_task: Any, first: str, second: str, **rules: float) -> list[tuple[str, float, int]]:
+    """What was paid for the revision of `first` to `second`: role, amount and the role's turn."""
+    env = CollabEnv(guess_task(), roles=("assistant", "checker"), rewards=RewardRule(**rules))
+    env.reset(seed=0, options=FIVE)
+    played(env, first, "Verdict: revise. Think again.", second)
+    return [(each.role, each.amount, each.turn) for each in env.ledger.entries if each.reason == "revision"]
+
+
+def test_a_revision_that_helps_is_an_entry_of_its_own(guess_task: Any) -> None:
+    """The checker is paid for the turn in which it asked, the assistant for the one in which it revised."""
+    assert [("checker", 0.5, 0), ("assistant", 0.25, 1)] == revised(guess_task, "17", "5", revision=0.5, reviser=0.25)
+    assert [("checker", -0.5, 0)] == revised(guess_task, "5", "17", revision=0.5)
+    assert [] == revised(guess_task, "17", "18", revision=0.5, reviser=0.25)
+    assert [] == revised(guess_task, "17", "5")
+
+
+def test_an_approved_proposal_is_no_revision_of_an_earlier_one(guess_task: Any) -> None:
+    """What comes after an approval is judged by itself."""
+    env = CollabEnv(guess_task(), roles=("assistant", "checker"), rewards=RewardRule(revision=1.0))
+    env.reset(seed=0, options=FIVE)
+    played(env, "9", "Verdict: approve", "5", "Verdict: approve")
+
+    assert "revision" not in {each.reason for each in env.ledger.entries}
+
+
+def test_the_assistant_may_see_the_dry_run_of_what_it_revises(guess_task: Any) -> None:
+    """Shared on request, after the checker's words, and without a grade."""
+    for share, expected in ((True, "Verdict: revise. no\nDry run: lower"), (False, "Verdict: revise. no")):
+        env = CollabEnv(guess_task(), roles=("assistant", "checker"), dry_run=True, share_dry_run=share)
+        env.reset(seed=0, options=FIVE)
+        played(env, "9", "Verdict: revise. no")
+
+        assert ("assistant_0", expected, "checker") == heard(env)
+
+
+def test_a_refusal_may_be_told_in_words_that_are_always_the_same(guess_task: Any) -> None:
+    """Who revises does not stumble over what a small checker says besides its verdict."""
+    env = CollabEnv(guess_task(), roles=("assistant", "checker"), feedback="verdict")
+    env.reset(seed=0, options=FIVE)
+    played(env, "9", "Verdict: revise.', 'wolf', 1, 1")
+
+    assert ("assistant_0", "Verdict: revise. Try again.", "checker") == heard(env)
+    with pytest.raises(ConfigError, match="did you mean 'verdict'"):
+        CollabEnv(guess_task(), feedback="verdicts")
+
+
+def test_every_payment_is_explained() -> None:
+    """A log says of each payment who, how much and what earned it."""
+    lines: list[tuple[int, list[str]]] = []
+    evaluate(
+        lambda: make("cmat/DB-v0", rewards=RewardRule(revision=0.5)),
+        {"user": "echo", "assistant": "demonstrator", "checker": "oracle"},
+        episodes=20,
+        on_end=lambda _, episode: lines.append((len(episode.payments), list(explained(episode)))),
+    )
+
+    assert all(count == len(said) for count, said in lines)
+    said = [line for _, episode in lines for line in episode]
+    assert "checker turn 1: +1.000 verdict: asked to revise, confidence 1; the proposal was bad (wrong rows)" in said
+    assert any("+0.500 revision: the revision made a bad proposal good" in line for line in said)
+    assert any("assistant turn" in line and "task: what the task paid" in line for line in said)
+    assert any("team: its share of the team's result (correct)" in line for line in said)

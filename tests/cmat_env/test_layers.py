@@ -29,7 +29,7 @@ LAYERS = {
     "replay": 3, "replay_page": 3, "replay_view": 3, "replay_tokens": 3, "replay_diff": 3, "replay_html": 3,
     "keys": 3, "report": 3, "reexecution": 3, "forking": 3,
     "statistics": 3, "tables": 3, "chat_rows": 3, "exports": 3, "agentbench": 3, "comparison": 3,
-    "evaluate": 4, "suite": 4, "tuning": 4, "doctor": 4,
+    "evaluate": 4, "suite": 4, "paired": 4, "tuning": 4, "doctor": 4,
     "cli": 5,
 }  # fmt: skip
 TENSORS_ONLY = ("advantages", "batch", "group", "losses", "ppo", "rows", "sft", "adaptive")

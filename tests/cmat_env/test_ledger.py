@@ -102,3 +102,22 @@ def test_what_is_no_verdict_earns_the_worst_score() -> None:
     unread = Verdict(approve=True, parsed=False)
 
     assert [-1.0, -1.0] == [RewardRule().of_verdict(unread, Judgement(good=good)) for good in (True, False)]
+
+
+def test_a_mix_pays_alpha_of_the_team_and_the_rest_of_the_verdict() -> None:
+    """One number says how much of the checker's pay is the team's."""
+    rule = RewardRule.mixed(0.75, revision=0.5)
+
+    assert (0.25, 0.75, 0.5) == (rule.verdict, rule.team, rule.revision)
+    with pytest.raises(ConfigError, match="alpha"):
+        RewardRule.mixed(1.5)
+
+
+@pytest.mark.parametrize(("before", "after", "gain"), [(False, True, 1.0), (True, False, -1.0), (True, True, 0.0)])
+def test_a_revision_is_paid_by_what_it_changed(*, before: bool, after: bool, gain: float) -> None:
+    """To better pays, to worse costs, a change that changes nothing is worth nothing."""
+    rule = RewardRule(revision=0.5, reviser=0.25)
+
+    assert (("checker", 0.5 * gain), ("assistant", 0.25 * gain)) == rule.of_revision(
+        Judgement(before), Judgement(after)
+    )

@@ -11,6 +11,7 @@ import pytest
 
 from cmat_env.errors import ConfigError, ContractError
 from cmat_env.policies.scripted import (
+    REFUSAL,
     ApprovePolicy,
     CoinPolicy,
     DemonstratorPolicy,
@@ -139,6 +140,36 @@ def test_an_oracle_approves_where_the_task_cannot_judge() -> None:
     policy.begin(talk, Bare())
 
     assert "Verdict: approve" == answer(policy, talk)
+
+
+def test_an_oracle_may_err() -> None:
+    """It refuses these shares of bad and of good proposals, drawn for each dialogue by its seed."""
+    policy, refused = OracleChecker(refuse_bad=0.75, refuse_good=0.25), {}
+    for proposal in ("answer", "wrong"):
+        talks = [dialogue("checker", ("assistant", f"Proposal:\n{proposal}"), seed=n) for n in range(400)]
+        for talk in talks:
+            policy.begin(talk, TwoSteps())
+        refused[proposal] = sum("revise" in verdict.text for verdict in policy.generate(talks, seed=0))
+
+    assert 60 < refused["answer"] < 140
+    assert 260 < refused["wrong"] < 340
+
+
+@pytest.mark.parametrize("shares", [{"refuse_bad": 1.5}, {"refuse_good": -0.1}])
+def test_an_oracle_that_errs_needs_probabilities(shares: dict[str, float]) -> None:
+    """Anything outside [0, 1] is refused."""
+    with pytest.raises(ConfigError, match="no probability"):
+        OracleChecker(**shares)  # type: ignore[arg-type]
+
+
+def test_scripted_checkers_refuse_in_the_same_words() -> None:
+    """A small model that was taught by one understands the others: the words are a part of what it conditions on."""
+    talk = dialogue("checker", ("assistant", "Proposal:\nwrong"))
+    checkers = (CoinPolicy(1.0), OracleChecker(), GoldPolicy(), DemonstratorPolicy())
+    for policy in checkers[1:]:
+        policy.begin(talk, TwoSteps())  # type: ignore[attr-defined]
+
+    assert {REFUSAL} == {answer(policy, talk) for policy in checkers}
 
 
 def test_demonstrator_hears_what_was_refused_in_this_turn() -> None:

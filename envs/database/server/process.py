@@ -1,15 +1,18 @@
 """A private `mariadbd`: its own socket, its data in memory, gone with the process that started it.
 
-A small shell holds the server. It waits on a pipe that closes when our process ends, also by SIGKILL; then it stops the
-server and removes the folder. So nothing is left behind whatever happens to us.
+A small shell holds the server. It waits for a line on a pipe, or for the pipe's end when our process ends, also by
+SIGKILL; then it stops the server and removes the folder. So nothing is left behind whatever happens to us. (The line is
+for a pipe that does not end because a process that we forked has it too.)
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -31,7 +34,7 @@ trap '' INT TERM HUP
 folder=$1; shift
 "$@" </dev/null >/dev/null 2>&1 &
 server=$!
-cat >/dev/null
+read -r _
 kill -TERM $server 2>/dev/null
 ( sleep 10; kill -KILL $server 2>/dev/null ) & late=$!
 wait $server
@@ -169,11 +172,13 @@ class PrivateServer:
         """Stop the server and remove its folder; twice is fine."""
         keeper, self._keeper = self._keeper, None
         if keeper is not None and keeper.stdin is not None:
-            keeper.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                keeper.stdin.write(b"\n")
+                keeper.stdin.close()
             try:
                 keeper.wait(_STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                keeper.kill()
+                os.killpg(keeper.pid, signal.SIGKILL)
                 keeper.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -18,11 +18,16 @@ from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
 from cmat_env.policies.tiny import TinyConfig, make_model, train_tokenizer
 from cmat_env.rollout import Episode, Rollout
-from cmat_env.types import Task, Trajectory
+from cmat_env.types import Payment, Task, Trajectory
 
 ROLES = ("assistant", "checker")
 MakePolicy = Callable[..., HFPolicy]
 PlayTeam = Callable[..., list[Trajectory]]
+
+
+def episode(*, success: bool, kind: str = "type", payments: tuple[Payment, ...] = ()) -> Trajectory:
+    """An episode of which nothing but its end is known."""
+    return Trajectory("env", "task", kind, 0, (), {}, payments, success, float(success), "over", True, False)
 
 
 @pytest.fixture(scope="session", autouse=True)

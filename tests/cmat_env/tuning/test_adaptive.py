@@ -1,10 +1,15 @@
-"""The adaptive weight of the KL penalty."""
+"""The adaptive weights: of the KL penalty, and of the roles."""
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from cmat_env.tuning.adaptive import AdaptiveKL
+from cmat_env.tuning.adaptive import AdaptiveKL, RoleWeights, own_pay
+from cmat_env.tuning.evaluations import gains
+from cmat_env.types import Payment
+from tests.cmat_env.tuning.conftest import episode
 
 
 @pytest.mark.parametrize(
@@ -41,3 +46,70 @@ def test_updates_compound() -> None:
     controller.update(1.0)
 
     assert controller.beta == pytest.approx(1.21)
+
+
+def test_who_contributes_more_is_updated_more() -> None:
+    """Contributions 0.75 and 0.25: 0.25 above and below their mean, so exp(0.5) and exp(-0.5) for a gain of 2."""
+    weights = RoleWeights(gain=2.0)
+    weights.saw({"assistant": 0.75, "checker": 0.25})
+
+    assert {"assistant": math.exp(0.5), "checker": math.exp(-0.5)} == pytest.approx(
+        weights.of(("assistant", "checker"))
+    )
+
+
+def test_a_gain_below_nothing_favours_who_lags_behind() -> None:
+    """The same factors, changed about."""
+    weights = RoleWeights(gain=-2.0)
+    weights.saw({"assistant": 0.75, "checker": 0.25})
+
+    assert math.exp(-0.5) == pytest.approx(weights.of(("assistant", "checker"))["assistant"])
+
+
+def test_factors_have_a_limit() -> None:
+    """However far apart they are."""
+    weights = RoleWeights(gain=100.0, limit=4.0)
+    weights.saw({"assistant": 1.0, "checker": -1.0})
+
+    assert {"assistant": 4.0, "checker": 0.25} == pytest.approx(weights.of(("assistant", "checker")))
+
+
+@pytest.mark.parametrize("measured", [{}, {"assistant": 1.0}])
+def test_nothing_is_changed_before_every_learner_was_measured(measured: dict[str, float]) -> None:
+    """A factor compares."""
+    weights = RoleWeights(gain=2.0)
+    weights.saw(measured)
+
+    assert {"assistant": 1.0, "checker": 1.0} == weights.of(("assistant", "checker"))
+
+
+def test_contributions_are_running_means() -> None:
+    """0.75 * 1 + 0.25 * 0; the first measurement stands for itself."""
+    weights = RoleWeights(gain=1.0, memory=0.75)
+    weights.saw({"checker": 1.0})
+    weights.saw({"checker": 0.0})
+
+    assert {"checker": 0.75} == weights.contributions
+
+
+def test_own_pay_leaves_out_shares_of_the_team() -> None:
+    """Two episodes: the assistant got 1 and 0 from the task, the checker 1 - 0.5 for verdicts and 0.7 of the team's."""
+    paid = (
+        Payment("assistant", 1.0, "task", 1),
+        Payment("checker", 1.0, "verdict", 0),
+        Payment("checker", -0.5, "verdict", 1),
+        Payment("checker", 0.7, "team", 1),
+    )
+    episodes = [episode(success=True, payments=paid), episode(success=False)]
+
+    assert {"assistant": 0.5, "checker": 0.25} == own_pay(episodes, ("assistant", "checker"))
+    assert {} == own_pay([], ("assistant",))
+
+
+def test_gains_are_paired_with_and_without() -> None:
+    """Without its assistant a team never succeeds."""
+    found = {"team, greedy": 0.75, "without checker, greedy": 0.5}
+
+    assert {"assistant": 0.75, "checker": 0.25} == gains(found)
+    assert {"assistant": 0.75} == gains({"team, greedy": 0.75})
+    assert {} == gains({"team, greedy": None, "without checker, greedy": 0.5})

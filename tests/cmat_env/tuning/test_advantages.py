@@ -13,6 +13,7 @@ from cmat_env.tuning.advantages import (
     scale,
     standardise,
     turn_gae,
+    turn_returns,
 )
 
 
@@ -260,3 +261,16 @@ def test_standardise_makes_no_difference_out_of_rounding(value: float, count: in
 def test_standardise_of_nothing_is_nothing() -> None:
     """An empty mask is no division by zero."""
     assert [[0.0, 0.0]] == standardise(row(1.0, 2.0), row(False, False)).tolist()
+
+
+def test_turn_returns_are_what_is_paid_from_a_turn_on() -> None:
+    """Turns of 2, 1 and 1 tokens paid 1, 0 and 4: 1 + 0.5 * 2 = 2, 0 + 0.5 * 4 = 2, 4; and an episode of one turn."""
+    returns, exists = turn_returns(
+        rewards=torch.tensor([[0.0, 1.0, 0.0, 4.0], [3.0, 9.0, 9.0, 9.0]]),
+        turns=torch.tensor([[0, 0, 1, 2], [0, 0, 0, 0]]),
+        mask=torch.tensor([[True] * 4, [True, False, False, False]]),
+        gamma=0.5,
+    )
+
+    assert [[2.0, 2.0, 4.0], [3.0, 0.0, 0.0]] == returns.tolist()
+    assert [[True, True, True], [True, False, False]] == exists.tolist()

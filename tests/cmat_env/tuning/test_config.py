@@ -170,7 +170,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         (lambda: ModelSettings(width=0), "width"),
         (lambda: ModelSettings(rank=0), "rank"),
         (lambda: WarmStartSettings(episodes=0), "episodes"),
-        (lambda: WarmStartSettings(revise=1.5), "revise"),
+        (lambda: WarmStartSettings(revise_bad=1.5), "revise_bad"),
         (lambda: WarmStartSettings(checker_share=-0.1), "checker_share"),
     ],
 )

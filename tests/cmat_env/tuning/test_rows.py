@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cmat_env.policies.hf import HFPolicy
-from cmat_env.tuning.rows import RoleBatch, Row, gather, pack, role_batch, scatter
+from cmat_env.tuning.rows import RoleBatch, Row, batches, gather, pack, role_batch, scatter
 from cmat_env.types import Dialogue, Generation, Message, Payment, Step, Trajectory
 
 MakePolicy = Callable[..., HFPolicy]
@@ -183,6 +183,16 @@ def test_a_row_longer_than_the_width_widens_the_lines() -> None:
     batch, _ = pack([row_of(0, 2, 1), row_of(1, 7, 1)], width=5)
 
     assert 9 == int((batch.segments >= 0).sum())
+
+
+def test_batches_hold_rows_of_like_length() -> None:
+    """Longest first; rows times the longest of them is at most so many tokens, and a row alone may be longer."""
+    rows = [row_of(0, 2, 1), row_of(1, 9, 1), row_of(2, 3, 2), row_of(3, 2, 1)]
+    made = list(batches(rows, width=0, tokens=6))
+
+    assert [[1], [2, 0], [3]] == [order for _, order in made]
+    assert [(1, 9), (2, 3), (1, 2)] == [tuple(batch.token_ids.shape) for batch, _ in made]
+    assert [] == list(batches([], width=0, tokens=6))
 
 
 def test_gather_and_scatter_are_inverse() -> None:

@@ -19,7 +19,7 @@ from cmat_env.tuning import losses
 from cmat_env.tuning.rows import gather, pack, role_batch, scatter
 from cmat_env.tuning.settings import ALGORITHMS, GROUPED, TunerSettings
 from cmat_env.tuning.tuner import Tuner, schedule
-from cmat_env.types import Dialogue, Generation, Message, Payment, Step, TokenBatch, Trajectory
+from cmat_env.types import Dialogue, Evaluation, Generation, Message, Payment, Step, TokenBatch, Trajectory
 
 MakePolicy = Callable[..., HFPolicy]
 PlayTeam = Callable[..., list[Trajectory]]
@@ -183,6 +183,42 @@ def test_two_roles_learn_as_each_would_alone(make_policy: MakePolicy, play_team:
         assert same(copied(policies[0], role), copied(policy, role))
 
 
+def test_factors_scale_each_role_s_learning_rate(make_policy: MakePolicy, play_team: PlayTeam) -> None:
+    """Twice the rate for one is what twice the setting gives; nothing for the other leaves it as it was."""
+    policies = [make_policy(adapter="lora") for _ in range(2)]
+    trajectories = play_team(policies[0], episodes=4)
+    idle = copied(policies[0], "checker")
+    factors = {"assistant": 2.0, "checker": 0.0}
+    Tuner(policies[0], ["assistant", "checker"], PLAIN).update(trajectories, factors=factors)
+    doubled = dataclasses.replace(PLAIN, learning_rate=2 * PLAIN.learning_rate)
+    Tuner(policies[1], ["assistant"], doubled).update(trajectories)
+
+    assert same(copied(policies[0], "assistant"), copied(policies[1], "assistant"))
+    assert same(idle, copied(policies[0], "checker"))
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "rloo", "reinforce"])
+def test_turns_are_compared_with_the_same_turn_of_the_group(
+    make_policy: MakePolicy, play_team: PlayTeam, algorithm: str
+) -> None:
+    """Two episodes of a task differ in what their first turn was paid: later turns, paid alike, are worth nothing."""
+    policy = make_policy(dtype=torch.float64)
+    episodes = [t for t in play_team(policy, episodes=12) if sum(s.role == "assistant" for s in t.steps) >= 2][:2]
+    pay = [(Payment("assistant", first, "a rule", 0), Payment("assistant", 1.0, "task", 1)) for first in (1.0, 0.0)]
+    trajectories = [dataclasses.replace(t, task_id="t", payments=p) for t, p in zip(episodes, pay, strict=True)]
+    tuner = Tuner(policy, ["assistant"], settings(algorithm=algorithm, credit="turn"))
+    tuner.update(trajectories)
+    batch, credit, _ = tuner.latest["assistant"]
+    first, later = batch.mask & (batch.turns == 0), batch.mask & (batch.turns == 1)
+
+    if algorithm == "reinforce":  # which compares with every turn of all: returns 2, 1, 1, 1 (and a third turn's 0)
+        assert credit.advantages[0][first[0]].min() > credit.advantages[1][first[1]].max()
+        return
+    assert (credit.advantages[0][first[0]] > 0.9).all()
+    assert (credit.advantages[1][first[1]] < -0.9).all()
+    assert not credit.advantages[later].any()
+
+
 def test_value_warm_up_trains_the_value_head_alone(make_policy: MakePolicy, play_team: PlayTeam) -> None:
     """For so many iterations the policy's weights do not move by a bit, then they do."""
     policy = make_policy()
@@ -264,6 +300,36 @@ def test_gradients_by_hand(
     assert all(torch.allclose(a, b, rtol=2e-4, atol=1e-6) for a, b in zip(ours, by_hand, strict=True))
 
 
+@pytest.mark.parametrize("algorithm", ["ppo", "dpo"])
+@pytest.mark.parametrize("width", [0, 400])
+def test_a_step_is_the_same_however_its_rows_are_batched(
+    make_policy: MakePolicy, play_team: PlayTeam, monkeypatch: pytest.MonkeyPatch, algorithm: str, width: int
+) -> None:
+    """A row at a time, or all at once: one loss, and the same gradient."""
+    policy = make_policy(dtype=torch.float64)
+    played = [dataclasses.replace(t, task_id="t") for t in play_team(policy, episodes=4)]
+    calls: list[int] = []
+    evaluate = policy.evaluate
+
+    def counted(tokens: TokenBatch, role: str) -> Evaluation:
+        calls.append(len(tokens.token_ids))
+        return evaluate(tokens, role)
+
+    monkeypatch.setattr(policy, "evaluate", counted)
+    gradients, counts = [], []
+    for most in (1, 100_000):
+        calls.clear()
+        monkeypatch.setattr("cmat_env.tuning.tuner.BATCH_TOKENS", {"cpu": most})
+        rewards = paid(played, [1.0, 0.0, 1.0, 0.0])
+        gradients.append(gradient(policy, algorithm, rewards, line_width=width, value_learning_rate=0.0))
+        counts.append(len(calls))
+
+    assert counts[0] == 4 * counts[1]
+    assert any(bool(g.any()) for g in gradients[0])
+    # Norms compute in float32 whatever the weights are.
+    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(*gradients, strict=True))
+
+
 @pytest.mark.parametrize("width", [0, 400])
 @pytest.mark.parametrize("longest", [0, 1])
 def test_the_gradient_of_dpo_by_hand(make_policy: MakePolicy, play_team: PlayTeam, width: int, longest: int) -> None:
@@ -300,20 +366,21 @@ def test_no_gradient_reaches_the_logits_of_foreign_tokens(
     policy = make_policy()
     batch = role_batch(play_team(policy, episodes=4), "assistant")
     tokens, _ = pack(batch.rows, width=400)
-    seen: list[torch.Tensor] = []
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
     hidden_of = policy._hidden
 
     def hooked(*arguments: Any) -> torch.Tensor:
         hidden = hidden_of(*arguments)
         hidden.retain_grad()
-        seen.append(hidden)
+        seen.append((hidden, arguments[-1]))
         return hidden
 
     monkeypatch.setattr(policy, "_hidden", hooked)
     evaluation = policy.evaluate(tokens, "assistant")
     (evaluation.logprobs.sum() + evaluation.values.sum() + evaluation.entropy.sum()).backward()
-    assert seen[0].grad is not None
-    touched = seen[0].grad.abs().sum(-1) > 0
+    hidden, wanted = seen[0]
+    assert hidden.grad is not None
+    touched = torch.zeros_like(wanted).masked_scatter(wanted, hidden.grad.abs().sum(-1) > 0)
 
     assert torch.equal(touched[:, :-1], tokens.action_mask[:, 1:])
     assert not touched[:, -1].any()
@@ -496,7 +563,6 @@ class Fixed:
 
     def evaluate(self, batch: TokenBatch, role: str) -> Any:
         """Values and last values by rule, everything else 0."""
-        from cmat_env.types import Evaluation  # noqa: PLC0415 - beside its use
 
         del role
         before = batch.token_ids[:, :-1][batch.action_mask[:, 1:]].float() / 100

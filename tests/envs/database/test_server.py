@@ -23,6 +23,7 @@ from cmat_env.envs.database.server.address import Address
 from cmat_env.envs.database.server.backend import ServerBackend
 from cmat_env.envs.database.server.host import Host, Lease, shared
 from cmat_env.envs.database.server.link import ServerLostError, connect
+from cmat_env.envs.database.server.process import PrivateServer
 from cmat_env.envs.database.tasks import load_tasks
 from cmat_env.errors import CmatError, ConfigError, MissingExtraError, UnknownNameError
 from cmat_env.policies.scripted import GoldPolicy
@@ -383,6 +384,24 @@ def test_nothing_is_left_when_we_go(mariadb: ServerBackend, how: str) -> None:
     process.wait()
 
     assert (False, False) == (Path(folder).exists(), Path(f"/proc/{pid}").exists())
+
+
+def test_a_process_that_was_forked_does_not_keep_the_server(mariadb: ServerBackend) -> None:
+    """It holds our end of the pipe to the server's keeper; who closes does not wait for it."""
+    private = PrivateServer()
+    served_by, child = private.pid, os.fork()
+    if not child:
+        time.sleep(60)
+        os._exit(0)
+    try:
+        started = time.monotonic()
+        private.stop()
+
+        assert time.monotonic() - started < 15
+        assert (False, False) == (private.folder.exists(), Path(f"/proc/{served_by}").exists())
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def test_a_given_server_is_left_as_it_was(mariadb: ServerBackend) -> None:
