@@ -127,7 +127,7 @@ def eval_command(
     if suite is not None:
         if settings or paired:
             raise ConfigError("--set and --paired are for one ENV; a suite plays by AgentBench's rules")
-        how = SuiteSettings(episodes, seed, workers, width, greedy, prompts_of(rules.prompts), base_url)
+        how = SuiteSettings(episodes, seed, workers, 1 if human else width, greedy, prompts_of(rules.prompts), base_url)
         entries = entries_of(sources, made_with, graphs=graphs, script_dir=script_dir)
         play_suite(entries, team, record, policies=policies, json_file=json_file, how=how)
         return
