@@ -141,7 +141,8 @@ def eval_command(
     played: dict[str, Any] = {"episodes": plan, "seed": seed, "prompts": prompts_of(rules.prompts), "greedy": greedy}
     played |= {"width": 1 if human else width, "workers": workers}
     compared: PairedReport | None = None
-    with progress("eval", len(plan)) as advance, _recorder(record, team, made_with, seed=seed, greedy=greedy) as keep:
+    notes: dict[str, Any] = {"seed": seed, "greedy": greedy} | ({} if base_url is None else {"base_url": base_url})
+    with progress("eval", len(plan)) as advance, _recorder(record, team, made_with, **notes) as keep:
         on_end = _telling(advance, keep)
         if paired:
             told = functools.partial(_of_arm, CHECKER, on_end)
