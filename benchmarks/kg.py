@@ -242,6 +242,8 @@ def _write(text: str) -> None:
     """Put the table where docs/kg.md has it."""
     before, start, rest = DOC.read_text(encoding="utf-8").partition(MARKS[0])
     _, end, after = rest.partition(MARKS[1])
+    if not (start and end):
+        raise SystemExit(f"{DOC} has no marks {MARKS[0]} ... {MARKS[1]}")
     DOC.write_text(f"{before}{start}\n{text}\n{end}{after}", encoding="utf-8")
 
 

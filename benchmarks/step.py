@@ -33,6 +33,8 @@ DATASETS = "datasets==5.2.0"
 EPOCHS = {"grpo": 1, "ppo": 2}
 ROLES = ("assistant", "checker")
 WANTED = {"grpo": 1.3, "ppo": 2.0}
+PARTS = 4
+"""TRL's optimiser step is made of so many batches: the fastest of 1, 4 and 16 for its PPO, see docs/performance.md."""
 
 
 class Letters(gymnasium.Env[str, str]):
@@ -73,7 +75,7 @@ def prepare(spec: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     tuner = Tuner(policy, ROLES, settings)
 
     def step() -> tuple[float, ...]:
-        """Seconds by the clock, of the processor, and of the rollout; tokens sampled; lengths of rows."""
+        """Seconds by the clock, of the processor, and of the rollout; tokens sampled; a row's length, and its own."""
         first = tuner.iteration * episodes
         clock, cpu = time.perf_counter(), time.process_time()
         result = rollout.run(
@@ -83,13 +85,12 @@ def prepare(spec: dict[str, Any]) -> Callable[[], dict[str, Any]]:
         tuner.update(result.finished)
         tokens = sum(len(each.generation.token_ids or ()) for done in result.finished for each in done.steps)
         seconds, cpu = time.perf_counter() - clock, time.process_time() - cpu
-        rows = [done.dialogues[role][0].turns for done in result.finished for role in ROLES]
-        before = statistics.mean(turns[0][0] for turns in rows)
-        return seconds, cpu, played, tokens, before, statistics.mean(turns[-1][1] for turns in rows) - before
+        rows = [done.dialogues[role][0].turns[-1][1] for done in result.finished for role in ROLES]
+        return seconds, cpu, played, tokens, statistics.mean(rows), tokens / len(rows)
 
     def run() -> dict[str, Any]:
         steps = [step() for _ in range(spec["warm_up"] + spec["rounds"])][spec["warm_up"] :]
-        names = ("seconds", "cpu_seconds", "rollout_seconds", "tokens", "before", "after")
+        names = ("seconds", "cpu_seconds", "rollout_seconds", "tokens", "row", "sampled")
         return dict(zip(names, map(list, zip(*steps, strict=True)), strict=True))
 
     return run
@@ -97,13 +98,13 @@ def prepare(spec: dict[str, Any]) -> Callable[[], dict[str, Any]]:
 
 def compare(algorithm: str, spec: dict[str, Any], *, times: int) -> list[list[str]]:
     """The rows of one algorithm: ours and TRL's, in turn."""
-    spec = {**spec, "algorithm": algorithm, "epochs": EPOCHS[algorithm], "threads": 1}
+    spec = {**spec, "algorithm": algorithm, "epochs": EPOCHS[algorithm], "threads": 1, "parts": PARTS}
     python = python_with(TRL[algorithm], DATASETS)
     names = f"ours, {algorithm.upper()}", f"TRL {TRL[algorithm].partition('==')[2]}, {algorithm.upper()}"
     seen: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for _ in range(times):
         seen[names[0]] += workers.run("benchmarks.step", [spec])
-        lengths = {kind: statistics.mean(seen[names[0]][-1][kind]) for kind in ("before", "after")}
+        lengths = {kind: statistics.mean(seen[names[0]][-1][kind]) for kind in ("row", "sampled")}
         seen[names[1]] += workers.run(f"benchmarks.peers.trl_{algorithm}", [{**spec, **lengths}], python=python)
         for name in names:
             print(f"  step: {name}: {statistics.median(seen[name][-1]['seconds']):.2f} s", flush=True)

@@ -13,6 +13,7 @@ import argparse
 import functools
 import gc
 import json
+import math
 import os
 import random
 import re
@@ -113,8 +114,8 @@ def speed() -> list[str]:
             for name, values, form, best in measures
         ),
         "",
-        "1,000 solutions of held-out goals (4.1 steps each, one of them a search), five times, each time beginning "
-        "without a remembered search or word.",
+        f"{len(plans):,} solutions of held-out goals ({statistics.mean(map(len, plans)):.1f} steps each, one of them a "
+        "search), five times, each time beginning without a remembered search or word.",
     ]
 
 
@@ -176,17 +177,17 @@ def style() -> list[str]:
         "more than one sentence": lambda rows: _share(rows, r"[.?!] \w"),
     }
     lines = [f"| | {' | '.join(texts)} |", "|---|" + "---|" * len(texts)]
-    lines += [
-        f"| {name} | {' | '.join(measure(rows) for rows in texts.values())} |" for name, measure in measures.items()
-    ]
-    attributes = statistics.mean(len(goal.attributes) for goal in goals)
-    options = statistics.mean(len(goal.options) for goal in goals)
+    lines += [f"| {name} | {' | '.join(map(measure, texts.values()))} |" for name, measure in measures.items()]
+    attributes, options = (
+        statistics.mean(len(getattr(goal, each)) for goal in goals) for each in ("attributes", "options")
+    )
+    unlimited = statistics.mean(math.isinf(goal.price_upper) for goal in goals)
     return [
         *lines,
         "",
         f"A generated goal wants {attributes:.1f} attributes and {options:.1f} options on average. Upstream appends "
-        "a price clause to every human text when it loads it; here it is part of the wording, and 15 % have none. "
-        "Counts of different words are those of the first 5,000 texts.",
+        "a price clause to every human text when it loads it; here it is part of the wording, and "
+        f"{unlimited:.0%} have none. Counts of different words are those of the first 5,000 texts.",
     ]
 
 
@@ -202,9 +203,10 @@ def _share(rows: list[str], pattern: str) -> str:
 
 def pages() -> list[str]:
     """Steps on pages of our own making."""
+    steps = len(WebPagesEnv("generated:heldout").task_ids)
     lines = [
-        "| 44 held-out steps | step success | element | action F1 | right element reachable |",
-        "|---|---|---|---|---|",
+        f"| {steps} held-out steps | step success | element | action F1 | right element reachable |",
+        "|---" * 5 + "|",
     ]
     for ranking in ("all", "bm25"):
         for name in ("gold", "random letter"):
@@ -220,10 +222,8 @@ def pages() -> list[str]:
                     *_, terminated, truncated, info = env.step(action)
                     over = terminated or truncated
                 rows.append(info["metrics"] | {"step": info["success"]})
-            cells = [
-                statistics.mean(float(row[key]) for row in rows)
-                for key in ("step", "element", "action_f1", "reachable")
-            ]
+            parts = ("step", "element", "action_f1", "reachable")
+            cells = [statistics.mean(float(row[part]) for row in rows) for part in parts]
             lines.append(f"| {name}, ranking={ranking} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |")
     return lines
 
@@ -272,9 +272,8 @@ def _as_browsergym(tab: Any, address: str) -> float:
     tab.wait_for_timeout(500)
     session = tab.context.new_cdp_session(tab)
     session.send("Page.captureScreenshot")
-    session.send(
-        "DOMSnapshot.captureSnapshot", {"computedStyles": [], "includeDOMRects": True, "includePaintOrder": True}
-    )
+    shown = {"computedStyles": [], "includeDOMRects": True, "includePaintOrder": True}
+    session.send("DOMSnapshot.captureSnapshot", shown)
     session.send("Accessibility.getFullAXTree")
     session.detach()
     return time.perf_counter() - begun

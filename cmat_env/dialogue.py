@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 FinishReason = Literal["stop", "length", "error"]
@@ -50,9 +50,10 @@ class Generation:
         finish_reason: "stop" = it ended its turn, "length" = it was cut, "error" = the policy failed; text says how.
         tokens: (T,) pieces of the text that logprobs belong to, where a policy shows them and hides the ids.
         usage: what the reply took, where an endpoint says so.
+        values: (T,) what its value head said before each token; None if it has none. Never logged.
 
     Raises:
-        ValueError: logprobs are not one a token.
+        ValueError: logprobs or values are not one a token.
     """
 
     text: str
@@ -61,12 +62,15 @@ class Generation:
     finish_reason: FinishReason = "stop"
     tokens: tuple[str, ...] | None = None
     usage: Usage | None = None
+    values: tuple[float, ...] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        known = self.tokens if self.token_ids is None else self.token_ids
-        if self.logprobs is not None and len(self.logprobs) != len(known or ()):
-            name = "token_ids" if self.tokens is None else "tokens"
-            raise ValueError(f"{len(known or ())} {name} but {len(self.logprobs)} logprobs; one each")
+        name = "token_ids" if self.tokens is None else "tokens"
+        count = len((self.tokens if self.token_ids is None else self.token_ids) or ())
+        if self.logprobs is not None and len(self.logprobs) != count:
+            raise ValueError(f"{count} {name} but {len(self.logprobs)} logprobs; one each")
+        if self.values is not None and len(self.values) != len(self.token_ids or ()):
+            raise ValueError(f"{len(self.token_ids or ())} token_ids but {len(self.values)} values; one each")
 
 
 class Dialogue:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cmat_env.policies.hf import HFPolicy
 
 ROLES = ("assistant", "checker")
+Adapter = Literal["full", "lora", "ptuning"]
 _STYLES = {
     "concatenative": "prefix-stable: each message is rendered by itself",
     "prefix": "prefix-stable: what is rendered never changes",
@@ -57,7 +58,7 @@ def examine(
     *,
     settings: dict[str, Any] | None = None,
     model: Path | None = None,
-    adapter: Literal["full", "lora"] = "lora",
+    adapter: Adapter = "lora",
     episodes: int = 6,
     seed: int = 0,
 ) -> Iterator[Finding]:
@@ -106,7 +107,7 @@ def _contract(name: str, check: Callable[[], None]) -> Finding:
     return Finding(name, True, "kept")
 
 
-def _load(model: Path, adapter: Literal["full", "lora"], seed: int) -> HFPolicy:
+def _load(model: Path, adapter: Adapter, seed: int) -> HFPolicy:
     try:
         from cmat_env.policies.adapters import AdapterSettings  # noqa: PLC0415 - torch is heavy and optional
         from cmat_env.policies.hf import HFPolicy  # noqa: PLC0415

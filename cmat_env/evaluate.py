@@ -97,7 +97,7 @@ def evaluate(
     make_env: MakeEnv = functools.partial(make, env, roles=tuple(policies)) if isinstance(env, str) else env
     if workers < 1:
         raise ConfigError(f"workers={workers} must be at least 1")
-    env_id, task_count = _facts(make_env)
+    env_id, task_count, skipped = _facts(make_env)
     if episodes is None or isinstance(episodes, int):
         plan = plan_episodes(task_count, episodes, seed=seed)
     else:
@@ -115,7 +115,8 @@ def evaluate(
     results = [outcomes[index] for index in range(len(plan))]
     finished = [result for result in results if not isinstance(result, str)]
     dropped = [result for result in results if isinstance(result, str)]
-    return EvalReport.of(env_id, finished, seconds=time.perf_counter() - started, dropped=dropped)
+    seconds = time.perf_counter() - started
+    return EvalReport.of(env_id, finished, seconds=seconds, dropped=dropped, skipped=skipped)
 
 
 def plan_of(make_env: MakeEnv, episodes: int | None = None, *, seed: int = 0) -> list[Episode]:
@@ -140,12 +141,13 @@ def plan_episodes(task_count: int | None, episodes: int | None, *, seed: int) ->
     return [Episode(first + index, {"task": index % task_count}) for index in range(count)]
 
 
-def _facts(make_env: MakeEnv) -> tuple[str, int | None]:
-    """The environment's id, and how many tasks it has; None = they are generated."""
+def _facts(make_env: MakeEnv) -> tuple[str, int | None, dict[str, str]]:
+    """The environment's id, how many tasks it has (None = they are generated), and why others are not played, by id."""
     env = make_env()
     try:
-        task_ids = getattr(getattr(env.task, "unwrapped", env.task), "task_ids", None)
-        return env.env_id, None if task_ids is None else len(task_ids)
+        task = getattr(env.task, "unwrapped", env.task)
+        task_ids = getattr(task, "task_ids", None)
+        return env.env_id, None if task_ids is None else len(task_ids), dict(getattr(task, "skipped", None) or {})
     finally:
         env.close()
 

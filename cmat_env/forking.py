@@ -100,7 +100,7 @@ def _replies(
     said = [step.generation for step in past if step.role == role]
     dialogues = record.trajectory.dialogues[role]
     if not same or len(dialogues) != 1 or any(generation.token_ids is None for generation in said):
-        return [((), replace(generation, token_ids=None, logprobs=None)) for generation in said]
+        return [((), replace(generation, token_ids=None, logprobs=None, values=None)) for generation in said]
     [dialogue] = dialogues
     found: list[tuple[Sequence[int], Generation]] = []
     end = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cmat_env.types import Step, Trajectory
@@ -155,6 +155,7 @@ class EvalReport:
         seconds: wall time of the evaluation.
         per_episode: one row a finished episode, in order.
         dropped: one line for every episode that a crash ended; they count nowhere else.
+        skipped: by id, why a task of the file was not played at all.
         checker: how well the checker judged; None if there was none.
     """
 
@@ -166,9 +167,18 @@ class EvalReport:
     per_episode: tuple[EpisodeRow, ...]
     dropped: tuple[str, ...] = ()
     checker: CheckerScore | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, env: str, episodes: Sequence[Trajectory], *, seconds: float, dropped: Sequence[str] = ()) -> EvalReport:
+    def of(
+        cls,
+        env: str,
+        episodes: Sequence[Trajectory],
+        *,
+        seconds: float,
+        dropped: Sequence[str] = (),
+        skipped: Mapping[str, str] | None = None,
+    ) -> EvalReport:
         """The report on these finished episodes."""
         rows = [EpisodeRow.of(episode) for episode in episodes]
         types = sorted({row.task_type for row in rows})
@@ -181,6 +191,7 @@ class EvalReport:
             per_episode=tuple(rows),
             dropped=tuple(dropped),
             checker=CheckerScore.of(episodes),
+            skipped=dict(skipped or {}),
         )
 
     @property
@@ -214,6 +225,7 @@ class EvalReport:
             "seconds": self.seconds,
             "dropped": len(self.dropped),
             "errors": list(self.dropped),
+            "skipped": self.skipped,
             "checker": None if self.checker is None else asdict(self.checker),
             "per_episode": [asdict(row) for row in self.per_episode],
         }
@@ -230,6 +242,7 @@ class EvalReport:
             per_episode=tuple(EpisodeRow(**row) for row in data["per_episode"]),
             dropped=tuple(data["errors"]),
             checker=None if data["checker"] is None else CheckerScore(**data["checker"]),
+            skipped=dict(data.get("skipped", {})),
         )
 
 

@@ -91,10 +91,18 @@ class KVStore:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What was sampled for one row: ids with the end-of-turn token, log-probabilities in nats, and whether it ended."""
+    """What was sampled for one row.
+
+    Attributes:
+        token_ids: with the end-of-turn token.
+        logprobs: of each, in nats.
+        values: of the state before each.
+        ended: False = it was cut.
+    """
 
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
+    values: tuple[float, ...]
     ended: bool
 
 
@@ -104,12 +112,20 @@ class Decoder:
     Args:
         forward: (ids (B, T), positions (B, T), block) -> hidden states (B, T, width); writes the block.
         head: hidden states (B, width) -> logits (B, V).
+        value: hidden states (B, width) -> what they promise (B,).
         store: where keys and values stay between turns.
     """
 
-    def __init__(self, forward: Forward, head: Callable[[torch.Tensor], torch.Tensor], store: KVStore) -> None:
+    def __init__(
+        self,
+        forward: Forward,
+        head: Callable[[torch.Tensor], torch.Tensor],
+        value: Callable[[torch.Tensor], torch.Tensor],
+        store: KVStore,
+    ) -> None:
         self._forward = forward
         self._head = head
+        self._value = value
         self.store = store
 
     @torch.inference_mode()
@@ -150,6 +166,7 @@ class Decoder:
         owner = np.arange(len(chunks))
         ids: list[list[int]] = [[] for _ in chunks]
         logprobs: list[list[float]] = [[] for _ in chunks]
+        values: list[list[float]] = [[] for _ in chunks]
         ended = [False] * len(chunks)
         alive = np.array(limit) > 0
         position = lengths.to(device)
@@ -157,7 +174,8 @@ class Decoder:
             distribution = log_distribution(self._head(hidden), sampling)
             token = choose(distribution, uniforms(streams, step).to(device), greedy=sampling.greedy)
             chosen = distribution.gather(-1, token.unsqueeze(-1)).squeeze(-1).tolist()
-            for row, (token_id, logprob) in enumerate(zip(token.tolist(), chosen, strict=True)):
+            promised = self._value(hidden).tolist()
+            for row, (token_id, logprob, value) in enumerate(zip(token.tolist(), chosen, promised, strict=True)):
                 if not alive[row]:
                     continue
                 who = owner[row]
@@ -165,6 +183,7 @@ class Decoder:
                 if on_token is not None:
                     on_token(int(who), token_id)
                 logprobs[who].append(logprob)
+                values[who].append(value)
                 ended[who] = token_id in end_ids
                 alive[row] = not ended[who] and len(ids[who]) < limit[who]
             if not alive.any():
@@ -177,7 +196,8 @@ class Decoder:
             hidden = self._forward(token.unsqueeze(-1), position.unsqueeze(-1), block)[:, -1]
             position = position + torch.from_numpy(alive).to(device)
         self.store.save(rows, block)
-        return [Reply(tuple(i), tuple(p), e) for i, p, e in zip(ids, logprobs, ended, strict=True)]
+        columns = zip(ids, logprobs, values, ended, strict=True)
+        return [Reply(tuple(i), tuple(p), tuple(v), e) for i, p, v, e in columns]
 
     def _prefill(self, chunks: Sequence[Sequence[int]], cached: Sequence[int], block: KVBlock) -> torch.Tensor:
         """(B, width) hidden state of each row's last new token."""

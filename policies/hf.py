@@ -159,7 +159,7 @@ class HFPolicy:
                 # The last sampled token has been chosen but not fed: it begins the next turn's chunk.
                 line.token_ids = [*ids, *reply.token_ids[:-1]]
                 reason: FinishReason = "stop" if reply.ended else "length"
-                answers[id(dialogue)] = Generation(text, reply.token_ids, reply.logprobs, reason)
+                answers[id(dialogue)] = Generation(text, reply.token_ids, reply.logprobs, reason, reply.values)
         return [answers[id(dialogue)] for dialogue in dialogues]
 
     def release(self, dialogues: Sequence[Dialogue]) -> None:
@@ -205,7 +205,9 @@ class HFPolicy:
                     forward: Forward = self._llama(model, role).cached
             else:
                 forward = modules.make_forward(lambda: self.weights.model(role), self._embed(model, role))
-            self._decoders[role] = Decoder(forward, lambda hidden: modules.logits(model, hidden), store)
+            self._decoders[role] = Decoder(
+                forward, lambda hidden: modules.logits(model, hidden), self.weights.value_heads[role], store
+            )
         return self._decoders[role]
 
     # -- learning ------------------------------------------------------------------------------------------------

@@ -120,8 +120,9 @@ class LlamaForward:
         for number, layer in enumerate(self._layers):
             normed = functional.rms_norm(x, shape, layer.attention_norm, epsilon)
             qkv = functional.linear(normed, *layer.qkv).view(batch, width, heads + 2 * groups, size).transpose(1, 2)
-            turned = _rotate(qkv[:, : heads + groups], cos, sin)
-            mixed = attend(number, turned[:, :heads], turned[:, heads:], qkv[:, heads + groups :])
+            qk, values = qkv.split((heads + groups, groups), dim=1)
+            queries, keys = _rotate(qk, cos, sin).split((heads, groups), dim=1)
+            mixed = attend(number, queries, keys, values)
             mixed = mixed.transpose(1, 2).reshape(batch, width, heads * size)
             if wanted is not None and number == len(self._layers) - 1:
                 x, mixed = x[wanted], mixed[wanted]

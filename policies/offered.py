@@ -1,17 +1,24 @@
-"""What an observation offers to do, where it says so in AgentBench's words: "Available Actions:" and a dictionary."""
+"""What an observation offers to do, where it says so in AgentBench's words: "Available Actions:" and a dictionary.
+
+And how such an action is written: as AgentBench's text, or as its tool calls where the instructions explain those.
+"""
 
 from __future__ import annotations
 
 import ast
+import json
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
+
+from cmat_env.types import Message
 
 _AVAILABLE = "\n\nAvailable Actions:\n"
 _NOUNS = (
     "bag bed blue bottle cable camera chair coffee cream dress free jeans lamp large light mat organic phone red "
     "rug set shirt shoes small snack table tea toy watch white wood"
 )
+_TOOLS = {"search": ("search_action", "keywords"), "click": ("click_action", "value")}
 GOODS = tuple(_NOUNS.split())
 
 
@@ -25,9 +32,28 @@ def offered_by(observation: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def any_of(offered: dict[str, Any], rng: random.Random, *, words: Sequence[str] = GOODS) -> str:
-    """One of these actions, all alike probable; where there is a search bar, a search for two of the words."""
+def any_of(
+    offered: dict[str, Any], rng: random.Random, *, words: Sequence[str] = GOODS, messages: Sequence[Message] = ()
+) -> str:
+    """One of these actions, all alike probable; where there is a search bar, a search for two of the words.
+
+    Args:
+        offered: what `offered_by` found.
+        rng: all randomness.
+        words: at least two.
+        messages: the dialogue so far, which says how an action is written.
+    """
     if offered.get("has_search_bar"):
-        return f"Action: search[{' '.join(rng.sample(words, 2))}]"
+        return write("search", " ".join(rng.sample(words, 2)), messages)
     labels = offered.get("clickables")
-    return f"Action: click[{rng.choice(labels) if isinstance(labels, list) and labels else 'back to search'}]"
+    return write(
+        "click", str(rng.choice(labels)) if isinstance(labels, list) and labels else "back to search", messages
+    )
+
+
+def write(verb: Literal["search", "click"], value: str, messages: Sequence[Message]) -> str:
+    """An action as the instructions of a dialogue ask for it; text where they say nothing of tools."""
+    tool, argument = _TOOLS[verb]
+    if any(message.speaker == "system" and f'"{tool}"' in message.content for message in messages):
+        return json.dumps({"name": tool, "arguments": {argument: value}}, ensure_ascii=False)
+    return f"Action: {verb}[{value}]"

@@ -61,7 +61,7 @@ class RandomPolicy:
             return rng.choice((APPROVE, f"{REVISE}. {_junk(rng)}"))
         offered = offered_by(_last(dialogue)) if dialogue.role != "user" else {}
         if offered:
-            return any_of(offered, rng)
+            return any_of(offered, rng, messages=dialogue.messages)
         if rng.random() < 0.1:
             return _junk(rng)
         return rng.choice(_SHAPES).format(*(rng.choice(_WORDS) for _ in range(3)))

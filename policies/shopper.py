@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from cmat_env.policies.offered import GOODS, any_of, offered_by
+from cmat_env.policies.offered import GOODS, any_of, offered_by, write
 from cmat_env.policies.scripted import stream_of
 from cmat_env.types import Dialogue, Generation
 
@@ -28,7 +28,8 @@ class RandomReader:
 
     def _act(self, dialogue: Dialogue, rng: random.Random) -> str:
         words = _instruction(dialogue).split()
-        return any_of(_offered(dialogue), rng, words=words if len(words) > 1 else GOODS)
+        words = words if len(words) > 1 else list(GOODS)
+        return any_of(_offered(dialogue), rng, words=words, messages=dialogue.messages)
 
 
 class FirstResult:
@@ -42,18 +43,18 @@ class FirstResult:
         available = _offered(dialogue)
         instruction = _instruction(dialogue)
         if available.get("has_search_bar"):
-            return f"Action: search[{instruction}]"
+            return write("search", instruction, dialogue.messages)
         labels = available.get("clickables") or []
         if "buy now" not in labels:
             found = next((label for label in labels if _PRODUCT.fullmatch(label)), "back to search")
-            return f"Action: click[{found}]"
+            return write("click", found, dialogue.messages)
         done = {message.content for message in dialogue.messages if message.speaker == dialogue.role}
         words = f" {re.sub(r'[^a-z0-9]+', ' ', instruction)} "
         for label in labels[labels.index("buy now") + 1 :]:
-            action = f"Action: click[{label}]"
+            action = write("click", label, dialogue.messages)
             if action not in done and f" {re.sub(r'[^a-z0-9]+', ' ', label).strip()} " in words:
                 return action
-        return "Action: click[buy now]"
+        return write("click", "buy now", dialogue.messages)
 
 
 def _offered(dialogue: Dialogue) -> dict[str, Any]:

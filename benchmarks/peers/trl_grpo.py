@@ -91,8 +91,9 @@ def prepare(spec: dict[str, Any]) -> Callable[[], dict[str, Any]]:
         model=folder, reward_funcs=reward, train_dataset=Dataset.from_dict({"prompt": prompts}),
         processing_class=tokenizer, rollout_func=rollout, callbacks=[clock],
         args=GRPOConfig(
-            output_dir=folder, per_device_train_batch_size=episodes * len(ROLES), num_generations=group,
-            steps_per_generation=1, num_iterations=1, max_completion_length=512, max_steps=steps, learning_rate=1e-4,
+            output_dir=folder, per_device_train_batch_size=episodes * len(ROLES) // spec["parts"],
+            gradient_accumulation_steps=spec["parts"], steps_per_generation=spec["parts"], num_generations=group,
+            num_iterations=1, max_completion_length=512, max_steps=steps, learning_rate=1e-4,
             beta=0.02, bf16=False, fp16=False, gradient_checkpointing=False, use_cpu=True, report_to="none",
             save_strategy="no", logging_steps=1_000_000, disable_tqdm=True, shuffle_dataset=False,
         ),

@@ -1,7 +1,8 @@
 """PPOTrainer of TRL 1.12, the last that had it; runs in an environment that has TRL.
 
-It knows neither turns nor roles, so it is given rows of the same number and lengths as ours, generated in one go:
-nobody is waited for in between, and no environment is played. Its reward model has almost no size.
+It knows neither turns nor roles, so it is given rows of the same number and length as ours, and samples as many tokens
+of each, all at the end: what others say in between is part of the prompt, nobody is waited for, and no environment is
+played. Its reward model has almost no size.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ def prepare(spec: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     torch.manual_seed(0)
     model, tokenizer = workload.make(spec["size"])
     rng, steps = np.random.default_rng(0), spec["warm_up"] + spec["rounds"]
-    rows, length = 2 * spec["episodes"], round(spec["after"])
-    prompts = [workload.ids(rng, tokenizer, round(spec["before"])) for _ in range(steps * rows)]
+    rows, length, before = 2 * spec["episodes"], round(spec["sampled"]), round(spec["row"] - spec["sampled"])
+    prompts = [workload.ids(rng, tokenizer, before) for _ in range(steps * rows)]
     small = copy.deepcopy(model.config)
     small.update({"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1, "num_key_value_heads": 1})
     small.update({"intermediate_size": 16, "head_dim": 16, "num_labels": 1})
@@ -37,11 +38,12 @@ def prepare(spec: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     clock = StepClock(spec["warm_up"])
     trainer = PPOTrainer(
         args=PPOConfig(
-            output_dir=tempfile.mkdtemp(prefix="trl-ppo-"), per_device_train_batch_size=rows,
-            gradient_accumulation_steps=1, num_mini_batches=1, num_ppo_epochs=spec["epochs"], response_length=length,
-            local_rollout_forward_batch_size=rows, total_episodes=steps * rows, num_sample_generations=0,
-            temperature=1.0, learning_rate=1e-4, kl_coef=0.02, bf16=False, fp16=False, gradient_checkpointing=False,
-            use_cpu=True, report_to="none", save_strategy="no", disable_tqdm=True,
+            output_dir=tempfile.mkdtemp(prefix="trl-ppo-"), per_device_train_batch_size=rows // spec["parts"],
+            gradient_accumulation_steps=spec["parts"], num_mini_batches=1, num_ppo_epochs=spec["epochs"],
+            response_length=length, local_rollout_forward_batch_size=rows,
+            total_episodes=steps * rows, num_sample_generations=0, temperature=1.0,
+            learning_rate=1e-4, kl_coef=0.02, bf16=False, fp16=False, gradient_checkpointing=False, use_cpu=True,
+            report_to="none", save_strategy="no", disable_tqdm=True,
         ),
         processing_class=tokenizer, model=model, ref_model=copy.deepcopy(model),
         reward_model=LlamaForSequenceClassification(small), value_model=LlamaForSequenceClassification(valued),

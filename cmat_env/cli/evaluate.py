@@ -258,6 +258,9 @@ def _print(report: EvalReport) -> None:
     if read or written:
         cost = "" if report.cost is None else f", cost {report.cost:.4f}"
         console.print(Text(f"tokens: {read} read, {written} written{cost}"))
+    if report.skipped:
+        named = "; ".join(f"{task_id}: {reason}" for task_id, reason in report.skipped.items())
+        console.print(Text(printable(f"skipped {len(report.skipped)} tasks, not scored; {named}")))
     console.print(Text(f"{report.seconds:.1f} s"))
 
 

@@ -39,7 +39,7 @@ def doctor_command(
     ] = None,
     *,
     model: Annotated[Path | None, typer.Option(metavar="FOLDER", help="And of this model on it.")] = None,
-    adapter: Annotated[str, typer.Option(help="What each role owns of the model: lora or full.")] = "lora",
+    adapter: Annotated[str, typer.Option(help="What each role owns of the model: lora, full or ptuning.")] = "lora",
     episodes: Annotated[int, typer.Option(min=2, help="How many are played.")] = 6,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the task; may be repeated.")

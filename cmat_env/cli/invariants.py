@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import typer
 
@@ -21,10 +22,10 @@ def check(env: str, *, model: Path | None, adapter: str, episodes: int, settings
         ConfigError: there is no such adapter.
         Exit: with status 1 if one does not hold.
     """
-    from cmat_env.doctor import examine  # noqa: PLC0415 - the command line starts without its workers
+    from cmat_env.doctor import Adapter, examine  # noqa: PLC0415 - the command line starts without its workers
 
-    if adapter not in ("lora", "full"):
-        raise ConfigError(f"--adapter {adapter!r} is unknown; {did_you_mean(adapter, ('lora', 'full'))}")
+    if adapter not in get_args(Adapter):
+        raise ConfigError(f"--adapter {adapter!r} is unknown; {did_you_mean(adapter, get_args(Adapter))}")
     made_with = settings_of(settings, flags=("roles",))
     broken = 0
     for finding in examine(env, settings=made_with, model=model, adapter=adapter, episodes=episodes):  # type: ignore[arg-type]  # checked above

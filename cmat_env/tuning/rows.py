@@ -6,6 +6,7 @@ episode's action tokens, over all its rows of the role, form one sequence for cr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -49,6 +50,7 @@ class RoleBatch:
         rows: all dialogues.
         mask: (E, A) True = the token exists.
         logprobs: (E, A) as sampled, in nats.
+        values: (E, A) before each token, as the value head said while sampling; NaN where nothing is known.
         rewards: (E, A) paid after each token.
         turns: (E, A) int64, which turn each token belongs to.
         truncated: (E,) True = a limit ended the episode: bootstrap.
@@ -60,6 +62,7 @@ class RoleBatch:
     rows: tuple[Row, ...]
     mask: torch.Tensor
     logprobs: torch.Tensor
+    values: torch.Tensor
     rewards: torch.Tensor
     turns: torch.Tensor
     truncated: torch.Tensor
@@ -85,7 +88,7 @@ def role_batch(trajectories: Sequence[Trajectory], role: str, *, preferences: Se
     What a role is paid before it has written anything is nobody's credit and is left out.
     """
     rows: list[Row] = []
-    columns: list[tuple[list[float], list[int], list[float]]] = []
+    columns: list[tuple[list[float], list[int], list[float], list[float]]] = []
     episodes = (*trajectories, *preferences)
     for episode, trajectory in enumerate(episodes):
         logprobs: list[float] = []
@@ -95,13 +98,15 @@ def role_batch(trajectories: Sequence[Trajectory], role: str, *, preferences: Se
             for start, end in dialogue.turns:
                 turns.extend([turns[-1] + 1 if turns else 0] * (end - start))
                 logprobs.extend(dialogue.logprobs[start:end])
-        columns.append((logprobs, turns, _token_rewards(trajectory, role, turns)))
-    width = max((len(logprobs) for logprobs, _, _ in columns), default=0)
+        rewards, values = _token_rewards(trajectory, role, turns), _token_values(trajectory, role, len(turns))
+        columns.append((logprobs, turns, rewards, values))
+    width = max((len(column[0]) for column in columns), default=0)
     keys: dict[str, int] = {}
     return RoleBatch(
         rows=tuple(rows),
         mask=torch.tensor([[i < len(c[0]) for i in range(width)] for c in columns], dtype=torch.bool),
         logprobs=_pad([c[0] for c in columns], width),
+        values=_pad([c[3] for c in columns], width),
         rewards=_pad([c[2] for c in columns], width),
         turns=_pad([c[1] for c in columns], width).long(),
         truncated=torch.tensor([t.truncated for t in episodes], dtype=torch.bool),
@@ -130,6 +135,13 @@ def _token_rewards(trajectory: Trajectory, role: str, turns: Sequence[int]) -> l
         if position is not None:
             rewards[position] += payment.amount
     return rewards
+
+
+def _token_values(trajectory: Trajectory, role: str, count: int) -> list[float]:
+    """What each token's state promised when it was sampled, if that is known of every one of them."""
+    replies = [step.generation for step in trajectory.steps if step.role == role]
+    values = [value for generation in replies for value in generation.values or ()]
+    return values if len(values) == count else [math.nan] * count
 
 
 def _last_position(turns: Sequence[int], turn: int) -> int | None:

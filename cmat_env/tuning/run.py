@@ -39,7 +39,7 @@ from cmat_env.tuning.state import (
     collect,
     restore,
 )
-from cmat_env.tuning.team import make_env, memory, play, prompts
+from cmat_env.tuning.team import make_env, training_rollout
 from cmat_env.tuning.tuner import Tuner
 from cmat_env.tuning.warmup import warm_up
 from cmat_env.types import Trajectory
@@ -172,7 +172,7 @@ class Run:
         if settings.pairs.path:
             written = pairs.read(Path(settings.pairs.path), settings.team.learners)
             self._pairs = pairs.encode(written, policy)
-        rollout = self._rollout(policy)
+        rollout = training_rollout(policy, settings)
         try:
             with Metrics(self.folder, settings, iteration=tuner.iteration) as metrics:
                 while tuner.iteration < settings.iterations:
@@ -227,17 +227,6 @@ class Run:
         revised = pairs.revisions(trajectories) if settings.pairs.revisions else ()
         given = pairs.of_iteration(self._pairs, iteration, each=settings.pairs.each, seed=settings.seed)
         return [*(given if self._pairs else ()), *revised]
-
-    def _rollout(self, policy: HFPolicy) -> Rollout:
-        settings = self.settings
-        return Rollout(
-            lambda: make_env(settings, settings.task.train),
-            play(policy, settings.team.roles),
-            prompts=prompts(settings),
-            memory=memory(settings),
-            seed=settings.seed,
-            width=settings.episodes,
-        )
 
     def _finish(self, policy: HFPolicy) -> dict[str, Any]:
         """Write the report, and the best model where it is not the final one."""

@@ -1,4 +1,4 @@
-"""From settings to a team: its environment, its prompts, the policies of its roles."""
+"""From settings to a team: its environment, its prompts, the policies of its roles, and what it plays to learn."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cmat_env.ledger import RewardRule
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.scripted import EchoPolicy
 from cmat_env.registry import make
+from cmat_env.rollout import Rollout
 from cmat_env.tuning.config import RunSettings
 from cmat_env.types import Policy
 
@@ -52,3 +53,15 @@ def memory(settings: RunSettings) -> dict[str, ShortTermMemory]:
 def play(policy: HFPolicy, roles: Sequence[str], **others: Policy) -> dict[str, Policy]:
     """Who plays each role: the model, but for the user, who states the task verbatim, and those given."""
     return {role: others.get(role) or (EchoPolicy() if role == "user" else policy) for role in roles}
+
+
+def training_rollout(policy: HFPolicy, settings: RunSettings) -> Rollout:
+    """Plays an iteration's episodes side by side, sampled, on the tasks to learn from."""
+    return Rollout(
+        lambda: make_env(settings, settings.task.train),
+        play(policy, settings.team.roles),
+        prompts=prompts(settings),
+        memory=memory(settings),
+        seed=settings.seed,
+        width=settings.episodes,
+    )

@@ -1,6 +1,6 @@
 """The update: trajectories in, new weights of each role and statistics out.
 
-role_batch -> one pass for values, one for reference log-probabilities -> credit -> minibatches -> optimiser step
+role_batch -> a pass for reference log-probabilities -> credit -> minibatches -> optimiser step
 """
 
 from __future__ import annotations
@@ -150,15 +150,21 @@ class Tuner:
         return [row for row in batch.rows if alive[row.episode]]
 
     def _values(self, batch: RoleBatch, role: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """(E, A) values before each token, and (E,) after the last one."""
-        values, last = torch.zeros_like(batch.rewards), batch.rewards.new_zeros(len(batch.mask))
+        """(E, A) values before each token, and (E,) after the last one, where it counts.
+
+        They were said while sampling, by the same weights. The model reads an episode again only where they were not,
+        or where a limit ended it: nothing was sampled behind its last token.
+        """
+        values, last = batch.values.clone(), batch.rewards.new_zeros(len(batch.mask))
+        again = batch.truncated | values.isnan().any(-1)
+        rows = [row for row in batch.rows if again[row.episode]]
         ends: dict[int, float] = {}
         with torch.no_grad():
-            for tokens, order in self._batches(batch.rows, role):
+            for tokens, order in self._batches(rows, role):
                 evaluation = self.policy.evaluate(tokens, role)
-                scatter(evaluation.values.cpu(), values, batch.rows, order)
+                scatter(evaluation.values.to(values), values, rows, order)
                 ends.update(zip(order, evaluation.last_values.tolist(), strict=True))
-        for index, row in enumerate(batch.rows):  # what counts is the value behind an episode's last dialogue
+        for index, row in enumerate(rows):  # what counts is the value behind an episode's last dialogue
             last[row.episode] = ends[index]
         return values, last
 

@@ -44,8 +44,9 @@ class DBEnv(gymnasium.Env[str, str]):
             file, or the tasks themselves.
         level: of generated tasks.
         families: of generated tasks; by default all of the level.
-        dialect: "mysql" or "sqlite"; None = "sqlite" for generated tasks, else "mysql". Under "mysql" every column is
-            text as in AgentBench, so that MAX and ORDER BY of a generated task compare text.
+        dialect: "mysql" (8, as AgentBench's), "mariadb" (10.11, where it allows more) or "sqlite"; None = "sqlite" for
+            generated tasks, else "mysql". But for "sqlite", every column is text as in AgentBench, so that MAX and
+            ORDER BY of a generated task compare text.
         backend: "sqlite" = an embedded one of that dialect, "mariadb" = a private server of this process, a URL such as
             "mysql://root:secret@HOST/" = that server, or a `Backend`.
         action_format, grader, grade_writes, max_rounds, max_observation, max_rows_shown, demonstrator_error: see
@@ -98,7 +99,7 @@ class DBEnv(gymnasium.Env[str, str]):
     def instructions(self) -> str:
         """AgentBench's prompt for the action format, with the database's own name."""
         text = self.codec.instructions
-        return text if self.dialect == "mysql" else text.replace("MySQL", "SQLite")
+        return text if self.dialect != "sqlite" else text.replace("MySQL", "SQLite")
 
     @property
     def task_types(self) -> tuple[str, ...]:

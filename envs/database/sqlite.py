@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from cmat_env.envs.database.backend import Limits, Result, Row, Table
 from cmat_env.envs.database.guards import limit_pages, open_guarded
@@ -18,7 +18,7 @@ from cmat_env.envs.database.replayable import Numbers, install
 from cmat_env.envs.database.statements import Dialect, Verbatim, leading_word
 from cmat_env.errors import CmatError, ConfigError
 
-DialectName = Literal["sqlite", "mysql"]
+DialectName = Literal["sqlite", "mysql", "mariadb"]
 
 _COUNTER_BYTES = 8
 
@@ -28,15 +28,16 @@ class SQLiteBackend:
 
     Args:
         dialect: "sqlite" = columns typed by content, SQL runs as written; "mysql" = every column is text and MySQL 8
-            is emulated, as the benchmark needs it.
+            is emulated, as the benchmark needs it; "mariadb" = the same, but a statement may read the table that it
+            changes, as MariaDB allows.
         limits: of every statement.
 
     It can be pickled and deep-copied at any time; the copy holds the same data.
     """
 
     def __init__(self, dialect: DialectName = "sqlite", *, limits: Limits | None = None) -> None:
-        if dialect not in ("sqlite", "mysql"):
-            raise ConfigError(f"dialect={dialect!r}; wanted 'sqlite' or 'mysql'")
+        if dialect not in get_args(DialectName):
+            raise ConfigError(f"dialect={dialect!r}; wanted 'sqlite', 'mysql' or 'mariadb'")
         self.dialect: DialectName = dialect
         self.limits = limits or Limits()
         self._numbers = Numbers()
@@ -46,10 +47,10 @@ class SQLiteBackend:
     def _open(self, content: bytes) -> None:
         self._connection, self._guard = open_guarded(self.limits)
         self._speak: Dialect = Verbatim()
-        if self.dialect == "mysql":
+        if self.dialect != "sqlite":
             from cmat_env.envs.database.mysql.dialect import MySQL  # noqa: PLC0415 - sqlglot is slow to import
 
-            self._speak = MySQL(self._connection, self._numbers, self.limits)
+            self._speak = MySQL(self._connection, self._numbers, self.limits, server=self.dialect)
         else:
             install(self._connection, self._numbers)
         self._become(content)

@@ -5,12 +5,13 @@ Debian has it: apt-get install virtuoso-server virtuoso-opensource-7-bin.
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cmat_env.errors import ConfigError
@@ -45,6 +46,7 @@ ServerThreads = 8
 ResultSetMaxRows = {rows}
 MaxQueryExecutionTime = 60
 """
+_TAKEN = re.compile(r"Failed (to start listening|HTTP listen) at")
 _BINARIES = ("virtuoso-t", "isql-vt")
 
 
@@ -74,18 +76,13 @@ class LocalVirtuoso:
         if not self.installed():
             raise ConfigError("Virtuoso is not installed; apt-get install virtuoso-server virtuoso-opensource-7-bin")
         self._folder = Path(tempfile.mkdtemp(prefix="cmat-virtuoso-"))
-        self._sql, http = _free_port(), _free_port()
-        self.url = f"http://127.0.0.1:{http}/sparql"
+        self._sql, self.url = 0, ""
         self._process: subprocess.Popen[bytes] | None = None
         places = [Path(file).resolve() for file in files]
         dirs = ", ".join(sorted({str(self._folder), *(str(place.parent) for place in places)}))
-        ini = _INI.format(
-            folder=self._folder, sql=self._sql, http=http, dirs=dirs, rows=most_rows,
-            buffers=buffers, dirty=buffers * 3 // 4,
-        )  # fmt: skip
-        (self._folder / "virtuoso.ini").write_text(ini)
+        ini = {"dirs": dirs, "rows": most_rows, "buffers": buffers, "dirty": buffers * 3 // 4}
         try:
-            self._start(seconds)
+            self._start(ini, seconds)
             for place in places:
                 self._load(place, graph)
         except BaseException:
@@ -131,21 +128,37 @@ class LocalVirtuoso:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _start(self, seconds: float) -> None:
+    def _start(self, ini: Mapping[str, object], seconds: float) -> None:
+        """Start it; again with other ports, if somebody else took one between the choice and the start."""
+        deadline = time.monotonic() + seconds
+        while not self._listens(ini, deadline):
+            pass
+
+    def _listens(self, ini: Mapping[str, object], deadline: float) -> bool:
+        """Start it once, and wait until it answers; False if a port was taken."""
+        file, log = self._folder / "virtuoso.ini", self._folder / "virtuoso.log"
+        log.unlink(missing_ok=True)
+        self._sql, http = _free_ports()
+        self.url = f"http://127.0.0.1:{http}/sparql"
+        file.write_text(_INI.format(folder=self._folder, sql=self._sql, http=http, **ini))
         self._process = subprocess.Popen(
-            ["virtuoso-t", "+foreground", "+configfile", str(self._folder / "virtuoso.ini")],
+            ["virtuoso-t", "+foreground", "+configfile", str(file)],
             cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        deadline = time.monotonic() + seconds
+        said = ""
         while True:
             try:
-                self.sql("status();", seconds=20)
-                return
+                # Who answers may be another Virtuoso; SQL is served last, so that HTTP is ours as well.
+                said = self.sql("SELECT virtuoso_ini_path();", seconds=20)
+                if str(self._folder) in said:
+                    return True
             except (ConfigError, subprocess.TimeoutExpired) as error:
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    log = self._folder / "virtuoso.log"
-                    tail = log.read_text(errors="replace")[-300:] if log.is_file() else str(error)
-                    raise ConfigError(f"Virtuoso did not start: {tail}") from error
+                said = str(error)
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                tail = log.read_text(errors="replace")[-300:] if log.is_file() else said
+                if _TAKEN.search(tail) and time.monotonic() < deadline:
+                    return False
+                raise ConfigError(f"Virtuoso did not start: {tail}")
             time.sleep(0.2)
 
     def _load(self, file: Path, graph: str) -> None:
@@ -156,7 +169,9 @@ class LocalVirtuoso:
             raise ConfigError(f"Virtuoso cannot load {file}: {failed.strip()[-300:]}")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _free_ports() -> tuple[int, int]:
+    """Two that are free at this moment."""
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1]), int(other.getsockname()[1])

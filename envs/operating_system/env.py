@@ -8,7 +8,7 @@ reward:      0 or 1, at the end
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,13 @@ from cmat_env.envs.operating_system.backends.base import SandboxError
 from cmat_env.envs.operating_system.backends.choose import choose
 from cmat_env.envs.operating_system.checkers import Fidelity
 from cmat_env.envs.operating_system.codec import CODECS, Answer, Bash, Codec, FormatName, Malformed
-from cmat_env.envs.operating_system.episode import Episode, GoldSource, OnInvalid, OSSettings
+from cmat_env.envs.operating_system.episode import Episode, GoldSource, OnInvalid, OSSettings, settings_of
 from cmat_env.envs.operating_system.limits import SandboxSettings
 from cmat_env.envs.operating_system.machine import Machine
 from cmat_env.envs.operating_system.sandbox import Sandbox
 from cmat_env.envs.operating_system.source import open_source, without_users
 from cmat_env.envs.operating_system.tasks import OSTask, Script
-from cmat_env.envs.operating_system.wording import observation_of, shown
+from cmat_env.envs.operating_system.wording import Wording, observation_of, shown
 from cmat_env.envs.source import task_of_reset
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
@@ -43,8 +43,9 @@ class OSEnv(gymnasium.Env[str, str]):
         script_dir: the folder with the script files that AgentBench's tasks name; tasks whose files are not there are
             skipped, with a warning that names them.
         families: of generated tasks; by default all.
-        sandbox: what the sandbox is and may use; by default the best one of this host.
+        sandbox: what the sandbox is and may use, or fields of `SandboxSettings`; by default the best one of this host.
         backend, rootfs: of the sandbox, where they differ.
+        wording: words of an observation that are not AgentBench's, or fields of `Wording`.
         action_format, max_rounds, max_observation, on_invalid, gold, fidelity, init_seconds: see `OSSettings`.
 
     Attributes:
@@ -68,20 +69,30 @@ class OSEnv(gymnasium.Env[str, str]):
         *,
         script_dir: str | Path | None = None,
         families: Sequence[str] = (),
-        sandbox: SandboxSettings | None = None,
+        sandbox: SandboxSettings | Mapping[str, Any] | None = None,
         backend: str | None = None,
         rootfs: str | None = None,
         action_format: FormatName = "v0.2",
         max_rounds: int = 8,
         max_observation: int = 800,
+        wording: Wording | Mapping[str, Any] | None = None,
         on_invalid: OnInvalid = "observe",
         gold: GoldSource = "live",
         fidelity: Fidelity = "upstream",
         init_seconds: float = 30.0,
     ) -> None:
-        self.settings = OSSettings(action_format, max_rounds, max_observation, on_invalid, gold, fidelity, init_seconds)
+        self.settings = OSSettings(
+            action_format,
+            max_rounds,
+            max_observation,
+            settings_of(Wording, wording, "wording"),
+            on_invalid,
+            gold,
+            fidelity,
+            init_seconds,
+        )
         given = {name: value for name, value in (("backend", backend), ("rootfs", rootfs)) if value is not None}
-        self.sandbox_settings = replace(sandbox or SandboxSettings(), **given)  # type: ignore[arg-type]
+        self.sandbox_settings = replace(settings_of(SandboxSettings, sandbox, "sandbox"), **given)  # type: ignore[arg-type]
         self.source = open_source(tasks, script_dir=script_dir, only=families, fidelity=fidelity)
         chosen = choose(self.sandbox_settings)
         if chosen.backend == "single-uid":
@@ -180,7 +191,7 @@ class OSEnv(gymnasium.Env[str, str]):
         """Run a script, count what happened, and say what it gave and whether the sandbox is gone."""
         assert self.sandbox is not None
         result = self.sandbox.execute(move.script)
-        text, cut = shown(result, self.settings.max_observation)
+        text, cut = shown(result, self.settings.max_observation, self.settings.wording)
         state = self._state
         self._episode = replace(
             state,
@@ -190,7 +201,7 @@ class OSEnv(gymnasium.Env[str, str]):
             truncations=state.truncations + cut,
             printed=text,
         )
-        return observation_of(text, result.event), result.event == "dead"
+        return observation_of(text, result.event, self.settings.wording), result.event == "dead"
 
     def _commit(self, given: str | None) -> tuple[str, float, bool, bool, dict[str, Any]]:
         assert self._machine is not None

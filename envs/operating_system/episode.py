@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeVar, get_args
 
 from cmat_env.checks import check_known, check_whole
 from cmat_env.envs.operating_system.checkers import FIDELITIES, Fidelity
 from cmat_env.envs.operating_system.codec import FORMAT_NAMES, FormatName
+from cmat_env.envs.operating_system.limits import SandboxSettings
 from cmat_env.envs.operating_system.tasks import OSTask
+from cmat_env.envs.operating_system.wording import AGENTBENCH, Wording
 from cmat_env.errors import ConfigError
 
 GoldSource = Literal["live", "snapshot"]
 OnInvalid = Literal["observe", "end"]
+T = TypeVar("T", SandboxSettings, Wording)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class OSSettings:
         action_format: "v0.2" = AgentBench's text, "tools" = tool calls.
         max_rounds: turns, the committing one among them.
         max_observation: characters of output; longer ones are cut to 20 less and say so, as upstream.
+        wording: the words around an output.
         on_invalid: an action that is none is answered with what the formats are, or ends the episode as in v0.2.
         gold: what the answer is compared with: the gold script's output in the sandbox as it is at the end, as
             upstream, or in a snapshot from before the agent's first action.
@@ -34,6 +39,7 @@ class OSSettings:
     action_format: FormatName = "v0.2"
     max_rounds: int = 8
     max_observation: int = 800
+    wording: Wording = AGENTBENCH
     on_invalid: OnInvalid = "observe"
     gold: GoldSource = "live"
     fidelity: Fidelity = "upstream"
@@ -81,3 +87,19 @@ class Episode:
         """What is told at the end."""
         names = ("rounds", "commands", "timeouts", "restarts", "truncations")
         return {name: getattr(self, name) for name in names}
+
+
+def settings_of(kind: type[T], given: T | Mapping[str, Any] | None, name: str) -> T:
+    """Settings, which may have been given by field, as the command line does.
+
+    Raises:
+        ConfigError: there is no such field, or it is out of range.
+    """
+    if isinstance(given, kind):
+        return given
+    if given is not None and not isinstance(given, Mapping):
+        raise ConfigError(f"{name}={given!r}: wanted an object of settings")
+    known = [field.name for field in fields(kind)]
+    for field in given or {}:
+        check_known(f"a setting of {name}", field, known)
+    return kind(**given or {})

@@ -43,8 +43,9 @@ def load_tasks(path: str | Path, *, script_dir: str | Path | None = None, fideli
     """Read a file of tasks, or all such files in a folder of sets.
 
     Args:
-        path: a JSON file, or a folder with such files, also in its sub-folders. AgentBench's `6-backup.json`, which its
-            own configuration leaves out, is left out here, too.
+        path: a JSON file, or a folder with such files, also in its sub-folders. Of a folder with numbered sub-folders,
+            as AgentBench's data/os_interaction/data, these are read: the standard sets. AgentBench's `6-backup.json`,
+            which its own configuration leaves out, is left out here, too.
         script_dir: where script files are. For a folder of sets, its sub-folder of the same name where there is one.
         fidelity: "fixed" = with known defects mended, as far as that is known how; see `defects`.
 
@@ -60,13 +61,15 @@ def load_tasks(path: str | Path, *, script_dir: str | Path | None = None, fideli
     if not path.is_dir():
         return _load_file(path, scripts, path.stem, fidelity)
     files = [file for file in sorted(path.rglob("*.json")) if not file.stem.endswith("-backup")]
+    numbered = [file for file in files if file.relative_to(path).parts[0].isdecimal()]
+    files = numbered or files
     if not files:
         raise TaskFileError(f"{path}: holds no JSON file; wanted AgentBench's data folder, or a file")
     tasks: list[OSTask] = []
     skipped: dict[str, str] = {}
     for file in files:
         relative = file.relative_to(path)
-        own = scripts / relative.parts[0] if scripts is not None else None
+        own = scripts / relative.with_suffix("").parts[0] if scripts is not None else None
         found = own if own is not None and own.is_dir() else scripts
         part = _load_file(file, found, str(relative.with_suffix("")), fidelity)
         tasks += part.tasks

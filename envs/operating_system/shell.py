@@ -75,9 +75,10 @@ class Shell:
             return ShellResult("", None, "dead")
 
     def _execute(self, command: str, null_stdin: bool) -> ShellResult:
-        before = f"(exit {self._last})\n" if self._last else ""
-        text = f"\\builtin eval {quoted(before + command)}{' </dev/null' if null_stdin else ''}\n"
-        found = self._exchange(text if null_stdin else f"{command}\n", time.monotonic() + self._settings.seconds)
+        # left of || a status is restored without setting off a trap on errors
+        before = f"(\\builtin exit {self._last}) || " if self._last else ""
+        text = f"{before}\\builtin eval {quoted(command)} </dev/null\n" if null_stdin else f"{command}\n"
+        found = self._exchange(text, time.monotonic() + self._settings.seconds)
         self._last = found.status or 0
         if found.event not in ("exited", "restarted"):
             count = self._sandbox.processes()

@@ -51,7 +51,7 @@ def findings(game: str, model: Path, **settings: Any) -> dict[str, bool | None]:
     return {finding.name: finding.holds for finding in examine(game, model=model, **settings)}
 
 
-@pytest.mark.parametrize("adapter", ["lora", "full"])
+@pytest.mark.parametrize("adapter", ["lora", "full", "ptuning"])
 def test_a_sound_model_on_a_sound_task_passes(game: str, model: Path, adapter: Any) -> None:
     """Every invariant is looked at, and none is broken; a remark is no failure."""
     found = findings(game, model, adapter=adapter)
@@ -95,6 +95,13 @@ class Leaky:
         monkeypatch.setattr(RoleModels, "policy_parameters", lambda self, role: mine(self, "assistant"))
 
     @staticmethod
+    def virtual(monkeypatch: pytest.MonkeyPatch) -> None:
+        """Virtual tokens are read while sampling, and forgotten when the reply is evaluated."""
+        from cmat_env.policies import virtual  # noqa: PLC0415 - the module that is broken
+
+        monkeypatch.setattr(virtual, "lengthened", lambda batch, ids: batch)
+
+    @staticmethod
     def mask(monkeypatch: pytest.MonkeyPatch) -> None:
         """A dialogue marks one token too many."""
         from cmat_env.types import Dialogue  # noqa: PLC0415
@@ -128,6 +135,14 @@ def test_a_broken_invariant_is_found(
     assert 1 == main(["doctor", game, "--model", str(model), "--episodes", "3"])
     wrong = {line[4:22].strip().partition(",")[0] for line in capsys.readouterr().out.splitlines() if line[:2] == "no"}
     assert broken in wrong
+
+
+def test_virtual_tokens_that_go_missing_are_found(game: str, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply was sampled behind them and is evaluated without: the ratio is not 1, and moving them moves nothing."""
+    Leaky.virtual(monkeypatch)
+    found = findings(game, model, adapter="ptuning", episodes=3)
+
+    assert ["ratio, assistant", "ratio, checker", "adapters"] == [name for name in found if found[name] is False]
 
 
 def test_mistakes_are_named(game: str, model: Path) -> None:

@@ -142,7 +142,7 @@ def test_a_report_is_read_back_as_it_was() -> None:
     checker = CheckerScore(3, 2, 0.5, None, 1.0, 0.0, 1)
     rows = (EpisodeRow("t", "kind", True, 1.0, 2, "correct"), EpisodeRow("u", "other", False, 0.0, 1, "limit"))
     played = EvalReport(
-        "e", Score.of(rows), {"kind": Score.of(rows[:1])}, {"correct": 1}, 0.5, rows, ("gone",), checker
+        "e", Score.of(rows), {"kind": Score.of(rows[:1])}, {"correct": 1}, 0.5, rows, ("gone",), checker, {"s": "why"}
     )
     for report in (played, EvalReport.of("e", [], seconds=0.0)):
         assert report == EvalReport.from_json(json.loads(json.dumps(report.to_json(), allow_nan=False)))

@@ -130,6 +130,7 @@ class Countdown:
         return Decoder(
             self.forward,
             self.head,
+            lambda hidden: hidden.argmax(-1) / 10,
             KVStore(layers=1, heads=1, head_size=1, dtype=torch.float32, device=torch.device("cpu")),
         )
 
@@ -165,8 +166,10 @@ def test_rows_end_by_themselves() -> None:
 
 
 def test_a_reply_is_cut_at_its_greatest_length() -> None:
-    """Two tokens of nine: not ended."""
-    assert [Reply((8, 7), (0.0, 0.0), ended=False)] == answer(Countdown().decoder(), [[9]], most=2)
+    """Two tokens of nine: not ended; a value is that of the token before."""
+    (reply,) = answer(Countdown().decoder(), [[9]], most=2)
+
+    assert Reply((8, 7), (0.0, 0.0), pytest.approx((0.9, 0.8)), ended=False) == reply
 
 
 def test_a_reply_is_cut_at_the_context() -> None:

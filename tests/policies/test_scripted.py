@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from typing import Any
@@ -21,6 +22,7 @@ from cmat_env.policies.scripted import (
     RandomPolicy,
     refused_proposals,
 )
+from cmat_env.policies.shopper import FirstResult, RandomReader
 from cmat_env.testing import check_policy
 from cmat_env.types import Dialogue, Generation, Judgement, Message, Oracle, Policy, Task
 
@@ -247,6 +249,20 @@ def test_random_takes_what_is_offered() -> None:
     assert "Action: click[back to search]" == answer(
         RandomPolicy(), dialogue("assistant", ("environment", page.format("{'clickables': 3}")))
     )
+
+
+@pytest.mark.parametrize("policy", [RandomPolicy(), RandomReader(), FirstResult()])
+def test_shoppers_write_tool_calls_where_they_are_told_to(policy: Policy) -> None:
+    """The instructions decide how an action is written, not the observation; both ways are the same action."""
+    calls = ("system", 'Use these tools: {"name": "search_action", ...}, {"name": "click_action", ...}')
+    bar = ("environment", "x [SEP] Instruction: [SEP] a lamp [SEP] y\n\nAvailable Actions:\n{'has_search_bar': True}")
+    page = ("environment", "A page.\n\nAvailable Actions:\n{'clickables': ['a \"b\" [c]']}")
+
+    for shown, name, argument in ((bar, "search_action", "keywords"), (page, "click_action", "value")):
+        call = json.loads(answer(policy, dialogue("assistant", calls, shown)))
+        verb, _, value = answer(policy, dialogue("assistant", shown)).removeprefix("Action: ").partition("[")
+        assert {"name": name, "arguments": {argument: value.removesuffix("]")}} == call
+        assert f"{verb}_action" == name
 
 
 @pytest.mark.parametrize("policy", [RandomPolicy(), CoinPolicy(0.5)])

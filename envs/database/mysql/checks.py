@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from sqlglot import exp
 
 from cmat_env.envs.database.mysql.errors import MySQLError, syntax_error
 from cmat_env.envs.database.mysql.functions.aggregates import NAMES as AGGREGATES
 from cmat_env.envs.database.mysql.words import CLOCK, RESERVED
 
+ServerName = Literal["mysql", "mariadb"]
 _FOREIGN = (exp.ILike, exp.Qualify, exp.Glob, exp.SimilarTo, exp.TableSample, exp.Fetch, exp.RegexpILike, exp.Lateral)
 
 
-def check(tree: exp.Expr, sql: str) -> None:
-    """Raise the error that MySQL would give for the form of a statement."""
+def check(tree: exp.Expr, sql: str, *, server: ServerName) -> None:
+    """Raise the error that the server would give for the form of a statement."""
     for node in tree.walk():
         if isinstance(node, exp.Identifier):
             _check_identifier(node, sql)
@@ -32,7 +35,7 @@ def check(tree: exp.Expr, sql: str) -> None:
             _check_in(node)
         elif isinstance(node, exp.Subquery):
             _check_derived(node)
-    if isinstance(tree, (exp.Update, exp.Delete)):
+    if isinstance(tree, (exp.Update, exp.Delete)) and server == "mysql":
         _check_target(tree)
 
 
@@ -88,7 +91,7 @@ def _check_derived(node: exp.Subquery) -> None:
 
 
 def _check_target(tree: exp.Update | exp.Delete) -> None:
-    """A statement may not read the table that it changes, but for inside a derived table."""
+    """A statement may not read the table that it changes, but for inside a derived table; MariaDB has no such rule."""
     target = tree.this.name if isinstance(tree.this, exp.Table) else ""
     for table in tree.find_all(exp.Table):
         select = table.find_ancestor(exp.Select)

@@ -15,6 +15,7 @@ from decimal import Decimal
 from cmat_env.envs.database.backend import Limits, Result, Row, Table
 from cmat_env.envs.database.images import quote
 from cmat_env.envs.database.mysql import collation, functions
+from cmat_env.envs.database.mysql.checks import ServerName
 from cmat_env.envs.database.mysql.errors import (
     DATABASE,
     MySQLError,
@@ -52,17 +53,20 @@ _NO_COLUMN = re.compile(r"no such column: (.+)", re.DOTALL)
 
 
 class MySQL:
-    """The dialect of MySQL 8, as `statements.Dialect`.
+    """The dialect of MySQL 8, or of MariaDB 10.11 as far as that allows more, as `statements.Dialect`.
 
     Args:
         connection: gets the collation and the functions.
         numbers: what RAND() draws from.
         limits: of the length of a statement.
+        server: which of the two.
     """
 
     collation: str | None = collation.NAME
 
-    def __init__(self, connection: sqlite3.Connection, numbers: Numbers, limits: Limits) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, numbers: Numbers, limits: Limits, *, server: ServerName = "mysql"
+    ) -> None:
         connection.create_collation(collation.NAME, collation.compare)
         self._budget = Budget()
         functions.install(connection, numbers, self._budget)
@@ -70,6 +74,7 @@ class MySQL:
         connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, 10 * limits.sql_bytes)
         self._connection = connection
         self._limits = limits
+        self._server: ServerName = server
         self._columns: dict[str, tuple[str, ...]] | None = None
 
     def begin(self, tables: Sequence[Table]) -> None:
@@ -116,13 +121,13 @@ class MySQL:
         return Result(rows, _PLAN_COLUMNS)
 
     def _translate(self, sql: str) -> Translation:
-        translated = translate(sql)
+        translated = translate(sql, self._server)
         if isinstance(translated, MySQLError):
             if translated.code == 1064 and _FILES.search(sql):
                 raise MySQLError(1290, "The MySQL server is running with the --secure-file-priv option")
             raise (unresolved(sql, self._catalog()) if translated.code in _AFTER_NAMES else None) or translated
         if translated.asks_schema:
-            translated = translate_for(sql, self._catalog())
+            translated = translate_for(sql, self._catalog(), self._server)
         self._check(translated)
         return translated
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from cmat_env.envs.database.mysql.checks import check
+from cmat_env.envs.database.mysql.checks import ServerName, check
 from cmat_env.envs.database.mysql.errors import MySQLError, syntax_error, unknown_column, unknown_table
 from cmat_env.envs.database.mysql.grammar import generate, parse
 from cmat_env.envs.database.mysql.grouping import check_grouping, is_word
@@ -58,20 +58,20 @@ class Translation:
 
 
 @lru_cache(maxsize=4096)
-def translate(sql: str) -> Translation | MySQLError:
-    """The translation of one statement, or the error that MySQL gives for it, whatever the tables are."""
+def translate(sql: str, server: ServerName) -> Translation | MySQLError:
+    """The translation of one statement, or the error that the server gives for it, whatever the tables are."""
     try:
         tree = parse(sql)
         if any(map(is_information, tree.find_all(exp.Table))):
             return Translation((), asks_schema=True)
-        return _translate(tree, sql)
+        return _translate(tree, sql, server)
     except MySQLError as error:
         return error.with_traceback(None)
     except RecursionError:
         return too_deep()
 
 
-def translate_for(sql: str, catalog: Catalog) -> Translation:
+def translate_for(sql: str, catalog: Catalog, server: ServerName) -> Translation:
     """The translation of a statement that reads information_schema, for one state of the schema.
 
     Raises:
@@ -81,13 +81,13 @@ def translate_for(sql: str, catalog: Catalog) -> Translation:
     for table in list(tree.find_all(exp.Table)):
         if is_information(table):
             table.replace(information_table(table, catalog))
-    return _translate(tree, sql)
+    return _translate(tree, sql, server)
 
 
-def _translate(tree: exp.Expr, sql: str) -> Translation:
+def _translate(tree: exp.Expr, sql: str, server: ServerName) -> Translation:
     while isinstance(tree, exp.Subquery) and not tree.alias:
         tree = tree.this
-    check(tree, sql)
+    check(tree, sql, server=server)
     check_grouping(tree)
     schema = _SCHEMA.get(type(tree))
     if schema is not None:

@@ -11,6 +11,23 @@ from cmat_env.errors import CmatError
 View = Literal["own", "pristine", "snapshot"]
 """Where a program runs: in the sandbox as it is; on its data with untouched tools; in the state of the snapshot."""
 
+SPARE = """
+spare() {
+    local keep=" 1 $$ " p=$1 d line
+    while [[ $p =~ ^[0-9]+$ && $p -gt 1 && -r /proc/$p/stat ]]; do
+        keep+="$p "; read -r line </proc/$p/stat; line=${line##*) }; line=${line#* }; p=${line%% *}
+    done
+    kill -STOP -1
+    for d in /proc/[0-9]*; do d=${d#/proc/}; [[ $keep == *" $d "* ]] || kill -KILL $d; done
+    kill -CONT -1
+}
+"""
+"""A function of bash that kills all processes of its machine but number $1, that one's ancestors, and itself.
+
+They are stopped at once, so that nothing can fork away; only words of bash itself are used, as there may be no room for
+another process.
+"""
+
 
 class SandboxError(CmatError, RuntimeError):
     """No sandbox can be made here, or one has died; the message says why and what to do."""

@@ -9,32 +9,28 @@ import uuid
 import weakref
 from collections.abc import Sequence
 
-from cmat_env.envs.operating_system.backends.base import Pipes, SandboxError, View
+from cmat_env.envs.operating_system.backends.base import SPARE, Pipes, SandboxError, View
 from cmat_env.envs.operating_system.backends.launch import Launcher, Mode, launcher
-from cmat_env.envs.operating_system.environment import CAPABILITIES, ENVIRONMENT, TRUSTED_ENVIRONMENT
+from cmat_env.envs.operating_system.environment import (
+    CAPABILITIES,
+    CODE_FOLDERS,
+    COMMAND_FOLDERS,
+    ENVIRONMENT,
+    TRUSTED_ENVIRONMENT,
+)
 from cmat_env.envs.operating_system.limits import SandboxSettings
 from cmat_env.envs.operating_system.rootfs import SYSTEM_FOLDERS, TRUSTED_ETC, RootFS
 
 _SECONDS_TO_COUNT = 10.0
 
 # The sandbox's first process. It does what the host tells it, reaps orphans, and ends when the host is gone.
-# `spare N` stops everything at once, so that nothing can fork away, kills all but N and its ancestors, and goes on.
-WARDEN = """
+WARDEN = f"""{SPARE}
 exec 0</dev/null 1>/dev/null 2>/dev/null
 trap '' INT TERM HUP QUIT USR1 USR2
-spare() {
-    local keep=" 1 " p=$1 d line
-    while [[ $p =~ ^[0-9]+$ && $p -gt 1 && -r /proc/$p/stat ]]; do
-        keep+="$p "; read -r line </proc/$p/stat; line=${line##*) }; line=${line#* }; p=${line%% *}
-    done
-    kill -STOP -1
-    for d in /proc/[0-9]*; do d=${d#/proc/}; [[ $keep == *" $d "* ]] || kill -KILL $d; done
-    kill -CONT -1
-}
 while IFS= read -r -u 9 line; do
     case $line in
         all) kill -KILL -1 ;;
-        spare\\ *) spare ${line#spare } ;;
+        spare\\ *) spare ${{line#spare }} ;;
         count) set -- /proc/[0-9]*; printf '%d\\n' $# >&9 ;;
     esac
 done
@@ -74,6 +70,8 @@ class Bubblewrap:
             "hostname": "agentbench",
             "trusted": list(TRUSTED_ETC),
             "system": list(SYSTEM_FOLDERS),
+            "commands": list(COMMAND_FOLDERS),
+            "code": list(CODE_FOLDERS),
             "warden": WARDEN,
         }
         try:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 from collections.abc import Sequence
 
 from cmat_env.envs.operating_system.jail import box, linux
 from cmat_env.envs.operating_system.jail.box import Spec
 
-_COMMANDS = ("bin", "sbin", "local/bin", "local/sbin")
+_DATA = ("", "/local")
+"""Where in /usr data may be put, as AgentBench does into /usr/stock.log."""
 
 
 def run(spec: Spec, fds: Sequence[int], seccomp: int) -> None:
@@ -42,8 +44,8 @@ def _snapshot(spec: Spec) -> str:
 def _pristine(spec: Spec) -> tuple[str, list[str]]:
     """The sandbox's data with the system's own programs, and the binds that bubblewrap must add.
 
-    What programs write there is kept for the next one, and never reaches the sandbox. Commands that the agent added are
-    found behind all others; the rest of /usr is what it was.
+    What programs write there is kept for the next one, and never reaches the sandbox. Commands that were added are
+    found behind all others, and new names in /usr and /usr/local are there; the rest of /usr is what it was.
     """
     systems = _systems(spec)
     trusted = _trusted(spec)
@@ -66,7 +68,7 @@ def _pristine(spec: Spec) -> tuple[str, list[str]]:
         box.overlay(["v/k", "u/0", spec["layers"][0]["lower"]], "v/u", "v/w", "v/m")
     binds = [word for at, pristine in systems.items() for word in ("--ro-bind", pristine, at)]
     binds += [word for name, pristine in trusted.items() for word in ("--ro-bind", pristine, f"/etc/{name}")]
-    return "v/m", [*binds, *_added_commands(spec, systems)]
+    return "v/m", [*binds, *_added_data(spec, systems), *_added_commands(spec, systems)]
 
 
 def _systems(spec: Spec) -> dict[str, str]:
@@ -87,12 +89,42 @@ def _trusted(spec: Spec) -> dict[str, str]:
     return {os.path.basename(path): path for path in found if not os.path.islink(path)}
 
 
+def _usr(spec: Spec) -> tuple[str, str]:
+    """What was changed in /usr: a folder of the box, and a path below it."""
+    return next(((f"u/{i}", "") for i, layer in enumerate(spec["layers"]) if layer["at"] == "/usr"), ("u/0", "usr/"))
+
+
+def _added_data(spec: Spec, systems: dict[str, str]) -> list[str]:
+    """Binds that show what was put beside the system's own folders, and nothing that was put into them."""
+    base, below = _usr(spec)
+    binds: list[str] = []
+    for folder in _DATA:
+        added, pristine = _real_folder(base, f"{below}{folder}".strip("/")), f"{systems['/usr']}{folder}"
+        if added is None:
+            continue
+        try:
+            hidden = {*os.listdir(pristine), *spec["code"]}
+            if set(os.listdir(added)) - hidden:
+                mask, target = f"v/hide{len(binds)}", f"v/data{len(binds)}"
+                for path in (mask, target):
+                    os.makedirs(path, exist_ok=True)
+                for name in hidden - set(os.listdir(mask)):  # as overlays mark what is not there
+                    os.mknod(f"{mask}/{name}", stat.S_IFCHR, os.makedev(0, 0))
+                box.overlay([pristine, mask, added], None, None, target)
+                binds += ["--ro-bind", target, f"/usr{folder}"]
+        except OSError:  # no folder, or no room: then without
+            continue
+        finally:
+            os.close(added)
+    return binds
+
+
 def _added_commands(spec: Spec, systems: dict[str, str]) -> list[str]:
     """Binds that show commands which the agent added, behind the untouched ones of the same folder."""
-    index, below = next(((i, "") for i, layer in enumerate(spec["layers"]) if layer["at"] == "/usr"), (0, "usr/"))
+    base, below = _usr(spec)
     binds: list[str] = []
-    for name in _COMMANDS:
-        added = _real_folder(f"u/{index}", f"{below}{name}")
+    for name in spec["commands"]:
+        added = _real_folder(base, f"{below}{name}")
         pristine = f"{systems['/usr']}/{name}"
         if added is None:
             continue
@@ -111,7 +143,7 @@ def _real_folder(base: str, path: str) -> int | None:
     """A descriptor of a folder below `base`, None if any part of its path is a link or no folder."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     fd = os.open(base, flags)
-    for part in path.split("/"):
+    for part in path.split("/") if path else ():
         try:
             inner = os.open(part, flags, dir_fd=fd)
         except OSError:

@@ -33,7 +33,11 @@ _FLAGS = (
     "--disable-sync",
     "--no-first-run",
     "--disable-software-rasterizer",
+    # Pages are small and drawn for nobody: one renderer for all of them, without threads for drawing.
     "--renderer-process-limit=1",
+    "--process-per-site",
+    "--disable-threaded-compositing",
+    "--num-raster-threads=1",
     # Nothing but the own machine is reached, whatever a page links to.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )

@@ -9,7 +9,9 @@ import os
 import secrets
 import socket
 import threading
+from base64 import b64encode
 from dataclasses import dataclass
+from hashlib import sha256
 
 import uvicorn
 from starlette.applications import Starlette
@@ -19,11 +21,24 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from cmat_env.envs.web.shop.engine import Shop
-from cmat_env.envs.web.shop.html import as_html
+from cmat_env.envs.web.shop.html import ON_CHOICE, as_html
 from cmat_env.envs.web.shop.state import State, state_of
 
 _START = 20.0
-_HEADERS = {"Content-Security-Policy": "default-src 'self' 'unsafe-inline' data:", "Cache-Control": "no-store"}
+# No script but the one of options runs, nothing is loaded or embedded. The origin is like no other, so that there is no
+# cookie and no storage by which one visit could reach another: all share one browser profile.
+_HASH = b64encode(sha256(ON_CHOICE.encode()).digest()).decode()
+_POLICY = (
+    f"default-src 'none'; script-src 'unsafe-hashes' 'sha256-{_HASH}'; "
+    "style-src 'unsafe-inline'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "sandbox allow-forms allow-scripts"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 @dataclass

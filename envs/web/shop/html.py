@@ -14,6 +14,8 @@ from cmat_env.envs.web.shop.engine import LONGEST_QUERY, Shop
 from cmat_env.envs.web.shop.page import Page, Piece
 from cmat_env.envs.web.shop.state import State, url_of
 
+ON_CHOICE = "location.href=this.dataset.href"  # the only script there is: choosing an option leads to its address
+
 
 def as_html(shop: Shop, state: State, page: Page, *, root: str = "", style: bool = True) -> str:
     """Write a page in HTML.
@@ -41,6 +43,7 @@ def as_html(shop: Shop, state: State, page: Page, *, root: str = "", style: bool
         option_id=positions.__getitem__,
         root=root,
         longest_query=LONGEST_QUERY,
+        on_choice=ON_CHOICE,
     )
 
 

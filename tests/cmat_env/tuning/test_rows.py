@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -144,6 +145,20 @@ def test_episodes_of_one_task_are_one_group() -> None:
     assert [0, 1, 0] == batch.groups.tolist()
     assert [False, True, False] == batch.truncated.tolist()
     assert [1.0, 0.0, 0.0] == batch.success.tolist()
+
+
+def test_values_are_known_of_whole_episodes_or_not_at_all() -> None:
+    """The first of two turns said what it expects, the second did not: NaN, so that the model is asked."""
+    whole = episode(dialogue([1], (3, 4), [5], (6,)))
+    steps = [
+        replace(step, generation=replace(step.generation, values=values))
+        for step, values in zip(whole.steps, [(0.5, 0.25), (-1.0,)], strict=True)
+    ]
+    known, half = replace(whole, steps=tuple(steps)), replace(whole, steps=(steps[0], whole.steps[1]))
+    batch = role_batch([known, half], "assistant")
+
+    assert [0.5, 0.25, -1.0] == batch.values[0].tolist()
+    assert batch.values[1].isnan().all()
 
 
 def test_a_batch_of_nothing_is_empty() -> None:

@@ -555,6 +555,40 @@ def test_a_group_of_samples_shares_its_task(make_policy: MakePolicy, play_team: 
     assert trajectories[0].dialogues["assistant"][0].token_ids != trajectories[1].dialogues["assistant"][0].token_ids
 
 
+def test_values_are_those_that_were_said_while_sampling(
+    make_policy: MakePolicy, play_team: PlayTeam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over several turns they are what a forward pass gives; so none is made, but for an episode that a limit cut."""
+    policy = make_policy()
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for parameter in policy.weights.value_parameters("assistant"):
+            torch.nn.init.normal_(parameter, std=0.3)
+    played = [dataclasses.replace(t, truncated=False) for t in play_team(policy, episodes=3)]
+    tuner = Tuner(policy, ["assistant"], settings())
+    silent = [dataclasses.replace(t, steps=tuple(without_values(step) for step in t.steps)) for t in played]
+    evaluated, _ = tuner._values(role_batch(silent, "assistant"), "assistant")
+    asked: list[int] = []
+    evaluate = policy.evaluate
+    monkeypatch.setattr(policy, "evaluate", lambda t, r: (asked.append(int(t.segments.max()) + 1), evaluate(t, r))[1])
+    said_then, last = tuner._values(role_batch(played, "assistant"), "assistant")
+    assert [] == asked
+    cut = [played[0], dataclasses.replace(played[1], truncated=True), played[2]]
+    with_one, bootstrap = tuner._values(role_batch(cut, "assistant"), "assistant")
+
+    assert [1] == asked
+    assert bool(evaluated.any())
+    assert torch.allclose(evaluated, said_then, rtol=0, atol=1e-4)
+    assert torch.allclose(evaluated, with_one, rtol=0, atol=1e-4)
+    assert [0.0, 0.0, 0.0] == last.tolist()
+    assert [0, 2] == bootstrap.eq(0).nonzero().flatten().tolist()
+
+
+def without_values(step: Step) -> Step:
+    """As a policy without value heads would have said it."""
+    return dataclasses.replace(step, generation=dataclasses.replace(step.generation, values=None))
+
+
 class Fixed:
     """A policy whose value of a state is the token that led there, over 100; `evaluate` counts its calls."""
 

@@ -221,7 +221,7 @@ def test_bad_settings_are_named() -> None:
     """A row of the wrong width, an unknown dialect and a limit of zero are refused with what was wanted."""
     with pytest.raises(ConfigError, match="row 1 has 1 cells, wanted 2"):
         Table("t", ("a", "b"), ((1, 2), (3,)))
-    with pytest.raises(ConfigError, match="wanted 'sqlite' or 'mysql'"):
+    with pytest.raises(ConfigError, match="wanted 'sqlite', 'mysql' or 'mariadb'"):
         SQLiteBackend("postgres")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="rows=0"):
         Limits(rows=0)

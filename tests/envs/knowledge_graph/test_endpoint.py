@@ -19,6 +19,7 @@ from cmat_env.envs.knowledge_graph import (
     QueryTimeoutError,
     StoreError,
 )
+from cmat_env.envs.knowledge_graph import virtuoso as server_module
 from cmat_env.envs.knowledge_graph.virtuoso import LocalVirtuoso
 from cmat_env.errors import ConfigError
 from cmat_env.evaluate import evaluate
@@ -121,6 +122,20 @@ def test_a_virtuoso_that_dies_is_no_mistake_of_the_agent(
         with pytest.raises(StoreError, match="failed 2 times"):
             for action in env.solution()[1:]:
                 env.step(action)
+
+
+def test_a_port_that_was_taken_in_between_is_given_up(
+    virtuoso: LocalVirtuoso, start_virtuoso: Callable[..., LocalVirtuoso], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another Virtuoso listens where ours was to: it is not mistaken for ours, and ours starts on other ports."""
+    choose = server_module._free_ports
+    chosen = [(virtuoso._sql, choose()[1]), (choose()[0], int(virtuoso.url.split(":")[2].split("/")[0])), choose()]
+    monkeypatch.setattr(server_module, "_free_ports", lambda: chosen.pop(0))
+    with start_virtuoso() as server:
+        assert [] == chosen
+        assert str(server._folder) in server.sql("SELECT virtuoso_ini_path();")
+        assert [] == EndpointStore(server.url).select(ANYTHING, graph="urn:geo")
+    assert 10_001 == len(EndpointStore(virtuoso.url).select(ANYTHING, graph="urn:geo"))
 
 
 @pytest.mark.parametrize("todo", ["500", "503", "429", "html", "torn", "cut", "vanish"])

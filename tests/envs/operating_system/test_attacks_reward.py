@@ -89,13 +89,34 @@ def test_a_grader_cannot_be_held_up(attack: Attack, trap: str) -> None:
 # --- forging what is seen, and what is paid
 
 
-def test_markers_cannot_be_forged(attack: Attack) -> None:
+def test_markers_cannot_be_guessed(attack: Attack) -> None:
     """Something like a marker is text; what comes before and after is seen."""
     fake = "0123456789ab0123456789ab:0:5:0"
     with attack() as agent:
         seen = agent.does(f"printf '\\n{fake}\\n'; echo after; (exit 1); echo $?")
         assert f"\n{fake}\nafter\n1" == seen.text
         assert agent.works()
+
+
+FORGER = r"""forge() {
+    case $BASH_COMMAND in *'printf '*'>&198'*) ;; *) return ;; esac
+    set -- $BASH_COMMAND; printf '\n%s%s:0:%d\n\n%s%s:0\n' "$4" "$5" "$pid" "$5" "$4" >&198
+}
+sleep 1000 >/dev/null 2>&1 & pid=$!; trap forge DEBUG; set -T"""
+
+
+def test_markers_that_were_overheard_gain_nothing(attack: Attack) -> None:
+    """A trap can read our words and say them first, with another status and process: it hurts its own shell alone."""
+    with attack(seconds=2.0) as agent:
+        agent.does(FORGER)
+        assert 0 == agent.sandbox.execute("false").status  # the forged one
+        assert "timeout" == agent.does("yes >/dev/null").event
+        assert (0.0, "wrong") == agent.answers("42")
+        agent.again()
+        agent.does(FORGER)
+        for _ in range(5):
+            agent.does("trap - DEBUG; kill $pid; false")
+        assert any(agent.works() for _ in range(5))
 
 
 def test_notes_of_ours_end_an_observation(attack: Attack) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,23 @@ def test_long_output_is_cut_as_upstream() -> None:
 
     assert ("x" * 800, False) == exact
     assert ("x" * 780 + CUT, True) == longer
+
+
+def test_words_and_limits_are_settings(begin: Begin, settings: SandboxSettings) -> None:
+    """The words of an observation, and those of the sandbox, also by field as the command line gives them."""
+    env = begin(MATCH, wording={"output": "> ", "empty": "nothing", "cut": "...", "cut_back": 3}, max_observation=100)
+    assert ["> hi", "nothing", f"> {'x' * 97}..."] == [
+        env.step(bash(script))[0] for script in ("echo hi", "true", "printf %0101d 0 | tr 0 x")
+    ]
+    assert 17 == OSEnv([MATCH], sandbox={**asdict(settings), "processes": 17}).sandbox_settings.processes
+    for wrong in (
+        {"wording": {"outputs": ""}},
+        {"wording": {"cut_back": -1}},
+        {"sandbox": {"procs": 1}},
+        {"sandbox": 5},
+    ):
+        with pytest.raises(ConfigError, match=r"wording|sandbox"):
+            OSEnv([MATCH], **wrong)  # type: ignore[arg-type]
 
 
 def test_the_commit_is_one_of_eight_rounds(begin: Begin) -> None:

@@ -23,6 +23,8 @@ def test_state_is_kept_from_command_to_command(sandbox: Sandbox) -> None:
     assert "g\n*\n1\n" == sandbox.execute("g; echo *; jobs -r | wc -l").output
     assert 3 == sandbox.execute("(exit 3)").status
     assert "3\n" == sandbox.execute("echo $?").output
+    sandbox.execute("trap 'echo failed' ERR; (exit 4)")
+    assert "4\n" == sandbox.execute("echo $?").output  # which sets off no trap
 
 
 def test_errors_and_output_come_together(sandbox: Sandbox) -> None:
@@ -99,6 +101,30 @@ def test_commands_that_the_agent_added_are_found_by_checks(sandbox: Sandbox) -> 
 
     assert b"mine\n" == sandbox.run("calc", view="pristine").stdout
     assert b"1\n" == sandbox.run("echo | wc -l", view="pristine").stdout
+
+
+def test_data_beside_the_system_s_folders_are_found_by_checks(sandbox: Sandbox) -> None:
+    """AgentBench puts /usr/stock.log there; nothing comes in where programs or their parts are looked for."""
+    sandbox.execute(
+        "cd /usr; mkdir data local/data libexec lib32 lib64 2>/dev/null; rm -r games; "
+        "echo 7 | tee stock.log data/f local/data/f >/dev/null; "
+        "echo evil | tee lib/evil share/evil libexec/evil lib32/evil lib64/evil local/share/evil >/dev/null"
+    )
+    for _ in range(2):
+        seen = sandbox.run("cat /usr/stock.log /usr/data/f /usr/local/data/f; find /usr -name evil", view="pristine")
+        assert b"7\n7\n7\n" == seen.stdout
+    sandbox.execute("echo 8 > /usr/stock.log; rm -r /usr/data")
+    seen = sandbox.run("cat /usr/stock.log; ls -d /usr/data /usr/games | wc -l", view="pristine")
+    assert b"8\n1\n" == seen.stdout
+
+
+@pytest.mark.parametrize("way_out", ["/", "/proc/1/root", "/proc/self/fd", "/etc/shadow", "/mnt/box"])
+def test_links_beside_the_system_s_folders_lead_nowhere(sandbox: Sandbox, way_out: str) -> None:
+    """They are read inside; a /usr that is itself a link is the untouched one."""
+    sandbox.execute(f"ln -s {way_out} /usr/out; rm -rf /usr/local; ln -s {way_out} /usr/local; mkfifo /usr/p")
+    seen = sandbox.run("readlink /usr/out; test -d /usr/local/bin && test ! -L /usr/local; echo $?", view="pristine")
+
+    assert f"{way_out}\n0\n".encode() == seen.stdout
 
 
 def test_mistakes_of_a_user_are_errors(settings: SandboxSettings) -> None:

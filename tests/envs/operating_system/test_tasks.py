@@ -105,6 +105,20 @@ def test_script_files_are_found_below_the_script_folder(tmp_path: Path) -> None:
     assert one.init == same.init
 
 
+def test_a_folder_of_files_takes_scripts_of_the_same_name(tmp_path: Path) -> None:
+    """Of dev.json from scripts/dev; where there are numbered sets, these alone are read, as AgentBench's standard."""
+    entry = GOOD | {"create": {"init": {"file": "a.sh"}}}
+    written(tmp_path, entry, name="data/dev.json")
+    (tmp_path / "scripts/dev").mkdir(parents=True)
+    (tmp_path / "scripts/dev/a.sh").write_text("A")
+    (dev,) = load_tasks(tmp_path / "data", script_dir=tmp_path / "scripts").tasks
+    written(tmp_path, GOOD, GOOD, name="data/4/N4.json")
+    standard = load_tasks(tmp_path / "data", script_dir=tmp_path / "scripts").tasks
+
+    assert ("dev-0", "A") == (dev.id, dev.init[0].code)
+    assert ["4/N4-0", "4/N4-1"] == [task.id for task in standard]
+
+
 def test_a_task_that_cannot_be_played_is_named(tmp_path: Path) -> None:
     """Missing files and C are skipped with the reason; if nothing is left that is an error."""
     entries = [

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cmat_env.envs.web.browser.chromium import find_chromium
+from cmat_env.envs.web.browser.chromium import Chromium, find_chromium
+from cmat_env.envs.web.browser.server import ShopServer
 from cmat_env.envs.web.shop import Catalogue, Goal, Product, WebShopEnv
 from cmat_env.errors import ConfigError
 
@@ -88,3 +90,34 @@ def chromium() -> str:
         if os.environ.get("CI") == "true":
             pytest.fail(str(error))
         pytest.skip(str(error))
+
+
+def descendants(parent: int | None = None) -> dict[int, bytes]:
+    """The command lines of all living descendants of a process, by default of this one."""
+    found: dict[int, bytes] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, above = path.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[:2]
+            if int(above) == (parent or os.getpid()) and state != "Z":
+                found[int(path.parent.name)] = path.with_name("cmdline").read_bytes()
+                found |= descendants(int(path.parent.name))
+        except OSError:  # it has just ended
+            continue
+    return found
+
+
+@pytest.fixture(scope="session")
+def processes() -> Callable[..., set[int]]:
+    """Finds what this process has started and is alive, by a word of the command line."""
+    return lambda word=b"": {process for process, line in descendants().items() if word in line}
+
+
+@pytest.fixture(scope="module")
+def held() -> Iterator[None]:
+    """One Chromium and one server for all tests of a file, so that each does not start its own."""
+    before = descendants()
+    browser, server = Chromium.hold(headless=True), ShopServer.hold()
+    yield
+    browser.release()
+    server.release()
+    assert {} == {process: line[:80] for process, line in descendants().items() if process not in before}

@@ -43,6 +43,22 @@ def test_eval_puts_policies_in_order(policy: str, low: float, high: float, tmp_p
     assert low <= found["mean_reward"] <= high
 
 
+@pytest.mark.parametrize("policy", ["random", "cmat_env.policies.shopper:FirstResult"])
+def test_policies_play_alike_in_every_format(policy: str, tmp_path: Path) -> None:
+    """As text or as tool calls, a policy without a model does the same things, and the shop understands them."""
+    rewards = []
+    for action_format in ("text", "tools"):
+        report = tmp_path / f"{action_format}.json"
+        run(
+            "eval", "cmat/WebShop-v0", "--set", f"action_format={action_format}", "--roles", "assistant",
+            "--assistant", policy, "--episodes", 60, "--json", report,
+        )  # fmt: skip
+        rewards.append([(each["reward"], each["turns"]) for each in json.loads(report.read_text())["per_episode"]])
+
+    assert rewards[0] == rewards[1]
+    assert any(reward for reward, _ in rewards[0])
+
+
 def test_a_replay_shows_pages_and_actions(tmp_path: Path, capsys: Any) -> None:
     """What was clicked, what the page showed, and how it ended; no raw dictionary of actions."""
     run(
