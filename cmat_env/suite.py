@@ -20,7 +20,7 @@ from typing import Any
 from cmat_env import durable
 from cmat_env.agentbench import AGENTBENCH_GPT35, COLUMNS, NOTES, PAPER, Part
 from cmat_env.errors import ConfigError
-from cmat_env.evaluate import evaluate, plan_of
+from cmat_env.evaluate import evaluate, plan_of, skipped_of
 from cmat_env.log import LOG_NAME, EpisodeWriter, read_episodes
 from cmat_env.registry import make
 from cmat_env.report import EvalReport
@@ -191,14 +191,18 @@ class SuiteReport:
         return Table("Ours, by AgentBench's own scores, in percent", head, tuple(rows), notes=tuple(notes))
 
     def _cost(self) -> Table:
-        head = ("task", "tokens read", "written", "cost", "s an episode", "dropped")
+        head = ("task", "tokens read", "written", "cost", "s an episode", "dropped", "skipped")
         rows = []
         for each in self.parts:
             cost = "-" if each.report.cost is None else f"{each.report.cost:.4f}"
-            seconds, dropped = f"{each.episode_seconds:.2f}", str(len(each.report.dropped))
-            rows.append((each.entry.part.column, *map(str, each.report.tokens), cost, seconds, dropped))
-        notes = ("An episode's time is that between its begin and its end while others were played beside it.",)
-        return Table("What ours took", head, tuple(rows), notes=notes)
+            lost = (str(len(each.report.dropped)), str(len(each.report.skipped)))
+            seconds = f"{each.episode_seconds:.2f}"
+            rows.append((each.entry.part.column, *map(str, each.report.tokens), cost, seconds, *lost))
+        notes = ["An episode's time is that between its begin and its end while others were played beside it."]
+        for each in self.parts:
+            why = "; ".join(f"{task_id}: {reason}" for task_id, reason in each.report.skipped.items())
+            notes += [f"{each.entry.part.column}, not played and not scored: {why}"] if why else []
+        return Table("What ours took", head, tuple(rows), notes=tuple(notes))
 
 
 def run_suite(
@@ -269,7 +273,13 @@ def _play(
             on_end=on_end,
         ).dropped
     episodes = [done[episode.seed] for episode in plan if episode.seed in done]
-    report = EvalReport.of(entry.part.env, episodes, seconds=time.perf_counter() - began, dropped=dropped)
+    report = EvalReport.of(
+        entry.part.env,
+        episodes,
+        seconds=time.perf_counter() - began,
+        dropped=dropped,
+        skipped=skipped_of(make_env),
+    )
     seconds = sum(episode.seconds for episode in episodes) / len(episodes) if episodes else 0.0
     return PartReport(entry, report, entry.part.score(episodes) if episodes else None, seconds)
 
