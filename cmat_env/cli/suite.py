@@ -16,7 +16,8 @@ from cmat_env.errors import ConfigError
 from cmat_env.types import Policy, Trajectory
 
 if TYPE_CHECKING:
-    from cmat_env.suite import Entry, OnEpisode, SuiteSettings
+    from cmat_env.suite import OnEpisode, SuiteSettings
+    from cmat_env.suite_report import Entry
 
 
 def play_suite(
@@ -60,7 +61,7 @@ def entries_of(
 ) -> list[Entry]:
     """The parts whose tasks are given, with what belongs to each."""
     from cmat_env.agentbench import PARTS  # noqa: PLC0415
-    from cmat_env.suite import Entry  # noqa: PLC0415
+    from cmat_env.suite_report import Entry  # noqa: PLC0415
 
     extras: dict[str, dict[str, Any]] = {
         "kg": {} if graphs is None else {"graphs": graphs},

@@ -28,7 +28,7 @@ LAYERS = {
     "plan": 3, "rollout": 3, "credit": 3, "log": 3, "log_fields": 3, "log_lines": 3,
     "replay": 3, "replay_page": 3, "replay_view": 3, "replay_tokens": 3, "replay_diff": 3, "replay_html": 3,
     "keys": 3, "report": 3, "reexecution": 3, "forking": 3,
-    "statistics": 3, "tables": 3, "chat_rows": 3, "exports": 3, "agentbench": 3, "comparison": 3,
+    "statistics": 3, "tables": 3, "chat_rows": 3, "exports": 3, "agentbench": 3, "comparison": 3, "suite_report": 3,
     "evaluate": 4, "suite": 4, "paired": 4, "tuning": 4, "doctor": 4,
     "cli": 5,
 }  # fmt: skip
