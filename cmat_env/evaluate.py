@@ -180,6 +180,11 @@ def plan_of(make_env: MakeEnv, episodes: int | None = None, *, seed: int = 0) ->
     return plan_episodes(_facts(make_env)[1], episodes, seed=seed)
 
 
+def skipped_of(make_env: MakeEnv) -> dict[str, str]:
+    """By id, why tasks of this environment's file are not played at all."""
+    return _facts(make_env)[2]
+
+
 def plan_episodes(task_count: int | None, episodes: int | None, *, seed: int) -> list[Episode]:
     """Which episodes an evaluation plays, by the number of tasks.
 

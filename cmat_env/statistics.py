@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cmat_env.errors import ConfigError
+from cmat_env.report import wilson
 
 _RESAMPLED_AT_ONCE = 4_000_000
 """Numbers that one block of resamples holds at most: 32 MB of indices."""
@@ -48,6 +49,60 @@ class Difference:
     low: float
     high: float
     level: float
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean with its interval.
+
+    Attributes:
+        mean: of what was seen.
+        low: of the interval.
+        high: of the interval.
+        level: the interval's coverage, such as 0.95.
+    """
+
+    mean: float
+    low: float
+    high: float
+    level: float
+
+
+def bootstrap_mean(values: Sequence[float], *, seed: int = 0, resamples: int = 10_000, level: float = 0.95) -> Interval:
+    """The mean, with the percentile interval of values drawn anew; of no width where all values are the same.
+
+    Args:
+        values: one at least.
+        seed: of the resampling.
+        resamples: how many.
+        level: coverage of the interval.
+
+    Raises:
+        ConfigError: there is no value.
+    """
+    found = paired_bootstrap([0.0] * len(values), values, seed=seed, resamples=resamples, level=level)
+    return Interval(found.mean, found.low, found.high, level)
+
+
+def mean_of_rates(counts: Sequence[tuple[int, int]]) -> Interval:
+    """The mean of success rates that weigh alike, with its 95 % interval; of a single rate it is Wilson's.
+
+    Args:
+        counts: (successes, episodes) of each group, one episode at least.
+
+    Raises:
+        ConfigError: there is no group, or an empty one.
+
+    Source: Zou and Donner 2008, doi:10.1002/sim.3095 (MOVER, with Wilson limits).
+    """
+    if not counts or not all(episodes > 0 for _, episodes in counts):
+        raise ConfigError(f"counts={list(counts)}: a mean of rates needs an episode in every group")
+    rates = [successes / episodes for successes, episodes in counts]
+    limits = [wilson(successes, episodes) for successes, episodes in counts]
+    mean = sum(rates) / len(rates)
+    below = math.sqrt(sum((rate - low) ** 2 for rate, (low, _) in zip(rates, limits, strict=True))) / len(rates)
+    above = math.sqrt(sum((high - rate) ** 2 for rate, (_, high) in zip(rates, limits, strict=True))) / len(rates)
+    return Interval(mean, max(mean - below, 0.0), min(mean + above, 1.0), 0.95)
 
 
 def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> McNemar:

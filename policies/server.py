@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import random
 import time
@@ -158,9 +159,8 @@ class ChatServer:
         replies = []
         for number, dialogue in enumerate(dialogues):
             job = Job(asked.model, dialogue, asked.sampling(policy.context), teller(number))
-            job.reply.add_done_callback(
-                lambda _, number=number: loop.call_soon_threadsafe(news.put_nowait, (number, None))
-            )
+            ended = functools.partial(loop.call_soon_threadsafe, news.put_nowait, (number, None))
+            job.reply.add_done_callback(lambda _, ended=ended: ended())  # type: ignore[misc]
             replies.append(asyncio.wrap_future(self.batcher.submit(job)))
             yield event([{"index": number, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
         ids: list[list[int]] = [[] for _ in dialogues]

@@ -1,6 +1,6 @@
 """The command `cmat`.
 
-    cmat list | play | eval | replay | curate | train | demo | serve | doctor | memory | rootfs
+    cmat list | play | eval | compare | replay | curate | train | export | demo | serve | doctor | memory | rootfs
 
 Exit status: 0 = done, 1 = a run that failed, 2 = a user's mistake, with one line on what to do, 130 = Ctrl-C.
 """
@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from cmat_env.cli import curate, evaluate, info, memory, play, replay, rootfs, serve, train
+from cmat_env.cli import compare, curate, evaluate, export, info, memory, play, replay, rootfs, serve, train
 from cmat_env.errors import CmatError
 from cmat_env.terminal import printable
 
@@ -56,6 +56,8 @@ def _options(
 
 app.command("list")(info.list_command)
 app.command("eval")(evaluate.eval_command)
+app.command("compare")(compare.compare_command)
+app.command("export")(export.export_command)
 app.command("play")(play.play_command)
 app.command("replay")(replay.replay_command)
 app.command("curate")(curate.curate_command)

@@ -14,7 +14,8 @@ import typer
 
 from cmat_env.cli.options import rules_of, settings_of, team_of, with_endpoint
 from cmat_env.cli.progress import Advance, progress
-from cmat_env.errors import ConfigError
+from cmat_env.cli.suite import entries_of, play_suite
+from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
 from cmat_env.terminal import printable
 from cmat_env.types import Trajectory
 
@@ -38,7 +39,7 @@ Policy = Annotated[
 
 
 def eval_command(
-    env: Annotated[str, typer.Argument(metavar="ENV", help="An environment's id; cmat list shows them.")],
+    env: Annotated[str | None, typer.Argument(metavar="ENV", help="An environment's id; cmat list shows them.")] = None,
     *,
     tasks: Annotated[
         str | None, typer.Option(metavar="SRC", help="generated:train, generated:heldout, ..., or a task file.")
@@ -100,6 +101,16 @@ def eval_command(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="A setting of the endpoint, such as concurrency=4 or price_in=0.15."),
     ] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="agentbench: instead of ENV, the tasks of --os, --db, --kg and --web."),
+    ] = None,
+    os_tasks: Annotated[str | None, typer.Option("--os", metavar="SRC", help="Of a suite: shell tasks.")] = None,
+    db_tasks: Annotated[str | None, typer.Option("--db", metavar="SRC", help="Of a suite: database tasks.")] = None,
+    kg_tasks: Annotated[
+        str | None, typer.Option("--kg", metavar="SRC", help="Of a suite: knowledge-graph tasks; --graphs their graph.")
+    ] = None,
+    web_tasks: Annotated[str | None, typer.Option("--web", metavar="SRC", help="Of a suite: WebShop's tasks.")] = None,
     record: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the episodes and the report here.")] = None,
     paired: Annotated[
         bool, typer.Option("--paired", help="Also without the checker, with random verdicts, with an oracle; compare.")
@@ -111,7 +122,8 @@ def eval_command(
     """Play episodes and report success with its 95 % interval, by task type.
 
     A model that cmat trained plays by the rules of its run (prompts, revisions, dry run) unless you say otherwise;
-    everybody else plays with the paper's prompts, one revision and no dry run.
+    everybody else plays with the paper's prompts, one revision and no dry run. With --suite, --record DIR holds
+    the run, which the same command goes on from, and the paper's table with a row of yours.
     """
     from cmat_env.agents.prompts import prompts_of  # noqa: PLC0415 - the command line starts without its workers
     from cmat_env.agents.reflection import requests_of  # noqa: PLC0415
@@ -119,8 +131,11 @@ def eval_command(
     from cmat_env.paired import CHECKER, evaluate_paired  # noqa: PLC0415
     from cmat_env.plan import Trials  # noqa: PLC0415
     from cmat_env.registry import make  # noqa: PLC0415
+    from cmat_env.suite import SuiteSettings  # noqa: PLC0415
 
     team = team_of(roles, {"user": user, "assistant": assistant, "checker": checker})
+    sources = {"os": os_tasks, "db": db_tasks, "kg": kg_tasks, "web": web_tasks}
+    _check_what(env, suite, sources, tasks)
     human = "human" in team.values()
     if human and workers > 1:
         raise ConfigError("a human can only play with --workers 1")
@@ -135,9 +150,17 @@ def eval_command(
     made_with |= {"share_dry_run": True} if rules.share_dry_run else {}
     made_with |= {"questions": rules.questions} if rules.questions else {}
     made_with |= {"feedback": rules.feedback} if rules.feedback != "words" else {}
+    if suite is not None:
+        if settings or paired:
+            raise ConfigError("--set and --paired are for one ENV; a suite plays by AgentBench's rules")
+        how = SuiteSettings(episodes, seed, workers, 1 if human else width, greedy, prompts_of(rules.prompts), base_url)
+        entries = entries_of(sources, made_with, graphs=graphs, script_dir=script_dir)
+        play_suite(entries, team, record, policies=policies, json_file=json_file, how=how)
+        return
     made_with |= {} if tasks is None else {"tasks": tasks}
     made_with |= {} if graphs is None else {"graphs": graphs}
     made_with |= {} if script_dir is None else {"script_dir": str(script_dir)}
+    assert env is not None
     make_env = functools.partial(make, env, **made_with)
     if paired and (trials > 1 or memory is not None or budget):
         raise ConfigError("--paired plays one trial without memory; leave --trials, --memory and --budget out")
@@ -148,7 +171,8 @@ def eval_command(
     played: dict[str, Any] = {"episodes": plan, "seed": seed, "prompts": prompts_of(rules.prompts), "greedy": greedy}
     played |= {"width": 1 if human else width, "workers": workers}
     compared: PairedReport | None = None
-    with progress("eval", len(plan)) as advance, _recorder(record, team, made_with, seed=seed, greedy=greedy) as keep:
+    notes: dict[str, Any] = {"seed": seed, "greedy": greedy} | ({} if base_url is None else {"base_url": base_url})
+    with progress("eval", len(plan)) as advance, _recorder(record, team, made_with, **notes) as keep:
         on_end = _telling(advance, keep)
         if paired:
             told = functools.partial(_of_arm, CHECKER, on_end)
@@ -171,6 +195,22 @@ def eval_command(
     if report.episodes == 0:
         print(f"error: all {len(report.dropped)} episodes crashed; first: {report.dropped[0]}", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def _check_what(env: str | None, suite: str | None, sources: Mapping[str, str | None], tasks: str | None) -> None:
+    """One environment, or one suite with its tasks."""
+    given = [name for name, source in sources.items() if source is not None]
+    if suite is None:
+        if env is None:
+            raise ConfigError("which environment? name one, such as cmat/DB-v0, or --suite agentbench; see cmat list")
+        if given:
+            raise ConfigError(f"--{given[0]} is for --suite agentbench; for one environment use --tasks")
+    elif suite != "agentbench":
+        raise UnknownNameError(f"no suite is called {suite!r}; {did_you_mean(suite, ('agentbench',))}")
+    elif env is not None or tasks is not None:
+        raise ConfigError("a suite takes neither ENV nor --tasks; give its tasks with --os, --db, --kg, --web")
+    elif not given:
+        raise ConfigError("which tasks? give at least one of --os, --db, --kg, --web: a file, or generated:heldout")
 
 
 def _of_arm(wanted: str, on_end: Callable[[int, Trajectory], None], arm: str, index: int, episode: Trajectory) -> None:

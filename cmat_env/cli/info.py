@@ -91,10 +91,12 @@ def _findings() -> Iterator[tuple[str, str, str | None]]:
 
 
 def _packages() -> Iterator[tuple[str, str]]:
-    """(extra, package) of everything that cmat-env declares; extra is "" for the core."""
+    """(extra, package) of everything that cmat-env declares, each package once; extra is "" for the core."""
     yield "", "cmat-env"
+    seen = {"cmat-env"}
     for requirement in requires("cmat-env") or ():
         name = re.match(r"[\w.-]+", requirement)
         extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", requirement)
-        if name and name[0].lower() != "cmat-env":
+        if name and name[0].lower() not in seen:
+            seen.add(name[0].lower())
             yield (extra[1] if extra else ""), name[0]

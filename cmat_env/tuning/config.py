@@ -150,6 +150,7 @@ class WarmStartSettings:
     """Demonstrations for the supervised warm start.
 
     Attributes:
+        file: of dialogues to imitate instead of demonstrations, in any form that `cmat_env.chat_rows` reads; "" = none.
         episodes: how many are demonstrated.
         settings: further settings of the environment while demonstrations are played, such as how often the
             demonstrator errs.
@@ -160,6 +161,7 @@ class WarmStartSettings:
         sft: how they are imitated.
     """
 
+    file: str = ""
     episodes: int = 6000
     settings: Mapping[str, Any] = field(default_factory=dict)
     revise_bad: float = 0.6

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from cmat_env.agents.memory_store import LongTermMemory
+from cmat_env.chat_rows import read_rows
 from cmat_env.experience import Experience
 from cmat_env.log import versions
 from cmat_env.policies.adapters import AdapterSettings
@@ -105,6 +106,8 @@ class Run:
             board.require()
         if self.settings.pairs.path:  # and so in a pairs file
             pairs.read(Path(self.settings.pairs.path), self.settings.team.learners)
+        if self.settings.warm_start.file:  # and in one of demonstrations
+            read_rows(self.settings.warm_start.file)
         with self.folder.open(self.settings, resume=resume):
             policy = self.policy(self.warm_start(resume=resume))
             tuner = self._begin(policy)

@@ -9,7 +9,8 @@ import numpy as np
 
 from cmat_env import durable
 from cmat_env.agents.parsing import format_verdict
-from cmat_env.errors import CheckpointError
+from cmat_env.chat_rows import read_rows
+from cmat_env.errors import CheckpointError, ConfigError
 from cmat_env.policies.adapters import AdapterSettings
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
@@ -56,11 +57,14 @@ def warm_up(
         if stop():
             raise Interrupted
 
-    dialogues = demonstrate(settings, on_end)
+    rows = read_rows(settings.warm_start.file) if settings.warm_start.file else []
+    dialogues = [row.dialogue() for row in rows] or demonstrate(settings, on_end)
     policy = tiny_agent(settings, dialogues)
     count = sum(parameter.numel() for parameter in policy.weights.base.parameters())
     report("model", {"parameters": count, "vocabulary": len(policy.chat.tokenizer)})
     encoded = [policy.tokenize(dialogue) for dialogue in dialogues]
+    if rows:
+        encoded = _that_fit([row.unlearned(each) for row, each in zip(rows, encoded, strict=True)], policy, report)
     imitation = sft.Imitation(policy, encoded, settings.warm_start.sft, seed=settings.seed)
     parts: dict[str, Stateful] = {"imitation": imitation, "random": RandomStates()}
     if resume:
@@ -78,6 +82,18 @@ def warm_up(
     folder.save_model(policy, WARM_START)
     if imitated.exists():
         durable.remove_folder(imitated)
+
+
+def _that_fit(encoded: list[Dialogue], policy: HFPolicy, report: Report) -> list[Dialogue]:
+    """Dialogues from a file are of any length: those beyond the context are left out, and counted."""
+    fitting = [dialogue for dialogue in encoded if len(dialogue.token_ids) <= policy.context]
+    if not fitting:
+        size = f"model.context={policy.context} tokens"
+        raise ConfigError(f"all {len(encoded)} dialogues are longer than {size}; raise that, or shorten them")
+    if len(fitting) < len(encoded):
+        lost = f"{len(encoded) - len(fitting)} of {len(encoded)} dialogues"
+        report("notice", {"text": f"{lost} are longer than model.context={policy.context} tokens and are left out"})
+    return fitting
 
 
 def _go_on(folder: Path, parts: Mapping[str, Stateful], report: Report) -> None:

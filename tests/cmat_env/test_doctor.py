@@ -119,8 +119,8 @@ class Leaky:
         """Replies depend on the dialogue's place in the batch."""
         generate = HFPolicy._reply
 
-        def shifted(self: HFPolicy, role: str, dialogues: Any, seed: int) -> Any:
-            return generate(self, role, dialogues, seed + len(dialogues))
+        def shifted(self: HFPolicy, role: str, dialogues: Any, seed: int, on_token: Any) -> Any:
+            return generate(self, role, dialogues, seed + len(dialogues), on_token)
 
         monkeypatch.setattr(HFPolicy, "_reply", shifted)
 

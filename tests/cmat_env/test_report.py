@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import gymnasium
+import pytest
 
 from cmat_env import CollabEnv
+from cmat_env.cli import main
 from cmat_env.evaluate import evaluate
+from cmat_env.log import EpisodeWriter, read_episodes
 from cmat_env.types import Dialogue, Generation, Usage
 
 
@@ -27,6 +31,29 @@ class PaidPolicy:
     def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
         """Ten tokens in, one out."""
         return [Generation("1", usage=Usage(10, 1, 0.5)) for _ in dialogues]
+
+
+def test_what_an_endpoint_said_of_a_reply_is_in_the_log(
+    guess_task: type[gymnasium.Env[str, str]], tmp_path: Path
+) -> None:
+    """Tokens as text, log-probabilities without ids, usage: written, read back, and shown by a replay."""
+    said = Generation("8", None, (-0.1, -0.2), tokens=("8", ""), usage=Usage(10, 2, None, cached=True))
+
+    class Said:
+        def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
+            return [said for _ in dialogues]
+
+    with EpisodeWriter(tmp_path / "episodes.jsonl") as log:
+        evaluate(
+            lambda: CollabEnv(guess_task(), roles=("assistant",)), {"assistant": Said()}, episodes=2,
+            on_end=lambda _, episode: log.write(episode),
+        )  # fmt: skip
+    records = list(read_episodes(tmp_path))
+
+    assert {said} == {step.generation for record in records for step in record.trajectory.steps}
+    assert 0 == main(["replay", str(tmp_path), "--tokens", "--episode", "1"])
+    with pytest.raises(ValueError, match="1 tokens but 2 logprobs"):
+        Generation("8", None, (-0.1, -0.2), tokens=("8",))
 
 
 class FailingPolicy:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cmat_env.errors import ConfigError
-from cmat_env.statistics import McNemar, mcnemar, paired_bootstrap
+from cmat_env.report import wilson
+from cmat_env.statistics import McNemar, bootstrap_mean, mcnemar, mean_of_rates, paired_bootstrap
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,33 @@ def test_the_bootstrap_is_paired_and_seeded() -> None:
 
     assert (0.25, 0.25, 0.25) == (constant.mean, constant.low, constant.high)
     assert paired_bootstrap([0, 1, 0], [1, 1, 0], seed=5) == paired_bootstrap([0, 1, 0], [1, 1, 0], seed=5)
+
+
+def test_the_mean_of_rates_weighs_groups_alike() -> None:
+    """As AgentBench's overall_cat_accuracy: 100 easy tasks and 2 hard ones count the same; one group: Wilson."""
+    found = mean_of_rates([(100, 100), (1, 2)])
+    alone = mean_of_rates([(7, 20)])
+
+    assert 0.75 == found.mean
+    assert (0.0945, 0.9055) == pytest.approx(wilson(1, 2), abs=1e-4)
+    assert found.low == pytest.approx(0.75 - ((0.5 - 0.09453) ** 2 + (1 - 0.96301) ** 2) ** 0.5 / 2, abs=1e-4)
+    assert found.high == pytest.approx(0.75 + (0.90547 - 0.5) / 2, abs=1e-4)
+    assert (alone.low, alone.high) == pytest.approx(wilson(7, 20))
+    with pytest.raises(ConfigError, match="every group"):
+        mean_of_rates([(1, 1), (0, 0)])
+
+
+def test_perfect_results_are_not_certain() -> None:
+    """20 of 20 leave room for a rate of 84 %."""
+    assert mean_of_rates([(20, 20)]).low == pytest.approx(0.8389, abs=1e-4)
+
+
+def test_a_mean_is_drawn_anew_from_its_values() -> None:
+    """Three values of two kinds: the mean of a resample is 0, 1/3, 2/3 or 1."""
+    found = bootstrap_mean([0.0, 0.0, 1.0], resamples=4000)
+
+    assert found.mean == pytest.approx(1 / 3)
+    assert (0.0, 1.0) == pytest.approx((found.low, found.high))
 
 
 def test_runs_of_different_tasks_are_refused() -> None:

@@ -43,7 +43,7 @@ def model_folder(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.Te
 def server(model_folder: Path) -> Iterator[str]:
     """The base URL of `transformers serve`."""
     if find_spec("fastapi") is None or find_spec("openai") is None:
-        missing = "transformers[serving] is not installed; run: pip install 'cmat-env[dev]'"
+        missing = "transformers serve needs fastapi and openai; run: pip install 'cmat-env[dev]'"
         pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -92,6 +92,14 @@ def test_a_served_model_says_what_it_says_at_home(server: str, model_folder: Pat
         reply.usage.reply_tokens if reply.usage else 0 for reply in replies
     ]
     assert 3 == len({reply.text for reply in replies})
+
+
+def test_a_completion_is_continued(server: str, model_folder: Path) -> None:
+    """The other kind of request, before the same server."""
+    settings = ApiSettings(str(model_folder), base_url=server, max_tokens=4, kind="completion", cache="off")
+    (reply,) = ApiPolicy(settings).generate([_dialogue("1 to 16")], seed=0)
+
+    assert ("length", 4) == (reply.finish_reason, reply.usage.reply_tokens if reply.usage else 0)
 
 
 def _dialogue(*said: str) -> Dialogue:

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from transformers import PreTrainedTokenizerFast
 
 from cmat_env.cli import main
 from cmat_env.errors import ConfigError
+from cmat_env.policies.adapters import AdapterSettings
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
 from cmat_env.policies.tiny import TinyConfig, make_model
@@ -29,6 +31,7 @@ uvicorn = pytest.importorskip("uvicorn", reason="pip install 'cmat-env[serve]'")
 
 from cmat_env.policies.api import ApiPolicy  # noqa: E402
 from cmat_env.policies.api_settings import ApiSettings  # noqa: E402
+from cmat_env.policies.batching import Job  # noqa: E402
 from cmat_env.policies.server import ChatServer, load  # noqa: E402
 
 
@@ -244,6 +247,35 @@ def test_cmat_serve_serves_a_model_folder(run_folder: Path, tmp_path: Path, caps
             process.terminate()
     assert line.startswith("assistant, checker at http://127.0.0.1:")
     assert (0, 2) == (status, report["episodes"])
+
+
+def test_adapters_on_a_base_are_served(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    """A LoRA a role, over one base: each model says what its role said before it was saved."""
+    size = TinyConfig(vocabulary=len(tokenizer), width=32, layers=2, heads=4, feed_forward=48, context=96, init_std=0.3)
+    roles = ("assistant", "checker")
+    greedy = Sampling(greedy=True, max_new_tokens=8)
+    policy = HFPolicy(
+        make_model(tokenizer, size, seed=5),
+        tokenizer,
+        roles=roles,
+        adapter=AdapterSettings("lora", rank=4),
+        sampling=greedy,
+    )
+    for seed, role in enumerate(roles):
+        generator = torch.Generator().manual_seed(seed)
+        for parameter in policy.weights.policy_parameters(role):
+            parameter.data += torch.randn(parameter.shape, generator=generator) * 0.3
+    policy.save(tmp_path)
+    wanted = [
+        policy.generate([Dialogue(role, messages=[Message("x", "higher")])], seed=0)[0].token_ids for role in roles
+    ]
+    chat = ChatServer(load(tmp_path))
+    jobs = [chat.batcher.submit(Job(role, Dialogue(role, messages=[Message("x", "higher")]), greedy)) for role in roles]
+
+    assert roles == chat.models
+    assert wanted == [job.result().token_ids for job in jobs]
+    assert wanted[0] != wanted[1]
+    chat.close()
 
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path, run_folder: Path) -> None:
