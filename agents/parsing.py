@@ -1,5 +1,7 @@
-"""Verdicts as text: what a checker writes, read tolerantly and written canonically.
+"""What roles say to each other as text, read tolerantly and written canonically: verdicts, questions, farewells.
 
+    Ask: which table do you mean?
+    End of dialogue.
     Verdict: approve
     Verdict: revise. the column is called `year`
     Verdict: revise, confidence 0.8. the column is called `year`
@@ -248,3 +250,37 @@ def _confidence(match: re.Match[str]) -> float:
 def _clean(reason: str) -> str:
     start = _REASON.match(reason)
     return reason[start.end() if start else 0 :].rstrip(" \t\r\n*_`")
+
+
+_ASK = re.compile(
+    r"^[ \t*_`#>]*+(?:action:[ \t]*+)?+ask(?:[ \t]the)?+(?:[ \t]user)?+[ \t*_`]*+:(.*)", re.IGNORECASE | re.MULTILINE
+)
+_FAREWELL = re.compile(
+    r"\W*+(?:(?:end|stop)(?:[ _](?:of|the))*+[ _](?:dialogue|dialog|conversation|task)|stop|done|good ?bye|"
+    r"that is all|that's all)\W*+",
+    re.IGNORECASE,
+)
+
+
+def parse_question(text: str) -> str | None:
+    """What an assistant asks the user in a line "Ask: ..." or a call of the tool `ask`; None if it asks nothing."""
+    asked = _ASK.search(text)
+    if asked is not None:
+        return asked[1].strip(" *_`") or text[asked.end() :].strip() or None
+    start = text.find("{")
+    return None if start < 0 else _question_called(text[start : start + _JSON_LENGTH])
+
+
+def _question_called(part: str) -> str | None:
+    """The first argument of a call of the tool `ask` or `ask_user`."""
+    try:
+        call, _ = json.JSONDecoder().raw_decode(part)
+        name, (question, *_) = call["name"], [*call["arguments"].values()]
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return None
+    return question.strip() or None if name in ("ask", "ask_user") and isinstance(question, str) else None
+
+
+def parse_farewell(text: str) -> bool:
+    """Does a user end the dialogue? Its last line must say nothing else."""
+    return _FAREWELL.fullmatch(text.replace(_CURLY_QUOTE, "'").rstrip().rpartition("\n")[2]) is not None

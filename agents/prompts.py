@@ -16,7 +16,8 @@ from cmat_env.errors import ConfigError, did_you_mean
 PAPER: Mapping[str, str] = {
     "user": (
         "You are the user of a team of agents. You have a task that an assistant will work on for you. State the task "
-        "for the assistant, completely and without solving it."
+        "for the assistant, completely and without solving it. When the assistant asks you something, answer from what "
+        "you know. When you are shown that everything you wanted is done, write `End of dialogue.`"
     ),
     "assistant": (
         "You are the assistant of a team of agents. You act in an environment to do what the user asks. "

@@ -96,7 +96,7 @@ def compared(settings: RunSettings, policy: HFPolicy, *, greedy: bool) -> dict[s
     sampling = Sampling(greedy=greedy, max_new_tokens=settings.model.max_new_tokens)
     found = evaluate_paired(
         functools.partial(make_env, settings, settings.task.evaluate),
-        play(policy.with_sampling(sampling), settings.team.roles),
+        play(policy.with_sampling(sampling), settings.team.roles, user=settings.team.user),
         episodes=EPISODES,
         seed=settings.seed,
         prompts=prompts(settings),

@@ -19,11 +19,12 @@ import gymnasium
 from gymnasium.spaces import Dict, Discrete, Space
 from pettingzoo.utils.env import AECEnv
 
-from cmat_env.episode import Episode, Forkable, Team
+from cmat_env.episode import Episode
 from cmat_env.errors import ConfigError, ContractError, did_you_mean
 from cmat_env.ledger import Ledger, RewardRule
 from cmat_env.order import ROLES, SPEAKERS, Feedback, Moment, Order, TurnOrder, Wording
 from cmat_env.spaces import AnyText
+from cmat_env.team import Forkable, Team
 from cmat_env.types import Judgement, Task, Verdict
 
 __all__ = ["ROLES", "SPEAKERS", "CollabEnv", "Moment", "Order", "RewardRule", "Snapshot", "TurnOrder", "Wording"]
@@ -66,6 +67,7 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
         wording: the templates of composed messages.
         dry_run: show the checker what the proposal would give; needs a task with `snapshot` and `restore`.
         share_dry_run: show that to the assistant too, when it is asked to revise.
+        questions: how many the assistant may ask the user in an episode, each written as "Ask: ...".
         feedback: what the assistant is told of a refusal: the checker's own "words", or its "verdict" alone, in
             words that are always the same.
         env_id: the name under which it is registered.
@@ -93,6 +95,7 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
         wording: Wording | None = None,
         dry_run: bool = False,
         share_dry_run: bool = False,
+        questions: int = 0,
         feedback: Feedback = "words",
         env_id: str = "custom",
         max_message: int = 100_000,
@@ -114,6 +117,7 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
             wording=wording or Wording(),
             dry_run=dry_run,
             share_dry_run=share_dry_run,
+            questions=questions,
             feedback=feedback,
             max_message=max_message,
         )
@@ -200,7 +204,8 @@ class CollabEnv(AECEnv[str, dict[str, Any], str]):
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
         """Begin an episode; `seed` and `options` go to the task."""
         statement, info = self.task.reset(seed=seed, options=options)
-        self._episode = Episode.begin(self.team, statement, info)
+        brief = getattr(getattr(self.task, "unwrapped", self.task), "brief", None)
+        self._episode = Episode.begin(self.team, statement, info, brief)
         self.agents = list(self.possible_agents)
         self.rewards = dict.fromkeys(self.agents, 0.0)
         self._cumulative_rewards = dict.fromkeys(self.agents, 0.0)

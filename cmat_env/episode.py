@@ -7,89 +7,20 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, get_args, runtime_checkable
+from typing import Any
 
 import gymnasium
 
-from cmat_env.agents.parsing import parse_verdict
-from cmat_env.errors import ConfigError, ContractError, did_you_mean
-from cmat_env.ledger import Ledger, RewardRule
-from cmat_env.order import ANSWERS, ROLES, TASK, Event, Feedback, Moment, Order, TurnOrder, Wording
+from cmat_env.agents.parsing import parse_farewell, parse_question, parse_verdict
+from cmat_env.ledger import Ledger
+from cmat_env.order import ROLES, TASK, Event, Moment
+from cmat_env.team import Forkable, Team
 from cmat_env.terminal import printable
-from cmat_env.types import Judgement, Payment, Task, Verdict
+from cmat_env.types import Brief, Judgement, Payment, Task, Verdict
 
 _KEPT_TURNS = 12
-_MIN_MESSAGE = 64
-
-
-@runtime_checkable
-class Forkable(Protocol):
-    """A task whose state can be taken and put back."""
-
-    def snapshot(self) -> Any:
-        """The state of the episode, untouched by what comes after."""
-        ...
-
-    def restore(self, snapshot: Any) -> None:
-        """Go on from `snapshot`, which may be used again."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Team:
-    """How a team works together.
-
-    Attributes:
-        roles: those that are present, the assistant among them.
-        max_revisions: how often the checker may ask for a revision before the next proposal executes unreviewed.
-        rewards: who is paid for what.
-        order: who speaks next.
-        wording: the templates of composed messages.
-        dry_run: show the checker what the proposal would give.
-        share_dry_run: show that to the assistant too, when it is asked to revise.
-        feedback: what the assistant is told of a refusal: the checker's own "words", or its "verdict" alone, in
-            words that are always the same.
-        max_message: characters that a message has at most; longer ones are cut.
-    """
-
-    roles: tuple[str, ...] = ROLES
-    max_revisions: int = 1
-    rewards: RewardRule = field(default_factory=RewardRule)
-    order: Order = field(default_factory=TurnOrder)
-    wording: Wording = field(default_factory=Wording)
-    dry_run: bool = False
-    share_dry_run: bool = False
-    feedback: Feedback = "words"
-    max_message: int = 100_000
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "roles", _checked_roles(self.roles))
-        for name, least in (("max_revisions", 0), ("max_message", _MIN_MESSAGE)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError(f"{name}={value!r} is not possible; give an int of at least {least}")
-        if self.feedback not in get_args(Feedback):
-            raise ConfigError(f"feedback={self.feedback!r}: {did_you_mean(self.feedback, get_args(Feedback))}")
-
-    def next(self, moment: Moment) -> str:
-        """Who comes next: a present role or the task.
-
-        Raises:
-            ContractError: the order names nobody who may speak then.
-        """
-        speaker = self.order.next(moment)
-        if speaker not in ANSWERS[moment.event] or (speaker != TASK and speaker not in self.roles):
-            wanted = [name for name in ANSWERS[moment.event] if name == TASK or name in self.roles]
-            raise ContractError(f"{type(self.order).__name__} answered {speaker!r} to {moment}; wanted one of {wanted}")
-        return speaker
-
-    def cut(self, message: str) -> str:
-        """The message, short enough."""
-        if len(message) <= self.max_message:
-            return message
-        return message[: self.max_message - len(self.wording.cut)] + self.wording.cut
 
 
 @dataclass(slots=True)
@@ -114,6 +45,8 @@ class Episode:
         proposal: the assistant's latest.
         dry_run: what the checker was told that it would give.
         refused: the task's opinion on the proposal that is being revised, where it has one.
+        asked: how many questions the assistant has asked.
+        answering: is the user to answer one?
         executed: how many actions the task has executed.
         revisions: how many the checker asked for since then.
         task_return: what the task paid in all.
@@ -136,19 +69,24 @@ class Episode:
     proposal: str = ""
     dry_run: str = ""
     refused: Judgement | None = None
+    asked: int = 0
+    answering: bool = False
     executed: int = 0
     revisions: int = 0
     task_return: float = 0.0
 
     @classmethod
-    def begin(cls, team: Team, statement: str, info: Mapping[str, Any]) -> Episode:
+    def begin(cls, team: Team, statement: str, info: Mapping[str, Any], brief: Brief | None = None) -> Episode:
         """The start: the statement goes to whoever speaks first, and nobody else knows anything yet."""
         episode = cls(team, statement, {role: dict(info) for role in team.roles}, news=[statement])
         episode.task_id, episode.task_type = str(info.get("task_id", "")), str(info.get("task_type", ""))
         episode.messages = dict.fromkeys(team.roles, ("", "environment"))
         episode.transcript.append(("environment", statement))
         first = episode._next("start")
-        episode._address(first, statement, "environment" if first == "user" else "user")
+        told = statement
+        if first == "user" and brief is not None and brief.facts:
+            told = team.wording.brief.format(statement=statement, facts=" ".join(brief.facts))
+        episode._address(first, told, "environment" if first == "user" else "user")
         return episode
 
     def act(self, task: Task, text: str) -> None:
@@ -162,7 +100,7 @@ class Episode:
         elif role == "checker":
             self._review(task, text)
         else:
-            self._instruct(text)
+            self._instruct(task, text)
 
     def copy(self) -> Episode:
         """An episode with the same past and a future of its own."""
@@ -186,20 +124,45 @@ class Episode:
         self.messages[role] = (self.team.cut(message), speaker)
         self.speaker = role
 
-    def _instruct(self, text: str) -> None:
+    def _instruct(self, task: Task, text: str) -> None:
         """The user spoke; where it has no words of its own, the assistant is told what the user was."""
+        said = text.strip()
+        if self.answering:
+            self._answer(text if said else self.team.wording.no_answer)
+            return
         if not self.executed:
-            words = text if text.strip() else self.statement
+            words = text if said else self.statement
             self.news = [words]
             self._address("assistant", words, "user")
             return
+        finish = _extra(task, "finish")
+        if finish is not None and parse_farewell(text):
+            self._take(finish())
+            return
         observation, _ = self.messages["user"]
-        if text.strip():
+        if said and said != observation.strip():
             observation = self.team.wording.comment.format(observation=observation, message=text)
             self.news[-1] = self.team.wording.outcome.format(observation=observation)
         self._address("assistant", observation, "environment")
 
+    def _ask(self, question: str) -> None:
+        """The assistant has a question; it is no action, and nobody is paid for it."""
+        self.asked += 1
+        self.answering = True
+        self.news.append(self.team.wording.question.format(question=question))
+        self._address("user", question, "assistant")
+
+    def _answer(self, words: str) -> None:
+        self.answering = False
+        self.news.append(self.team.wording.answer.format(answer=words))
+        self._address("assistant", words, "user")
+
     def _propose(self, task: Task, text: str) -> None:
+        if self.asked < self.team.questions and "user" in self.team.roles:
+            question = parse_question(text)
+            if question is not None:
+                self._ask(question)
+                return
         self.proposal = text
         if self.refused is not None:
             self._pay_revision(task, self.refused)
@@ -251,8 +214,12 @@ class Episode:
                 self._pay(role, amount, "revision")
 
     def _execute(self, task: Task) -> None:
-        """Let the task execute the proposal, pay for it, and go on or end."""
-        observation, reward, terminated, truncated, info = task.step(self.proposal)
+        """Let the task execute the proposal."""
+        self._take(task.step(self.proposal))
+
+    def _take(self, answer: tuple[str, Any, bool, bool, dict[str, Any]]) -> None:
+        """Take in what the task answered: pay for it, and go on or end."""
+        observation, reward, terminated, truncated, info = answer
         self.executed += 1
         self.revisions = 0
         self.transcript.append(("environment", observation))
@@ -263,7 +230,8 @@ class Episode:
         if terminated or truncated:
             self._end(observation, bool(terminated), info)
         else:
-            self._address(self._next("outcome"), observation, "environment")
+            event: Event = "milestone" if info.get("milestone") is True else "outcome"
+            self._address(self._next(event), observation, "environment")
 
     def _end(self, observation: str, terminated: bool, info: Mapping[str, Any]) -> None:
         for role, amount in self.team.rewards.at_end(self.task_return):
@@ -284,22 +252,13 @@ class Episode:
             self.ledger.pay(Payment(role, amount, reason, self.turns[role]))
 
 
+def _extra(task: Task, name: str) -> Any:
+    """What a task offers beside the least, also through Gymnasium's wrappers; None if it does not."""
+    return getattr(task.unwrapped if isinstance(task, gymnasium.Wrapper) else task, name, None)
+
+
 def _judgement(task: Task, action: str) -> Judgement | None:
-    """The task's opinion on an action, where it has one; also through Gymnasium's wrappers."""
-    judge = getattr(task.unwrapped if isinstance(task, gymnasium.Wrapper) else task, "judge", None)
+    """The task's opinion on an action, where it has one."""
+    judge = _extra(task, "judge")
     opinion: Judgement | None = judge(action) if judge else None
     return opinion
-
-
-def _checked_roles(roles: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(roles, str):
-        raise ConfigError(f"roles={roles!r} is one string; write a tuple, such as roles=({roles!r},)")
-    given = tuple(roles)
-    for role in given:
-        if role not in ROLES:
-            raise ConfigError(f"there is no role {role!r}; {did_you_mean(str(role), ROLES)}")
-    if "assistant" not in given:
-        raise ConfigError(f"roles={given!r} has no assistant, which is who acts on the task; add 'assistant'")
-    if len(set(given)) != len(given):
-        raise ConfigError(f"roles={given!r} names a role twice; name each once")
-    return tuple(role for role in ROLES if role in given)

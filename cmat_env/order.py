@@ -13,7 +13,7 @@ ROLES = ("user", "assistant", "checker")
 SPEAKERS = ("environment", "system", *ROLES)
 TASK = "task"
 
-Event = Literal["start", "proposal", "revise", "outcome"]
+Event = Literal["start", "proposal", "revise", "outcome", "milestone"]
 Feedback = Literal["words", "verdict"]
 
 ANSWERS: Mapping[str, tuple[str, ...]] = {
@@ -21,6 +21,7 @@ ANSWERS: Mapping[str, tuple[str, ...]] = {
     "proposal": ("checker", TASK),
     "revise": ("assistant", TASK),
     "outcome": ("user", "assistant"),
+    "milestone": ("user", "assistant"),
 }
 
 
@@ -29,7 +30,8 @@ class Moment(NamedTuple):
 
     Attributes:
         event: "start" = the task is stated, "proposal" = the assistant proposed an action, "revise" = the checker asked
-            for a revision, "outcome" = the task executed an action and goes on.
+            for a revision, "outcome" = the task executed an action and goes on, "milestone" = the same, and a part of
+            what the user wants is dealt with.
         roles: those that are present.
         executed: how many actions the task has executed.
         revisions: how many revisions the checker asked for since then.
@@ -63,12 +65,14 @@ class TurnOrder:
         proposal: after the assistant proposed an action.
         revise: after the checker asked for a revision; ("task",) makes it an adviser that stops nothing.
         outcome: after the task executed an action; ("user", "assistant") lets the user comment on every outcome.
+        milestone: after an action that the task calls a milestone.
     """
 
     start: tuple[str, ...] = ("user", "assistant")
     proposal: tuple[str, ...] = ("checker", TASK)
     revise: tuple[str, ...] = ("assistant",)
     outcome: tuple[str, ...] = ("assistant",)
+    milestone: tuple[str, ...] = ("user", "assistant")
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -100,6 +104,9 @@ class Wording:
         proposal: how the checker is shown the action to judge.
         dry_run: how the checker is told what the action would give.
         dry_end: told in place of that where the action would end the episode, so that no grade leaks.
+        brief: how the user is told what it knows, where it knows more than the task's statement.
+        question, answer: how the checker is told what assistant and user said to each other.
+        no_answer: told to the assistant where the user says nothing to its question.
         refusal: what the assistant is told of a refusal where it does not get the checker's own words.
         comment: how the assistant is shown an outcome together with what the user says about it.
         cut: put at the end of a message that was too long.
@@ -109,6 +116,10 @@ class Wording:
     proposal: str = "Proposal:\n{action}"
     dry_run: str = "Dry run: {observation}"
     dry_end: str = "the episode would end"
+    brief: str = "{statement}\nYou know, and tell when you are asked: {facts}"
+    question: str = "Question: {question}"
+    answer: str = "Answer: {answer}"
+    no_answer: str = "I do not know."
     refusal: str = "Verdict: revise. Try again."
     comment: str = "{observation}\n{message}"
     cut: str = " [cut]"
@@ -116,7 +127,8 @@ class Wording:
     def __post_init__(self) -> None:
         wanted = {
             "outcome": {"observation"}, "proposal": {"action"}, "dry_run": {"observation"},
-            "comment": {"observation", "message"},
+            "comment": {"observation", "message"}, "brief": {"statement", "facts"}, "question": {"question"},
+            "answer": {"answer"},
         }  # fmt: skip
         for name, names in wanted.items():
             template: str = getattr(self, name)

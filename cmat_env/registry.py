@@ -133,6 +133,7 @@ def make(
     wording: Wording | None = None,
     dry_run: bool = False,
     share_dry_run: bool = False,
+    questions: int = 0,
     feedback: Feedback = "words",
     max_message: int = 100_000,
     render_mode: str | None = None,
@@ -149,6 +150,7 @@ def make(
         wording: the templates of composed messages.
         dry_run: show the checker what the proposal would give.
         share_dry_run: show that to the assistant too, when it is asked to revise.
+        questions: how many the assistant may ask the user in an episode, each written as "Ask: ...".
         feedback: what the assistant is told of a refusal: the checker's own "words", or its "verdict" alone, in
             words that are always the same.
         max_message: characters that an observed message has at most.
@@ -172,6 +174,7 @@ def make(
         wording=wording,
         dry_run=dry_run,
         share_dry_run=share_dry_run,
+        questions=questions,
         feedback=feedback,
         env_id=id,
         max_message=max_message,
@@ -258,8 +261,11 @@ def _tell_pettingzoo(id: str) -> None:
 
 
 register("cmat/DB-v0", "cmat_env.envs.database:DBEnv")
+register("cmat/DB-Composite-v0", "cmat_env.envs.database.composite:DBCompositeEnv")
 register("cmat/KG-v0", "cmat_env.envs.knowledge_graph:KGEnv", extra="kg")
+register("cmat/KG-Composite-v0", "cmat_env.envs.knowledge_graph.composite:KGCompositeEnv", extra="kg")
 register("cmat/OS-v0", "cmat_env.envs.operating_system:OSEnv", extra="os")
 register("cmat/WebShop-v0", "cmat_env.envs.web.shop:WebShopEnv", extra="web")
+register("cmat/WebShop-Composite-v0", "cmat_env.envs.web.shop.chain:WebShopCompositeEnv", extra="web")
 register("cmat/WebPages-v0", "cmat_env.envs.web.pages:WebPagesEnv", extra="web")
 register("cmat/MiniWoB-v0", "cmat_env.envs.web.miniwob:MiniWoBEnv", extra="miniwob")

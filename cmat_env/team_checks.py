@@ -15,11 +15,11 @@ from pettingzoo.test.api_test import api_test
 from pettingzoo.test.seed_test import seed_test
 
 from cmat_env.collab import CollabEnv
-from cmat_env.episode import Forkable
 from cmat_env.errors import ContractError
 from cmat_env.invariants import JUNK, broken, check_equal, global_random, nothing_left, plain, short
 from cmat_env.spaces import AnyText
 from cmat_env.task_player import attempt
+from cmat_env.team import Forkable
 
 _API_CYCLES = 60
 _SEED_CYCLES = 60

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "Brief",
     "Dialogue",
     "Evaluation",
     "FinishReason",
@@ -184,6 +185,34 @@ class Trajectory:
         return totals
 
 
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What the user of a task wants and knows; for the user role alone.
+
+    Attributes:
+        opening: what anybody who works on it must be told, such as the names of tables.
+        goals: what is wanted, one thing after the other.
+        wordings: for each goal, all ways to say it; () = only the one.
+        facts: what the user tells when it is asked.
+        answered: how many goals the assistant has dealt with by now, rightly or not.
+    """
+
+    opening: str
+    goals: tuple[str, ...]
+    wordings: tuple[tuple[str, ...], ...] = ()
+    facts: tuple[str, ...] = ()
+    answered: int = 0
+
+    def statement(self, goals: Sequence[str] = ()) -> str:
+        """Everything that is wanted, all at once; `goals` are other words for it."""
+        said = tuple(goals) or self.goals
+        if len(said) == 1:
+            return "\n".join(part for part in (said[0], self.opening) if part)
+        parts = [f"There are {len(said)} parts. Do them in order and answer each before the next."]
+        parts += [f"Part {number}: {goal}" for number, goal in enumerate(said, 1)]
+        return "\n".join((*parts, self.opening)) if self.opening else "\n".join(parts)
+
+
 @runtime_checkable
 class Task(Protocol):
     """What a plug-in author writes: any `gymnasium.Env[str, str]`.
@@ -191,7 +220,9 @@ class Task(Protocol):
     Optional extras, found by attribute: `task_types`, `instructions` (str, the assistant's system prompt),
     `solution() -> list[str]`, `solve() -> str` (the next action of a right episode, where it depends on what was shown;
     the gold policy prefers it), `demonstrate(rng, rejected) -> str` (the next action of an imperfect demonstrator),
-    `judge(action) -> Judgement | None`, `snapshot() -> object`, `restore(snapshot)`.
+    `judge(action) -> Judgement | None`, `snapshot() -> object`, `restore(snapshot)`, `brief` (a `Brief`, for the user),
+    `finish()` (as `step`: the user ends the dialogue). `info["milestone"] = True` lets the user speak before the
+    assistant goes on.
     """
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:

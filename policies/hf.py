@@ -159,7 +159,7 @@ class HFPolicy:
                 # The last sampled token has been chosen but not fed: it begins the next turn's chunk.
                 line.token_ids = [*ids, *reply.token_ids[:-1]]
                 reason: FinishReason = "stop" if reply.ended else "length"
-                answers[id(dialogue)] = Generation(text, reply.token_ids, reply.logprobs, reason, reply.values)
+                answers[id(dialogue)] = Generation(text, reply.token_ids, reply.logprobs, reason, values=reply.values)
         return [answers[id(dialogue)] for dialogue in dialogues]
 
     def release(self, dialogues: Sequence[Dialogue]) -> None:

@@ -1,7 +1,7 @@
 """Policies by name: from the word a user writes on the command line to a policy.
 
-    gold | demonstrator | oracle | random | echo | human | approve | coin:P | hf:PATH[@ADAPTER] | openai:MODEL |
-    module:attribute
+    gold | demonstrator | oracle | random | echo | user[:STYLE] | human | approve | coin:P | hf:PATH[@ADAPTER] |
+    openai:MODEL | module:attribute
 
 Plug-ins add names through the entry-point group `cmat_env.policies`.
 """
@@ -15,6 +15,7 @@ from typing import Any
 
 from cmat_env.errors import ConfigError, MissingExtraError, UnknownNameError, did_you_mean
 from cmat_env.policies import scripted
+from cmat_env.policies.user import ScriptedUser
 from cmat_env.types import Policy
 
 _PLAIN: dict[str, Callable[[], Policy]] = {
@@ -52,6 +53,10 @@ def parse_spec(spec: str, *, role: str, greedy: bool = True) -> Policy:
         from cmat_env.policies.human import HumanPolicy  # noqa: PLC0415 - rich is needed here alone
 
         return HumanPolicy()
+    if name == "user":
+        if role != "user":
+            raise ConfigError(f"policy {spec!r} is a user and cannot be the {role}; try gold, random or hf:PATH")
+        return ScriptedUser(argument or "verbatim")  # type: ignore[arg-type]  # it checks
     if name == "coin":
         return scripted.CoinPolicy(_probability(spec, argument))
     if name == "hf":
@@ -82,7 +87,16 @@ def endpoint_policy(spec: str, *, greedy: bool = True, **settings: Any) -> Polic
 def names() -> tuple[str, ...]:
     """Every word that names a policy, those of plug-ins included."""
     plug_ins = (point.name for point in entry_points(group=_GROUP))
-    return (*_PLAIN, "human", "coin:P", "hf:PATH[@ADAPTER]", "openai:MODEL", "module:attribute", *plug_ins)
+    return (
+        *_PLAIN,
+        "user[:STYLE]",
+        "human",
+        "coin:P",
+        "hf:PATH[@ADAPTER]",
+        "openai:MODEL",
+        "module:attribute",
+        *plug_ins,
+    )
 
 
 def _probability(spec: str, argument: str) -> float:

@@ -1,6 +1,6 @@
 """The command `cmat`.
 
-    cmat list | play | eval | replay | train | demo | serve | doctor | memory | rootfs
+    cmat list | play | eval | replay | curate | train | demo | serve | doctor | memory | rootfs
 
 Exit status: 0 = done, 1 = a run that failed, 2 = a user's mistake, with one line on what to do, 130 = Ctrl-C.
 """
@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from cmat_env.cli import evaluate, info, memory, play, replay, rootfs, serve, train
+from cmat_env.cli import curate, evaluate, info, memory, play, replay, rootfs, serve, train
 from cmat_env.errors import CmatError
 from cmat_env.terminal import printable
 
@@ -58,6 +58,7 @@ app.command("list")(info.list_command)
 app.command("eval")(evaluate.eval_command)
 app.command("play")(play.play_command)
 app.command("replay")(replay.replay_command)
+app.command("curate")(curate.curate_command)
 app.command("train")(train.train_command)
 app.command("demo")(train.demo_command)
 app.command("serve")(serve.serve_command)

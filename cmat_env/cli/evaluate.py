@@ -70,6 +70,9 @@ def eval_command(
     dry_run: Annotated[
         bool | None, typer.Option("--dry-run/--no-dry-run", help="Show the checker what a proposal would give.")
     ] = None,
+    questions: Annotated[
+        int | None, typer.Option(min=0, help="Questions that the assistant may ask the user, as `Ask: ...`.")
+    ] = None,
     prompts: Annotated[str | None, typer.Option(metavar="STYLE", help="System prompts: paper, names or none.")] = None,
     trials: Annotated[int, typer.Option(min=1, help="Most attempts at a task; the next one after a failure.")] = 1,
     reflect: Annotated[
@@ -123,11 +126,14 @@ def eval_command(
         raise ConfigError("a human can only play with --workers 1")
     policies = with_endpoint(team, base_url, api or (), greedy=greedy)
     made_with: dict[str, Any] = settings_of(
-        settings or (), flags=("roles", "max_revisions", "dry_run", "tasks", "script_dir")
+        settings or (), flags=("roles", "max_revisions", "dry_run", "questions", "tasks", "script_dir")
     )
-    rules = rules_of(team).but(max_revisions=max_revisions, dry_run=dry_run, prompts=prompts, memory=budget)
+    rules = rules_of(team).but(
+        max_revisions=max_revisions, dry_run=dry_run, questions=questions, prompts=prompts, memory=budget
+    )
     made_with |= {"roles": tuple(team), "max_revisions": rules.max_revisions, "dry_run": rules.dry_run}
     made_with |= {"share_dry_run": True} if rules.share_dry_run else {}
+    made_with |= {"questions": rules.questions} if rules.questions else {}
     made_with |= {"feedback": rules.feedback} if rules.feedback != "words" else {}
     made_with |= {} if tasks is None else {"tasks": tasks}
     made_with |= {} if graphs is None else {"graphs": graphs}
@@ -246,6 +252,9 @@ def _print(report: EvalReport) -> None:
     console.print(table)
     outcomes = ", ".join(f"{printable(reason)} {count}" for reason, count in report.outcomes.items())
     console.print(Text(f"outcomes: {outcomes or 'none'}"))
+    if report.parts:
+        shown = (f"{name} {each.success_rate:.1%} of {each.parts}" for name, each in report.parts.items())
+        console.print(Text(printable(f"parts: {', '.join(shown)}")))
     if report.checker is not None:
         console.print(Text(_checker_line(report.checker)))
     if len(report.trials) > 1:

@@ -80,6 +80,7 @@ class Rules:
         memory: short-term memory of each agent in tokens; 0 = no limit.
         digest: tokens of it that sum up what it leaves out.
         share_dry_run: is the assistant, when it is asked to revise?
+        questions: how many the assistant may ask the user.
         feedback: what is the assistant told of a refusal?
     """
 
@@ -89,6 +90,7 @@ class Rules:
     memory: int = 0
     digest: int = 0
     share_dry_run: bool = False
+    questions: int = 0
     feedback: str = "words"
 
     def but(self, **flags: Any) -> Rules:

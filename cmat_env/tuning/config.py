@@ -44,6 +44,8 @@ class TeamSettings:
     Attributes:
         roles: who is on the team.
         learners: whose weights are tuned.
+        user: who states the task, as the command line names it: "echo" = verbatim, "user:split", ...
+        questions: how many the assistant may ask the user in an episode.
         max_revisions: how often a turn the checker may ask for another proposal.
         dry_run: does the checker see what the proposal would give?
         share_dry_run: does the assistant see it too, when it is asked to revise?
@@ -62,6 +64,8 @@ class TeamSettings:
 
     roles: tuple[str, ...] = ("user", "assistant", "checker")
     learners: tuple[str, ...] = ("assistant", "checker")
+    user: str = "echo"
+    questions: int = 0
     max_revisions: int = 1
     dry_run: bool = True
     share_dry_run: bool = False
@@ -77,7 +81,7 @@ class TeamSettings:
     digest: int = 0
 
     def __post_init__(self) -> None:
-        _at_least(self, 0, "max_revisions", "memory", "digest", "balance")
+        _at_least(self, 0, "max_revisions", "questions", "memory", "digest", "balance")
         ShortTermMemory(self.memory or None, digest=self.digest)
         prompts_of(self.prompts)
         for role in self.learners:

@@ -81,7 +81,7 @@ class Evaluations:
         sampling = Sampling(greedy=greedy, max_new_tokens=settings.model.max_new_tokens)
         return evaluate(
             lambda: make_env(settings, settings.task.evaluate, roles),
-            play(policy.with_sampling(sampling), roles, **(others or {})),
+            play(policy.with_sampling(sampling), roles, user=settings.team.user, **(others or {})),
             episodes=[Episode(index) for index in range(episodes)],
             seed=settings.seed,
             prompts=prompts(settings),
@@ -122,7 +122,7 @@ class Evaluations:
         model = f"hf:{self._folder.path / {'before': WARM_START, 'after': FINAL}[when]}"
         return EpisodeWriter(
             self._folder.path / EPISODES,
-            policies={role: "echo" if role == "user" else model for role in settings.team.roles},
+            policies={role: settings.team.user if role == "user" else model for role in settings.team.roles},
             settings=made_with(settings, settings.task.evaluate),
             notes={"phase": when, "seed": settings.seed, "greedy": True},
         )

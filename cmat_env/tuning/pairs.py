@@ -16,12 +16,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from cmat_env.curate import improved
 from cmat_env.errors import TaskFileError, did_you_mean
 from cmat_env.types import Dialogue, Generation, Message, Payment, Step, Trajectory
 
@@ -157,19 +157,14 @@ def of_iteration(pairs: Sequence[Pair], iteration: int, *, each: int, seed: int)
 def revisions(trajectories: Sequence[Trajectory], *, role: str = "assistant") -> Iterator[Trajectory]:
     """Pairs of proposals: the one made after the checker refused, over the bad one it refused, in the latter's place.
 
-    The refused one must have been judged bad. The later one must have been judged good; where it was executed without
-    another look, the episode must have been a success.
+    Which ones: see `cmat_env.curate.improved`.
     """
     for trajectory in trajectories:
-        proposals = list(_proposals(trajectory, role))
-        for (step, start, refused), (later, _, revised) in pairwise(proposals):
-            if refused is None or refused.verdict is None or refused.verdict.approve:
+        starts = _starts(trajectory, role)
+        for step, later in improved(trajectory, role):
+            if step.index not in starts or later.index not in starts:
                 continue
-            judged = None if revised is None else revised.judgement
-            better = trajectory.success if judged is None else judged.good
-            if refused.judgement is None or refused.judgement.good or not better:
-                continue
-            before = trajectory.dialogues[role][step.dialogue].token_ids[:start]
+            before = trajectory.dialogues[role][step.dialogue].token_ids[: starts[step.index]]
             task = f"{trajectory.task_id}, sample {trajectory.sample}, step {step.index}"
             for proposal in (later, step):
                 dialogue = Dialogue(role)
@@ -178,19 +173,18 @@ def revisions(trajectories: Sequence[Trajectory], *, role: str = "assistant") ->
                 yield _episode(dialogue, dialogue.turns, task, better=proposal is later)
 
 
-def _proposals(trajectory: Trajectory, role: str) -> Iterator[tuple[Step, int, Step | None]]:
-    """(step, where it begins in its dialogue, the step with a verdict on it) for each step of a role with tokens."""
+def _starts(trajectory: Trajectory, role: str) -> dict[int, int]:
+    """By step index, where a reply with tokens begins in its dialogue."""
     said = dict.fromkeys(range(len(trajectory.dialogues.get(role, ()))), 0)
-    steps = trajectory.steps
-    for place, step in enumerate(steps):
+    starts = {}
+    for step in trajectory.steps:
         if step.role != role or step.generation.token_ids is None:
             continue
         start, end = trajectory.dialogues[role][step.dialogue].turns[said[step.dialogue]]
         said[step.dialogue] += 1
-        if start == end:
-            continue
-        following = steps[place + 1] if place + 1 < len(steps) else None
-        yield step, start, following if following is not None and following.verdict is not None else None
+        if start < end:
+            starts[step.index] = start
+    return starts
 
 
 def _episode(dialogue: Dialogue, own: Sequence[tuple[int, int]], task: str, *, better: bool) -> Trajectory:

@@ -35,7 +35,7 @@ def record(folder: Path, tuner: Tuner, trajectories: Sequence[Trajectory], setti
     model = f"hf:{settings.model.path or folder / WARM_START}"
     with EpisodeWriter(
         folder / TRAINING,
-        policies={role: "echo" if role == "user" else model for role in settings.team.roles},
+        policies={role: settings.team.user if role == "user" else model for role in settings.team.roles},
         settings=made_with(settings, settings.task.train),
         notes={
             "iteration": done,

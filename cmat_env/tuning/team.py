@@ -13,7 +13,7 @@ from cmat_env.experience import Experience
 from cmat_env.ledger import RewardRule
 from cmat_env.plan import Trials
 from cmat_env.policies.hf import HFPolicy
-from cmat_env.policies.scripted import EchoPolicy
+from cmat_env.policies.spec import parse_spec
 from cmat_env.registry import make
 from cmat_env.rollout import Rollout
 from cmat_env.tuning.config import RunSettings
@@ -33,6 +33,7 @@ def made_with(settings: RunSettings, tasks: str, roles: Sequence[str] | None = N
         "max_revisions": team.max_revisions,
         "dry_run": team.dry_run and "checker" in present,
         "share_dry_run": team.share_dry_run,
+        "questions": team.questions,
         "feedback": team.feedback,
         "rewards": RewardRule(
             verdict=team.verdict, bad=team.bad, team=team.team, revision=team.revision, reviser=team.reviser
@@ -59,16 +60,16 @@ def trials(settings: RunSettings) -> Trials:
     return Trials(own.most, reflect=own.reflect, reward=own.reward, requests=requests_of(settings.team.prompts))
 
 
-def play(policy: HFPolicy, roles: Sequence[str], **others: Policy) -> dict[str, Policy]:
-    """Who plays each role: the model, but for the user, who states the task verbatim, and those given."""
-    return {role: others.get(role) or (EchoPolicy() if role == "user" else policy) for role in roles}
+def play(policy: HFPolicy, roles: Sequence[str], *, user: str = "echo", **others: Policy) -> dict[str, Policy]:
+    """Who plays each role: the model, but for the user, a policy by its specification, and those given."""
+    return {role: others.get(role) or (parse_spec(user, role=role) if role == "user" else policy) for role in roles}
 
 
 def training_rollout(policy: HFPolicy, settings: RunSettings, experience: Experience | None = None) -> Rollout:
     """Plays an iteration's episodes side by side, sampled, on the tasks to learn from."""
     return Rollout(
         lambda: make_env(settings, settings.task.train),
-        play(policy, settings.team.roles),
+        play(policy, settings.team.roles, user=settings.team.user),
         prompts=prompts(settings),
         memory=memory(settings),
         seed=settings.seed,

@@ -13,7 +13,8 @@ from cmat_env.errors import CheckpointError
 from cmat_env.policies.adapters import AdapterSettings
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
-from cmat_env.policies.scripted import DemonstratorPolicy, EchoPolicy, OracleChecker
+from cmat_env.policies.scripted import DemonstratorPolicy, OracleChecker
+from cmat_env.policies.spec import parse_spec
 from cmat_env.policies.tiny import TinyConfig, make_model, train_tokenizer
 from cmat_env.rollout import Episode, OnEnd, Rollout
 from cmat_env.tuning import checkpoint, sft
@@ -97,7 +98,7 @@ def demonstrate(settings: RunSettings, on_end: OnEnd | None = None) -> list[Dial
     """
     roles, warm = settings.team.roles, settings.warm_start
     policies: dict[str, Policy] = {
-        "user": EchoPolicy(),
+        "user": parse_spec(settings.team.user, role="user"),
         "assistant": DemonstratorPolicy(),
         "checker": OracleChecker(refuse_bad=warm.revise_bad, refuse_good=warm.revise_good),
     }

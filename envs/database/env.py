@@ -130,9 +130,21 @@ class DBEnv(gymnasium.Env[str, str]):
             ConfigError: the reference of a write whose ending is not given otherwise does not run.
         """
         super().reset(seed=seed)
-        task = task_of_reset(self.source, self, seed=seed, options=options)
+        return self.begin(task_of_reset(self.source, self, seed=seed, options=options))
+
+    def begin(self, task: DBTask, *, fresh: bool = True) -> tuple[str, dict[str, Any]]:
+        """Begin an episode of this task.
+
+        Args:
+            task: any.
+            fresh: on its own tables; else on the database as it is.
+
+        Raises:
+            ConfigError: the reference of a write whose ending is not given otherwise does not run.
+        """
         gold = self._gold.rows(task) if task.write else ()
-        self.backend.load(task.tables)
+        if fresh:
+            self.backend.load(task.tables)
         self._episode = Episode(task, gold)
         info: dict[str, Any] = {"task_id": task.id, "task_type": task.family}
         if task.known_bad or self._gold.label_is_wrong(task, gold):
@@ -215,8 +227,11 @@ class DBEnv(gymnasium.Env[str, str]):
         return grade_table(final_rows(self.backend, task), state.gold, grader=self.settings.grader, md5=task.answer_md5)
 
     def solution(self) -> list[str]:
-        """The actions of a right episode: the reference where there is one, then the label or "done"."""
-        task = self.task
+        """The actions of a right episode; see `solution_of`."""
+        return self.solution_of(self.task)
+
+    def solution_of(self, task: DBTask) -> list[str]:
+        """The actions that solve a task: the reference where there is one, then the label or "done"."""
         first = [] if task.reference is None else [self.codec.query(task.reference)]
         return [*first, self.codec.answer(DONE if task.write else task.answers)]
 

@@ -135,8 +135,11 @@ class KGEnv(gymnasium.Env[str, str]):
             UnknownNameError: options["task"] names no task.
         """
         super().reset(seed=seed)
-        task = task_of_reset(self.source, self, seed=seed, options=options)
-        self._episode = Episode(task)
+        return self.begin(task_of_reset(self.source, self, seed=seed, options=options))
+
+    def begin(self, task: KGTask, *, fresh: bool = True) -> tuple[str, dict[str, Any]]:
+        """Begin an episode of this task; unless it is fresh, the variables of the one before stay at hand."""
+        self._episode = Episode(task) if fresh else Episode(task, session=self._state.session)
         self._judge = None
         return state(task.question, task.entities), self._info()
 
@@ -242,12 +245,15 @@ class KGEnv(gymnasium.Env[str, str]):
         return "\n".join(seen), reward, not truncated, truncated, info
 
     def solution(self) -> list[str]:
-        """The actions of a right episode: the known calls, with entities by name, then the last variable."""
-        task = self.task
+        """The actions of a right episode; see `solution_of`."""
+        return self.solution_of(self.task)
+
+    def solution_of(self, task: KGTask) -> list[str]:
+        """The actions that solve a task: the known calls, with entities by name, then the last variable."""
         names = {id: name for name, id in reversed(list(task.entities.items()))}
         written = [Call(call.tool, tuple(names.get(each, each) for each in call.arguments)) for call in task.actions]
         made = sum(call.tool not in ("get_relations", "get_attributes") for call in task.actions)
-        return [*(self.codec.call(call) for call in written), self.codec.final(max(made - 1, 0))]
+        return [*(self.codec.call(call) for call in written[task.done :]), self.codec.final(max(made - 1, 0))]
 
     def judge(self, action: str) -> Judgement | None:
         """Should this action be taken now? The episode stays as it is; see `Judge`.

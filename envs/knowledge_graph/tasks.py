@@ -51,6 +51,7 @@ class KGTask:
         entities: name -> id of those that the question mentions; an id is an IRI, or one without the graph's base.
         answers: the right answer: ids, or lexical forms of literals.
         actions: the calls of a right episode; the last variable is the answer. () = not known.
+        done: how many of these calls earlier parts of a composite task have made.
         split: where a generated task belongs, or the name of its file.
         offline: why the offline graph cannot answer it by AgentBench's rules; "" = it can, or nobody has looked.
 
@@ -64,6 +65,7 @@ class KGTask:
     entities: Mapping[str, str]
     answers: tuple[str, ...]
     actions: tuple[Call, ...] = ()
+    done: int = 0
     split: str = ""
     offline: str = ""
 

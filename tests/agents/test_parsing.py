@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmat_env.agents.parsing import format_verdict, parse_verdict
+from cmat_env.agents.parsing import format_verdict, parse_farewell, parse_question, parse_verdict
 from cmat_env.types import Verdict
 
 READINGS = [
@@ -234,3 +234,40 @@ def test_a_megabyte_of_junk_takes_linear_time(piece: str) -> None:
         spent.append(time.process_time() - begin)
 
     assert spent[1] < 40 * spent[0] + 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("Ask: which table?", "which table?"),
+        ("I am not sure.\n**Ask the user:** which table?", "which table?"),
+        ("Action: Ask: which one", "which one"),
+        ("ask user:\nwhich table?", "which table?"),
+        ('{"name": "ask_user", "arguments": {"question": "which \\"one\\"?"}}', 'which "one"?'),
+        ("Ask:", None),
+        ("Task: which table?", None),
+        ("SELECT ask FROM t", None),
+        ("", None),
+    ],
+)
+def test_reads_a_question_to_the_user(text: str, question: str | None) -> None:
+    """A line or a tool call that asks, and nothing else."""
+    assert question == parse_question(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("End of dialogue.", True),
+        ("Thank you!\nEnd of the conversation", True),
+        ("###STOP###", True),
+        ("Goodbye!", True),
+        ("That\u2019s all.", True),
+        ("Next: end of dialogue is a column", False),
+        ("End of dialogue.\nNext: count all cars", False),
+        ("", False),
+    ],
+)
+def test_reads_a_farewell(text: str, *, ends: bool) -> None:
+    """The last line alone ends a dialogue, and only if it says nothing else."""
+    assert ends == parse_farewell(text)

@@ -22,12 +22,12 @@ LEAVES = ("agents", "envs", "policies")
 LAYERS = {
     "types": 0, "dialogue": 0, "spaces": 0, "errors": 0, "checks": 0, "terminal": 0, "durable": 0,
     "agents": 1, "policies": 1, "envs": 1,
-    "ledger": 2, "order": 2, "episode": 2, "collab": 2, "views": 2, "registry": 2,
+    "ledger": 2, "order": 2, "team": 2, "episode": 2, "collab": 2, "views": 2, "registry": 2,
     "invariants": 2, "task_player": 2, "task_checks": 2, "team_checks": 2, "policy_checks": 2, "testing": 2,
     "plan": 3, "trials": 3, "experience": 3, "rollout": 3, "credit": 3, "log": 3, "log_fields": 3, "log_lines": 3,
     "replay": 3, "replay_page": 3, "replay_view": 3, "replay_tokens": 3, "replay_diff": 3, "replay_html": 3,
-    "keys": 3, "report": 3, "statistics": 3, "paired": 4, "reexecution": 3, "forking": 3,
-    "evaluate": 4, "tuning": 4, "doctor": 4,
+    "keys": 3, "report": 3, "statistics": 3, "reexecution": 3, "forking": 3,
+    "evaluate": 4, "paired": 4, "curate": 4, "curate_files": 4, "tuning": 4, "doctor": 4,
     "cli": 5,
 }  # fmt: skip
 TENSORS_ONLY = ("advantages", "batch", "group", "losses", "ppo", "rows", "sft", "adaptive")

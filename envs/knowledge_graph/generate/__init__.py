@@ -17,7 +17,7 @@ from cmat_env.envs.knowledge_graph.program import Count
 from cmat_env.envs.knowledge_graph.tasks import KGTask
 from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
 
-__all__ = ["SPLITS", "Facts", "Split", "families", "generate"]
+__all__ = ["SPLITS", "Facts", "Split", "answers_of", "families", "generate", "split_of_walk"]
 
 Split = Literal["train", "dev", "heldout"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -62,10 +62,10 @@ def generate(facts: Facts, split: Split, *, seed: int, only: Sequence[str] = ())
         draft = Draft(facts, rng)
         try:
             walk = SHAPES[shape](draft)
-            answers = _answers(facts, walk)
+            answers = answers_of(facts, walk)
         except DeadEndError:
             continue
-        if _split_of(walk) == split:
+        if split_of_walk(walk) == split:
             return _task(draft, walk, answers, shape=shape, split=split, seed=seed)
     raise ConfigError(
         f"no question of the shapes {', '.join(shapes)} was found for split {split!r}; wanted a graph with named "
@@ -73,7 +73,7 @@ def generate(facts: Facts, split: Split, *, seed: int, only: Sequence[str] = ())
     )
 
 
-def _answers(facts: Facts, walk: Walk) -> tuple[str, ...]:
+def answers_of(facts: Facts, walk: Walk) -> tuple[str, ...]:
     """The right answers, if both rules agree on them and there are not too many."""
     found = settled(facts, walk.program)
     if not 0 < len(found) <= _MOST_ANSWERS or any(kind == "blank" for kind, _ in found):
@@ -83,7 +83,7 @@ def _answers(facts: Facts, walk: Walk) -> tuple[str, ...]:
     return tuple(sorted(facts.schema.short(text) if kind == "iri" else text for kind, text in found))
 
 
-def _split_of(walk: Walk) -> Split:
+def split_of_walk(walk: Walk) -> Split:
     """By what is asked: the words of the phrase, in whatever order and with whatever wording."""
     number = zlib.crc32(" ".join(sorted(walk.phrase.split())).encode()) % _CLASSES
     return {_HELDOUT: "heldout", _DEV: "dev"}.get(number, "train")  # type: ignore[return-value]

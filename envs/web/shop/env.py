@@ -126,7 +126,10 @@ class WebShopEnv(gymnasium.Env[str, str]):
             SurfaceLostError: the browser cannot be started.
         """
         super().reset(seed=seed)
-        goal = task_of_reset(self.source, self, seed=seed, options=options)
+        return self.begin(task_of_reset(self.source, self, seed=seed, options=options))
+
+    def begin(self, goal: Goal, *, fresh: bool = True) -> tuple[str, dict[str, Any]]:
+        """Begin an episode of this goal at the front page; a shop is fresh at any time."""
         self._episode = Episode(goal)
         self.surface.open(goal, self._episode.state)
         return self._observe(), self._info()
@@ -256,8 +259,12 @@ class WebShopEnv(gymnasium.Env[str, str]):
         return observation, reward, not truncated, truncated, {**self._info(), **end}
 
     def solution(self) -> list[str]:
-        """The actions of a right episode: search for the title, take the product, choose, buy."""
-        return list(Opinion(self.shop, self.goal).path(self.codec))
+        """The actions of a right episode; see `solution_of`."""
+        return self.solution_of(self.goal)
+
+    def solution_of(self, goal: Goal) -> list[str]:
+        """The actions that fulfil a goal: search for the title, take the product, choose, buy."""
+        return list(Opinion(self.shop, goal).path(self.codec))
 
     def judge(self, action: str) -> Judgement | None:
         """Should this action be taken now? None = no opinion, or no episode to judge in; see `Opinion`."""

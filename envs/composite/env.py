@@ -1,0 +1,245 @@
+"""Several tasks in one world: each part is answered before the next one begins, and what was changed stays changed.
+
+observation: the parts and the world, then what the inner task shows; after an answer, which part is answered
+action:      as the inner task wants it
+reward:      1 at the end if every part is right ("whole"), or 1/k for each of k parts as it is answered ("parts")
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import gymnasium
+from gymnasium.error import ResetNeeded
+
+from cmat_env.checks import check_known
+from cmat_env.envs.composite.tasks import Composite
+from cmat_env.envs.source import Source, task_of_reset
+from cmat_env.errors import ConfigError
+from cmat_env.types import Brief, Judgement
+
+Closing = Literal["answers", "user"]
+Paying = Literal["whole", "parts"]
+_ANSWERED = ("correct", "wrong", "partial")
+_PATIENCE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """An episode beside its world.
+
+    Attributes:
+        task: what is played.
+        right: of the parts that are answered, which are right.
+        idle: actions since all parts were answered.
+        over: has it ended?
+        metrics: of the parts that are answered.
+        opening: what was shown of the world at first, where the task says nothing of it.
+    """
+
+    task: Composite[Any]
+    right: tuple[bool, ...] = ()
+    idle: int = 0
+    over: bool = False
+    metrics: tuple[Any, ...] = ()
+    opening: str = ""
+
+    @property
+    def answered(self) -> bool:
+        """Are all parts?"""
+        return len(self.right) == len(self.task.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An episode to come back to: its state, the inner task's snapshot, and the state of the random numbers."""
+
+    state: State
+    inner: Any
+    generator: Any
+
+
+class CompositeEnv(gymnasium.Env[str, str]):
+    """Linked tasks, one after the other.
+
+    Args:
+        inner: plays the parts; see `Stage`.
+        source: of the composite tasks.
+        closing: "answers" = it ends when the last part is answered, "user" = when the user ends the dialogue then.
+        reward: "whole" or "parts".
+
+    At the end, infos hold success (every part is right), score (the share that is right), outcome and parts, a list of
+    {"family", "right"} where an unanswered part is not right. A part that ends without an answer ends the whole.
+    """
+
+    metadata = {"render_modes": []}  # noqa: RUF012 - the base class declares it so
+
+    def __init__(
+        self, inner: Any, source: Source[Composite[Any]], *, closing: Closing = "answers", reward: Paying = "whole"
+    ) -> None:
+        check_known("closing", closing, get_args(Closing))
+        check_known("reward", reward, get_args(Paying))
+        self.inner = inner
+        self.source = source
+        self.closing = closing
+        self.reward = reward
+        self.observation_space = inner.observation_space
+        self.action_space = inner.action_space
+        self._episode: State | None = None
+
+    @property
+    def instructions(self) -> str:
+        """The inner task's, and how to go through parts."""
+        more = "A task may have several parts: answer one, then go on with the next. What you changed stays changed."
+        return f"{self.inner.instructions}\n{more}"
+
+    @property
+    def task_types(self) -> tuple[str, ...]:
+        """The families that tasks may have."""
+        return self.source.families
+
+    @property
+    def task_ids(self) -> tuple[str, ...] | None:
+        """All tasks by id, or None if they are generated without end."""
+        return self.source.ids
+
+    @property
+    def task(self) -> Composite[Any]:
+        """The task of this episode."""
+        return self._state.task
+
+    @property
+    def brief(self) -> Brief:
+        """What the user wants and knows, and how far the team is."""
+        task = self.task
+        opening = task.opening or self._state.opening
+        return Brief(opening, task.goals, task.wordings, task.facts, len(self._state.right))
+
+    @property
+    def _state(self) -> State:
+        if self._episode is None:
+            raise ResetNeeded("call reset() first; there is no episode yet")
+        return self._episode
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        """Begin an episode.
+
+        Raises:
+            UnknownNameError: options["task"] names no task.
+        """
+        super().reset(seed=seed)
+        task = task_of_reset(self.source, self, seed=seed, options=options)
+        seen, _ = self.inner.begin(task.parts[0])
+        self._episode = State(task, opening=seen)
+        return self.brief.statement(), self._info()
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Take one turn in the present part.
+
+        Raises:
+            ResetNeeded: the episode is over, or none has begun.
+        """
+        state = self._state
+        if state.over:
+            raise ResetNeeded("the episode is over; call reset()")
+        if state.answered:
+            return self._wait(state)
+        seen, _, terminated, truncated, info = self.inner.step(action)
+        if not terminated and not truncated:
+            return seen, 0.0, False, False, self._info()
+        if truncated or info["outcome"] not in _ANSWERED:
+            return self._end(seen, str(info["outcome"]), truncated=truncated)
+        return self._answer(seen, right=bool(info["success"]), metrics=info.get("metrics"))
+
+    def _answer(self, seen: str, *, right: bool, metrics: Any) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """A part is answered: begin the next one, or end."""
+        before = self._state
+        state = self._episode = replace(before, right=(*before.right, right), metrics=(*before.metrics, metrics))
+        count, done = len(state.task.parts), len(state.right)
+        paid = float(right) / count if self.reward == "parts" else 0.0
+        if state.answered and self.closing == "answers":
+            return self._end(seen, "wrong", paid=paid)
+        said = f"Part {done} of {count} is answered."
+        shown = "" if state.answered else self.inner.begin(state.task.parts[done], fresh=False)[0]
+        world = "" if state.task.opening else shown
+        return "\n".join(filter(None, (seen, said, world))), paid, False, False, self._info() | {"milestone": True}
+
+    def _wait(self, state: State) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Everything is answered and the user has not ended the dialogue."""
+        state = self._episode = replace(state, idle=state.idle + 1)
+        said = "All parts are answered."
+        if state.idle >= _PATIENCE:
+            return self._end(said, "nobody ended it", truncated=True)
+        return said, 0.0, False, False, self._info() | {"milestone": True}
+
+    def finish(self) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """The user ends the dialogue.
+
+        Raises:
+            ResetNeeded: the episode is over, or none has begun.
+        """
+        if self._state.over:
+            raise ResetNeeded("the episode is over; call reset()")
+        return self._end("", "wrong" if self._state.answered else "ended early")
+
+    def _end(
+        self, seen: str, otherwise: str, *, paid: float = 0.0, truncated: bool = False
+    ) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Grade the whole and close the episode; `otherwise` is the outcome where not every part is right."""
+        state = self._episode = replace(self._state, over=True)
+        count = len(state.task.parts)
+        right = [*state.right, *[False] * (count - len(state.right))]
+        success = all(right) and not truncated
+        reward = paid if self.reward == "parts" else float(success)
+        info = self._info() | {
+            "success": success,
+            "score": sum(right) / count,
+            "outcome": "correct" if success else otherwise,
+            "parts": [{"family": name, "right": each} for name, each in zip(state.task.families, right, strict=True)],
+            "metrics": list(state.metrics),
+        }
+        return seen, reward, not truncated, truncated, info
+
+    def _info(self) -> dict[str, Any]:
+        state = self._state
+        return {"task_id": state.task.id, "task_type": state.task.family, "part": len(state.right)}
+
+    def solution(self) -> list[str]:
+        """The actions of a right episode: those of every part."""
+        return [action for part in self.task.parts for action in self.inner.solution_of(part)]
+
+    def demonstrate(self, rng: Any, rejected: Any = ()) -> str:
+        """The next action of the inner task's imperfect demonstrator.
+
+        Raises:
+            ConfigError: it has none.
+        """
+        if not hasattr(self.inner, "demonstrate"):
+            raise ConfigError(f"{type(self.inner).__name__} has no demonstrator; choose another policy, such as gold")
+        return str(self.inner.demonstrate(rng, rejected))
+
+    def judge(self, action: str) -> Judgement | None:
+        """The inner task's opinion on an action in the present part; None where none is left."""
+        state = self._episode
+        if state is None or state.over or state.answered:
+            return None
+        opinion: Judgement | None = self.inner.judge(action)
+        return opinion
+
+    def snapshot(self) -> Snapshot:
+        """The episode, untouched by what comes after."""
+        generator = None if self._np_random is None else self._np_random.bit_generator.state
+        return Snapshot(self._state, self.inner.snapshot(), generator)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot, which may be used again."""
+        self._episode = snapshot.state
+        self.inner.restore(snapshot.inner)
+        if snapshot.generator is not None:
+            self.np_random.bit_generator.state = snapshot.generator
+
+    def close(self) -> None:
+        """Release the world; twice is fine."""
+        self._episode = None
+        self.inner.close()

@@ -1,0 +1,59 @@
+"""What a composite task is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from cmat_env.errors import ConfigError
+
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Stage(Protocol[T_contra]):
+    """The task that plays the parts; besides `step`, `judge`, `snapshot`, `restore` and `close` as usual."""
+
+    def begin(self, task: T_contra, *, fresh: bool = True) -> tuple[str, dict[str, Any]]:
+        """Begin an episode of this task, in a world of its own or in the world as it is."""
+        ...
+
+    def solution_of(self, task: T_contra) -> list[str]:
+        """The actions that solve it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Composite(Generic[T]):
+    """Linked tasks in one world.
+
+    Attributes:
+        id: names it in its source.
+        family: its type.
+        parts: what is played, in order.
+        families: of the parts.
+        opening: what must be told of the world, such as the names of tables.
+        goals: what each part wants, in words; a later one may speak of an earlier one.
+        wordings: for each goal, all ways to say it.
+        facts: what a goal leaves out and the user tells when asked.
+
+    Raises:
+        ConfigError: there are not as many goals as parts.
+    """
+
+    id: str
+    family: str
+    parts: tuple[T, ...]
+    families: tuple[str, ...]
+    opening: str
+    goals: tuple[str, ...]
+    wordings: tuple[tuple[str, ...], ...] = ()
+    facts: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        lengths: Sequence[int] = [len(self.parts), len(self.families), len(self.goals)]
+        if len(set(lengths)) > 1 or not self.parts:
+            raise ConfigError(
+                f"task {self.id!r} has {lengths} parts, families, goals; give as many of each, one or more"
+            )

@@ -1,0 +1,69 @@
+"""`cmat/DB-Composite-v0`: two to four linked parts on one database; see `CompositeEnv` and `generate.chain`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+from cmat_env.envs.composite.env import Closing, CompositeEnv, Paying
+from cmat_env.envs.composite.tasks import Composite
+from cmat_env.envs.database.codec import FormatName
+from cmat_env.envs.database.env import DBEnv
+from cmat_env.envs.database.generate import SPLITS
+from cmat_env.envs.database.generate.chain import LENGTHS, generate_chain
+from cmat_env.envs.database.grade import GraderName
+from cmat_env.envs.database.tasks import DBTask
+from cmat_env.envs.source import Generated, Listed, Source, split_of
+from cmat_env.errors import ConfigError
+
+
+def DBCompositeEnv(  # noqa: N802 - what `register` and users call like the other environments
+    tasks: str | Sequence[Composite[DBTask]] = "generated:train",
+    *,
+    parts: Sequence[int] = LENGTHS,
+    vague: bool = False,
+    closing: Closing = "answers",
+    reward: Paying = "whole",
+    backend: Literal["sqlite", "mariadb"] | str | None = None,
+    action_format: FormatName = "v0.2",
+    grader: GraderName = "fc",
+    max_rounds: int = 15,
+    max_observation: int = 800,
+    demonstrator_error: float = 0.75,
+) -> CompositeEnv:
+    """A composite task of the database.
+
+    Args:
+        tasks: "generated:train", "generated:dev", "generated:heldout", "generated:unseen_words", or the tasks.
+        parts: of generated tasks, numbers of parts to draw from.
+        vague: of generated tasks, leave a detail out that the user knows and tells when asked (`questions=N`).
+        closing, reward: see `CompositeEnv`.
+        backend, action_format, grader, max_rounds, max_observation, demonstrator_error: see `DBEnv`; rounds are those
+            of a part.
+
+    Raises:
+        ConfigError, UnknownNameError: an argument is not what it should be.
+    """
+    inner = DBEnv(
+        backend=backend,
+        action_format=action_format,
+        grader=grader,
+        max_rounds=max_rounds,
+        max_observation=max_observation,
+        demonstrator_error=demonstrator_error,
+    )
+    return CompositeEnv(inner, _source(tasks, tuple(parts), vague=vague), closing=closing, reward=reward)
+
+
+def _source(
+    tasks: str | Sequence[Composite[DBTask]], parts: tuple[int, ...], *, vague: bool
+) -> Source[Composite[DBTask]]:
+    split = split_of(tasks, SPLITS)
+    if split is None:
+        if isinstance(tasks, str):
+            raise ConfigError(f"tasks={tasks!r}: wanted generated:SPLIT, with one of {', '.join(SPLITS)}, or a list")
+        return Listed(tasks)
+    make = partial(generate_chain, split, lengths=parts, vague=vague)
+    make(seed=0)  # a wrong number of parts is met here
+    return Generated(f"composite-{split}", make, families=[f"{length} parts" for length in sorted(set(parts))])

@@ -1,0 +1,65 @@
+"""`cmat/KG-Composite-v0`: two to four linked questions about one graph; see `CompositeEnv` and `generate.chain`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from cmat_env.envs.composite.env import Closing, CompositeEnv, Paying
+from cmat_env.envs.composite.tasks import Composite
+from cmat_env.envs.knowledge_graph.codec import FormatName
+from cmat_env.envs.knowledge_graph.compiler import Fidelity
+from cmat_env.envs.knowledge_graph.env import KGEnv
+from cmat_env.envs.knowledge_graph.generate import SPLITS
+from cmat_env.envs.knowledge_graph.generate.chain import LENGTHS, generate_chain
+from cmat_env.envs.knowledge_graph.store import Store
+from cmat_env.envs.knowledge_graph.tasks import KGTask
+from cmat_env.envs.source import Generated, Listed, Source, split_of
+from cmat_env.errors import ConfigError
+
+
+def KGCompositeEnv(  # noqa: N802 - what `register` and users call like the other environments
+    tasks: str | Sequence[Composite[KGTask]] = "generated:train",
+    *,
+    parts: Sequence[int] = LENGTHS,
+    closing: Closing = "answers",
+    reward: Paying = "whole",
+    graphs: str | Path | Store | None = None,
+    action_format: FormatName = "v0.2",
+    fidelity: Fidelity = "upstream",
+    max_rounds: int = 15,
+    max_observation: int = 20_000,
+) -> CompositeEnv:
+    """A composite task of the knowledge graph.
+
+    Args:
+        tasks: "generated:train", "generated:dev", "generated:heldout", or the tasks.
+        parts: of generated tasks, numbers of parts to draw from.
+        closing, reward: see `CompositeEnv`.
+        graphs, action_format, fidelity, max_rounds, max_observation: see `KGEnv`; rounds are those of a part.
+
+    Raises:
+        ConfigError, UnknownNameError: an argument is not what it should be.
+    """
+    inner = KGEnv(
+        graphs=graphs,
+        action_format=action_format,
+        fidelity=fidelity,
+        max_rounds=max_rounds,
+        max_observation=max_observation,
+    )
+    return CompositeEnv(inner, _source(tasks, inner, tuple(parts)), closing=closing, reward=reward)
+
+
+def _source(
+    tasks: str | Sequence[Composite[KGTask]], inner: KGEnv, parts: tuple[int, ...]
+) -> Source[Composite[KGTask]]:
+    split = split_of(tasks, SPLITS)
+    if split is None:
+        if isinstance(tasks, str):
+            raise ConfigError(f"tasks={tasks!r}: wanted generated:SPLIT, with one of {', '.join(SPLITS)}, or a list")
+        return Listed(tasks)
+    make = partial(generate_chain, inner.graph.facts, split, lengths=parts)
+    make(seed=0)  # a wrong number of parts, or a graph without such questions, is met here
+    return Generated(f"composite-{split}", make, families=[f"{length} parts" for length in sorted(set(parts))])

@@ -1,0 +1,75 @@
+"""Composite questions: each about what the one before has found, whose variables stay at hand."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from cmat_env.envs.knowledge_graph.env import KGEnv
+from cmat_env.envs.knowledge_graph.generate.chain import LATER, generate_chain
+from cmat_env.errors import ConfigError
+from cmat_env.evaluate import evaluate
+from cmat_env.registry import make, make_task
+from cmat_env.testing import check_task
+
+ID = "cmat/KG-Composite-v0"
+
+
+def test_keeps_the_contract_of_a_task() -> None:
+    """Junk, forks, repetition, solutions: as every task."""
+    check_task(lambda: make_task(ID), seeds=(0, 1))
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "heldout"])
+def test_gold_solves_every_split_and_the_judge_agrees(split: str) -> None:
+    """100 dialogues each, told part by part; no right action is called bad."""
+    report = evaluate(
+        functools.partial(make, ID, tasks=f"generated:{split}"),
+        {"user": "user:split", "assistant": "gold", "checker": "oracle"},
+        episodes=100,
+    )
+
+    assert report.success_rate == 1.0
+    assert set(LATER) <= set(report.parts)
+    assert report.checker is not None
+    assert 0.0 == report.checker.false_alarm_rate
+
+
+def test_splits_share_no_first_part() -> None:
+    """What is learned of a training task answers no held-out one."""
+    facts = KGEnv().graph.facts
+    first = {
+        split: {(task.parts[0].answers, task.parts[0].actions) for task in tasks}
+        for split, tasks in ((s, [generate_chain(facts, s, seed=i) for i in range(100)]) for s in ("train", "heldout"))
+    }  # fmt: skip
+
+    assert len(first["train"]) > 50
+    assert not first["train"] & first["heldout"]
+
+
+def test_variables_of_a_part_stay_at_hand() -> None:
+    """The second part begins where the first one ended: its calls may name #0."""
+    task = make_task(ID, parts=(2,))
+    seed = next(
+        s
+        for s in range(200)
+        if [c.tool for c in generate_chain(task.inner.graph.facts, "train", seed=s, lengths=(2,)).parts[1].actions][-1]
+        == "count"
+    )
+    task.reset(seed=seed)
+    *first, count, answer = task.solution()
+    for action in first:
+        observation, *_ = task.step(action)
+
+    assert "Part 1 of 2 is answered." == observation
+    assert "count(#" in count
+    task.step(count)
+    *_, info = task.step(answer)
+    assert info["success"]
+
+
+def test_no_demonstrator_is_said() -> None:
+    """The graph has none; it is the user's mistake to ask for it."""
+    with pytest.raises(ConfigError, match="no demonstrator"):
+        evaluate(ID, {"assistant": "demonstrator"}, episodes=1)
