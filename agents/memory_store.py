@@ -27,7 +27,7 @@ import numpy.typing as npt
 from cmat_env.agents.memory_entry import MemoryEntry, NewMemory
 from cmat_env.agents.memory_file import open_file
 from cmat_env.agents.memory_rules import MemorySettings, clipped, compressed, query_of, scaled, worth
-from cmat_env.errors import ConfigError
+from cmat_env.errors import ConfigError, LogError
 
 __all__ = ["SHARED", "Embed", "LongTermMemory", "MemoryEntry", "NewMemory"]
 
@@ -161,7 +161,11 @@ class LongTermMemory:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All writes of the block together, or none of them; nobody else writes meanwhile."""
+        """All writes of the block together, or none of them; nobody else writes meanwhile.
+
+        Raises:
+            LogError: they cannot be written, such as to a full disk; what was there is whole.
+        """
         if self.read_only:
             raise ConfigError(f"the memory {self.path} was opened to be read only")
         with self._lock:
@@ -169,13 +173,18 @@ class LongTermMemory:
             if connection.in_transaction:
                 yield
                 return
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 yield
-            except BaseException:
-                connection.execute("ROLLBACK")
+                connection.execute("COMMIT")
+            except BaseException as error:
+                if connection.in_transaction:  # on a full disk SQLite has taken it back itself
+                    connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise LogError(
+                        f"{self.path} cannot be written: {error}; what was there is whole. Make room, or let others end"
+                    ) from error
                 raise
-            connection.execute("COMMIT")
 
     def tick(self, episodes: int = 1) -> None:
         """Count episodes: the time of this namespace, unless another clock was given."""

@@ -145,33 +145,6 @@ class CheckerScore:
 
 
 @dataclass(frozen=True, slots=True)
-class PartScore:
-    """How the parts of one family went, over all composite tasks.
-
-    Attributes:
-        parts: how many there were, those that were never reached too.
-        success_rate: share of them that was answered rightly.
-        success_ci95: its 95 % Wilson interval, as if parts were independent.
-    """
-
-    parts: int
-    success_rate: float
-    success_ci95: tuple[float, float]
-
-    @classmethod
-    def of(cls, episodes: Sequence[Trajectory]) -> dict[str, PartScore]:
-        """By family; empty if no task had parts."""
-        right: dict[str, list[bool]] = {}
-        for episode in episodes:
-            for part in episode.steps[-1].info.get("parts", ()) if episode.steps else ():
-                right.setdefault(part["family"], []).append(part["right"])
-        return {
-            name: cls(len(each), sum(each) / len(each), wilson(sum(each), len(each)))
-            for name, each in sorted(right.items())
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class Tokens:
     """What a set of episodes cost in tokens.
 
@@ -266,6 +239,34 @@ class MemoryUse:
 
 
 @dataclass(frozen=True, slots=True)
+class PartScore:
+    """How the parts of one family went, over all composite tasks.
+
+    Attributes:
+        parts: how many there were, those that were never reached too.
+        success_rate: share of them that was answered rightly.
+        success_ci95: its 95 % Wilson interval, as if parts were independent.
+    """
+
+    parts: int
+    success_rate: float
+    success_ci95: tuple[float, float]
+
+    @classmethod
+    def of(cls, episodes: Sequence[Trajectory]) -> dict[str, PartScore]:
+        """By family; empty if no task had parts."""
+        right: dict[str, list[bool]] = {}
+        for episode in episodes:
+            acts = [step for step in episode.steps if step.kind == "act"]
+            for part in acts[-1].info.get("parts", ()) if acts else ():
+                right.setdefault(part["family"], []).append(part["right"])
+        return {
+            name: cls(len(each), sum(each) / len(each), wilson(sum(each), len(each)))
+            for name, each in sorted(right.items())
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class EvalReport:
     """What an evaluation found. An episode of several trials is solved if the last one was; the rows are those of it.
 
@@ -279,7 +280,7 @@ class EvalReport:
         dropped: one line for every episode that a crash ended; they count nowhere else.
         skipped: by id, why a task of the file was not played at all.
         checker: how well the checker judged, in all trials; None if there was none.
-        parts: of composite tasks, how the parts went by family.
+        parts: of composite tasks, how the parts went by family, in the last trials.
         trials: how far the episodes had come after each trial.
         memory: how long-term memory was used; None if it was not.
     """
@@ -374,9 +375,9 @@ class EvalReport:
             "errors": list(self.dropped),
             "skipped": self.skipped,
             "checker": None if self.checker is None else asdict(self.checker),
-            **({"parts": {name: _listed(asdict(each)) for name, each in self.parts.items()}} if self.parts else {}),
             "trials": [_listed(asdict(score)) for score in self.trials],
             "memory": None if self.memory is None else asdict(self.memory),
+            **({"parts": {name: _listed(asdict(each)) for name, each in self.parts.items()}} if self.parts else {}),
             "per_episode": [asdict(row) for row in self.per_episode],
         }
 
@@ -420,14 +421,14 @@ def _listed(fields: dict[str, Any]) -> dict[str, Any]:
     return fields | {"success_ci95": list(fields["success_ci95"])}
 
 
-def _part(fields: Mapping[str, Any]) -> PartScore:
-    low, high = fields["success_ci95"]
-    return PartScore(**{**fields, "success_ci95": (low, high)})
-
-
 def _trial(fields: Mapping[str, Any]) -> TrialScore:
     low, high = fields["success_ci95"]
     return TrialScore(**{**fields, "success_ci95": (low, high), "tokens": Tokens(**fields["tokens"])})
+
+
+def _part(fields: Mapping[str, Any]) -> PartScore:
+    low, high = fields["success_ci95"]
+    return PartScore(**{**fields, "success_ci95": (low, high)})
 
 
 def _score(fields: Mapping[str, Any]) -> Score:

@@ -18,7 +18,7 @@ import pytest
 
 from cmat_env.agents.memory_rules import MemorySettings, compressed, query_of, retention, worth
 from cmat_env.agents.memory_store import LongTermMemory, MemoryEntry, NewMemory
-from cmat_env.errors import ConfigError
+from cmat_env.errors import ConfigError, LogError
 
 DB = "cmat/DB-v0"
 
@@ -255,6 +255,21 @@ def test_a_transaction_is_whole_or_not_there(tmp_path: Path) -> None:
             raise ZeroDivisionError
 
         assert (0, 0.0) == (len(memory), memory.now)
+
+
+def test_a_full_disk_is_a_clear_error_and_no_loss(tmp_path: Path) -> None:
+    """What was there is whole, and goes on being written to when there is room."""
+    with LongTermMemory(tmp_path / "m") as memory:
+        memory.add([note("before")])
+        connection = memory._here()
+        connection.execute(f"PRAGMA max_page_count={connection.execute('PRAGMA page_count').fetchone()[0]}")
+        with pytest.raises(LogError, match="cannot be written: database or disk is full; what was there is whole"):
+            memory.add(note(f"{number} " + "word " * 70) for number in range(1000))
+        assert ["before"] == texts(memory.entries())
+        connection.execute("PRAGMA max_page_count=100000")
+        memory.add([note("after")])
+
+        assert ["before", "after"] == texts(memory.entries())
 
 
 # -- crowds and crashes ------------------------------------------------------------------------------------------
