@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 
-from cmat_env.collab import CollabEnv
 from cmat_env.errors import ConfigError
+from cmat_env.plan import Playable
 from cmat_env.policies.spec import parse_spec
 from cmat_env.registry import make
 from cmat_env.report import EvalReport
 from cmat_env.rollout import Episode, Limits, Rollout
 from cmat_env.types import Policy, Trajectory
 
-MakeEnv = Callable[[], CollabEnv]
+MakeEnv = Callable[[], Playable]
 OnEnd = Callable[[int, Trajectory], None]
 Outcome = Trajectory | str
 """A finished episode, or in words what ended it."""

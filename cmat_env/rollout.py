@@ -14,9 +14,8 @@ from typing import Any
 
 from cmat_env.agents.agent import Agent
 from cmat_env.agents.memory import ShortTermMemory
-from cmat_env.collab import CollabEnv
 from cmat_env.errors import CmatError, ConfigError
-from cmat_env.plan import Dropped, Episode, Limits, RolloutResult
+from cmat_env.plan import Dropped, Episode, Limits, Playable, RolloutResult
 from cmat_env.types import Dialogue, Generation, Oracle, Policy, Step, Trajectory
 
 __all__ = ["Dropped", "Episode", "Limits", "OnEnd", "OnStep", "Rollout", "RolloutResult", "role_of"]
@@ -32,7 +31,7 @@ class _Running:
 
     index: int
     episode: Episode
-    env: CollabEnv
+    env: Playable
     dialogues: dict[str, list[Dialogue]]
     info: Mapping[str, Any] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
@@ -59,7 +58,7 @@ class Rollout:
 
     def __init__(
         self,
-        make_env: Callable[[], CollabEnv],
+        make_env: Callable[[], Playable],
         policies: Mapping[str, Policy],
         *,
         prompts: Mapping[str, str] | None = None,
@@ -75,8 +74,8 @@ class Rollout:
         self._make_env = make_env
         self._width = width
         self._limits = limits or Limits()
-        self._open: list[CollabEnv] = []
-        self._idle: list[CollabEnv] = []
+        self._open: list[Playable] = []
+        self._idle: list[Playable] = []
         roles = self._fresh_env().roles
         missing = [role for role in roles if role not in self.policies]
         if missing:
@@ -139,7 +138,7 @@ class Rollout:
         while self._open:
             self._open.pop().close()
 
-    def _fresh_env(self) -> CollabEnv:
+    def _fresh_env(self) -> Playable:
         env = self._make_env()
         self._open.append(env)
         return env
@@ -277,7 +276,7 @@ def role_of(agent: str) -> str:
     return agent.rpartition("_")[0]
 
 
-def _close_quietly(env: CollabEnv) -> None:
+def _close_quietly(env: Playable) -> None:
     """A crashed task may also fail to close; its episode is dropped either way."""
     try:
         env.close()

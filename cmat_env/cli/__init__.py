@@ -1,6 +1,6 @@
 """The command `cmat`.
 
-    cmat list | play | eval | replay | train | demo | doctor | rootfs
+    cmat list | play | eval | replay | train | demo | doctor | new | rootfs
 
 Exit status: 0 = done, 1 = a run that failed, 2 = a user's mistake, with one line on what to do, 130 = Ctrl-C.
 """
@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from cmat_env.cli import evaluate, info, play, replay, rootfs, train
+from cmat_env.cli import evaluate, info, new, play, replay, rootfs, train
 from cmat_env.errors import CmatError
 from cmat_env.terminal import printable
 
@@ -61,6 +61,7 @@ app.command("replay")(replay.replay_command)
 app.command("train")(train.train_command)
 app.command("demo")(train.demo_command)
 app.command("doctor")(info.doctor_command)
+app.add_typer(new.new_app, name="new")
 app.add_typer(rootfs.rootfs_app, name="rootfs")
 
 

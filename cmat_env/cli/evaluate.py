@@ -28,7 +28,7 @@ Keep = Callable[[Trajectory], object]
 Policy = Annotated[
     str | None,
     typer.Option(
-        metavar="P", help="gold, random, echo, human, approve, coin:P, hf:PATH[@ADAPTER] or module:attribute."
+        metavar="P", help="gold, random, echo, human, approve, coin:P, hf:PATH[@ADAPTER], sb3:PATH or module:attribute."
     ),
 ]
 

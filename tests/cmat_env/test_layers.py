@@ -16,17 +16,18 @@ FOLDERS = {
     "cmat_env": "cmat_env", "cmat_env.agents": "agents", "cmat_env.envs": "envs", "cmat_env.policies": "policies",
 }  # fmt: skip
 HEAVY = {
-    "httpx", "matplotlib", "peft", "playwright", "pyoxigraph", "ray", "stable_baselines3", "torch", "transformers",
+    "httpx", "matplotlib", "peft", "playwright", "pygame", "pyoxigraph", "ray", "reasoning_gym", "sb3_contrib",
+    "stable_baselines3", "textarena", "torch", "transformers",
 }  # fmt: skip
 LEAVES = ("agents", "envs", "policies")
 LAYERS = {
     "types": 0, "dialogue": 0, "spaces": 0, "errors": 0, "checks": 0, "terminal": 0, "durable": 0,
     "agents": 1, "policies": 1, "envs": 1,
-    "ledger": 2, "order": 2, "episode": 2, "collab": 2, "views": 2, "registry": 2,
+    "ledger": 2, "order": 2, "episode": 2, "collab": 2, "views": 2, "registry": 2, "game": 2, "vector": 2, "workers": 2,
     "invariants": 2, "task_player": 2, "task_checks": 2, "team_checks": 2, "policy_checks": 2, "testing": 2,
     "plan": 3, "rollout": 3, "credit": 3, "log": 3, "log_fields": 3, "log_lines": 3,
     "replay": 3, "replay_page": 3, "replay_view": 3, "replay_tokens": 3, "replay_diff": 3, "replay_html": 3,
-    "keys": 3, "report": 3, "reexecution": 3, "forking": 3,
+    "keys": 3, "report": 3, "reexecution": 3, "forking": 3, "menu": 3,
     "evaluate": 4, "tuning": 4, "doctor": 4,
     "cli": 5,
 }  # fmt: skip
