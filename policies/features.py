@@ -5,6 +5,7 @@ Source: Weinberger et al. 2009, "Feature hashing for large scale multitask learn
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import zlib
@@ -82,7 +83,7 @@ def hashed(text: str, size: int) -> Vector:
     """
     words = words_of(text)
     vector = np.zeros(size, dtype=np.float32)
-    for feature in (*words, *(f"{one} {other}" for one, other in zip(words, words[1:], strict=False))):
+    for feature in (*words, *(f"{one} {other}" for one, other in itertools.pairwise(words))):
         code = zlib.crc32(feature.encode("utf-8", "surrogatepass"))
         vector[(code >> 1) % size] += 1.0 if code & 1 else -1.0
     length = float(np.linalg.norm(vector))

@@ -19,6 +19,7 @@ PRINTS = {
     "custom_task.py": ("check_task is content", "gold    solves 100%"),
     "custom_graph.py": ("Entities: [", "Final Answer: #", "gold solves 100% of 50 questions from planets.ttl"),
     "custom_os_task.py": ("gold    solves 100%", "random  solves 0%"),
+    "sb3_menu.py": ("approve  checks:", "sb3      checks:", "oracle   checks:"),
     "custom_policy.py": ("approves all", "believes the dry run", "knows the answer"),
 }
 
