@@ -1,6 +1,7 @@
 """Do Stable-Baselines3's learners learn here, against random and first choice, and does a router save tokens?
 
-Run:  python benchmarks/sb3.py [--steps N] [--episodes N] [--seeds N]      (about ten minutes on two shared cores)
+Run:  pip install 'cmat-env[sb3,web]' && python benchmarks/sb3.py [--steps N] [--episodes N] [--seeds N]
+      (about ten minutes on two shared cores)
 
 Training episodes are of the train split, evaluation episodes of the held-out one; actions are greedy. The router is
 asked at every proposal whether the checker, which knows the answer and costs what it would read and write, is called.
@@ -39,10 +40,10 @@ def router(split: str) -> MenuEnv:
     return MenuEnv(_checker_view(split), "router:oracle", features=MenuFeatures(size=2), token_price=TOKEN_PRICE)
 
 
-def hanoi(_: str) -> MenuEnv:
-    """TextArena's Tower of Hanoi: three disks, fourteen moves; six moves to choose from, legal or not."""
-    env = make("cmat/TextArena-v0", roles=("assistant",), game="TowerOfHanoi-v0")
-    return MenuEnv(RoleEnv(env), "task", features=MenuFeatures(size=6))
+def shopper(split: str) -> MenuEnv:
+    """Buy in a web shop: the menu is what the page lets click, or a search for the words of the wish."""
+    env = make("cmat/WebShop-v0", roles=("assistant",), tasks=f"generated:{split}")
+    return MenuEnv(RoleEnv(env), "offered", features=MenuFeatures(context=64, choice=16, size=20))
 
 
 def _checker_view(split: str) -> RoleEnv:
@@ -113,12 +114,12 @@ def table(
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=10_240, help="of training")
-    parser.add_argument("--episodes", type=int, default=300, help="of evaluation")
+    parser.add_argument("--steps", type=int, default=8192, help="of training")
+    parser.add_argument("--episodes", type=int, default=200, help="of evaluation")
     parser.add_argument("--seeds", type=int, default=3, help="of training")
     given = parser.parse_args()
     seeds = range(given.seeds)
-    for title, make_env in (("Checker of a team at databases", checker), ("Tower of Hanoi", hanoi)):
+    for title, make_env in (("Checker of a team at databases", checker), ("Shopper", shopper)):
         players: dict[str, Any] = {
             "random": [partial(random_choice, seed) for seed in seeds],
             "first choice": [partial(fixed, 0)],

@@ -93,7 +93,7 @@ class MenuEnv(gymnasium.Env[Any, Any]):
         """(size,) bool, True = there is such a choice."""
         return mask_of(len(self.choices), self.features.size)
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """The latest turns; see `CollabEnv.render`."""
         return self.view.render()
 

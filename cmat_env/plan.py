@@ -14,9 +14,13 @@ from cmat_env.types import Judgement, Trajectory, Verdict
 class Playable(Protocol):
     """An environment of roles that a rollout can play: a `CollabEnv`, or a game of two players (`GameEnv`)."""
 
-    SPEAKERS: tuple[str, ...]
     agent_selection: str
     infos: dict[str, dict[str, Any]]
+
+    @property
+    def SPEAKERS(self) -> tuple[str, ...]:  # noqa: N802 - the name that every environment of ours has
+        """Who may have said a message."""
+        ...
 
     @property
     def env_id(self) -> str:

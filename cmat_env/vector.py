@@ -312,5 +312,5 @@ class TextVectorEnv(VectorEnv[Observations, Any, Any]):
 
     def _batch(self) -> Observations:
         space = self.single_observation_space
-        empty = create_empty_array(space, n=self.num_envs, fn=np.zeros)
+        empty: Any = create_empty_array(space, n=self.num_envs, fn=np.zeros)
         return deepcopy(concatenate(space, self._seen, empty))

@@ -20,7 +20,7 @@ from cmat_env.types import Judgement
 
 SPLITS = ("train", "heldout")
 _RUNS_CODE = re.compile(r"\b(?:eval|exec|parse_expr|sympify)\(")
-_LONGEST_ANSWER = 10_000
+_LONGEST_ANSWER, _LONGEST_QUESTION = 10_000, 100_000
 _SEEDS = 1 << 30
 
 
@@ -56,7 +56,7 @@ class ReasoningGymEnv(gymnasium.Env[str, str]):
             raise ConfigError(f"split={split!r} is unknown; {did_you_mean(str(split), SPLITS)}")
         self.dataset, self.split, self.config = dataset, split, dict(config or {})
         self.task_types = (dataset,)
-        self.observation_space = AnyText()
+        self.observation_space = AnyText(_LONGEST_QUESTION)
         self.action_space = AnyText()
         scorer = type(self._made(0))
         if not trust_answers and _RUNS_CODE.search(inspect.getsource(scorer)):
@@ -77,7 +77,7 @@ class ReasoningGymEnv(gymnasium.Env[str, str]):
         if isinstance(number, bool) or not isinstance(number, int):
             raise UnknownNameError(f"task {number!r}: wanted a whole number")
         self._ask(number)
-        return str(self._entry["question"])[: self.observation_space.max_length], self._info()
+        return str(self._entry["question"])[:_LONGEST_QUESTION], self._info()
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Score the answer."""

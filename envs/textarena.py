@@ -18,7 +18,7 @@ from cmat_env.errors import ConfigError, MissingExtraError, UnknownNameError, di
 from cmat_env.spaces import AnyText
 
 _SEEDS = 1 << 31
-_LONGEST_ACTION = 10_000
+_LONGEST_ACTION, _LONGEST_OBSERVATION = 10_000, 100_000
 _MOVES = ("[up]", "[down]", "[left]", "[right]")
 _PEGS = tuple(f"[{one} {other}]" for one in "ABC" for other in "ABC" if one != other)
 _MENUS: dict[str, tuple[str, ...]] = {
@@ -55,7 +55,7 @@ class TextArenaEnv(gymnasium.Env[str, str]):
             raise ConfigError(f"max_rounds={max_rounds!r} is not possible; give an int above 0")
         self.game, self.max_rounds, self.settings = game, max_rounds, dict(settings or {})
         self.task_types = (game,)
-        self.observation_space = AnyText()
+        self.observation_space = AnyText(_LONGEST_OBSERVATION)
         self.action_space = AnyText()
         self._begin(0)
 
@@ -151,7 +151,7 @@ class TextArenaEnv(gymnasium.Env[str, str]):
         with self._random.used():
             _, heard = self._play.get_observation()
         said = [str(text) for who, text, kind in heard if kind.name != "PLAYER_ACTION" or who != 0]
-        return "\n".join(said)[: self.observation_space.max_length]
+        return "\n".join(said)[:_LONGEST_OBSERVATION]
 
     def _info(self) -> dict[str, Any]:
         return {"task_id": f"{self.game}-{self.number}", "task_type": self.game}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
@@ -105,8 +105,8 @@ class TaskMenu(FixedMenu):
 
     def choices(self, dialogue: Dialogue, *, seed: int) -> list[str]:
         """The task's list; an empty text where it is empty."""
-        task = self._tasks[dialogue]
-        return list(getattr(task, "unwrapped", task).candidates()) or [""]  # type: ignore[attr-defined]
+        task: Any = self._tasks[dialogue]
+        return list(getattr(task, "unwrapped", task).candidates()) or [""]
 
 
 class ProposedMenu(FixedMenu):

@@ -92,7 +92,8 @@ def test_it_steps_as_gymnasiums_own_does(mode: AutoresetMode, workers: int, made
     assert (first[0], plain(first[1])) == (second[0], plain(second[1]))
     for turn in range(3):
         actions = ("a", "end" if turn == 1 else "b", "c")
-        one, other = ours.step(actions), theirs.step(actions)
+        one: Any = ours.step(actions)
+        other: Any = theirs.step(actions)  # type: ignore[arg-type]
         for which in (1, 2, 3):
             assert one[which].tolist() == other[which].tolist()
         assert set(one[4]) == set(other[4])
