@@ -1,4 +1,4 @@
-"""PettingZoo's and Gymnasium's own test functions, on every registered id; docs/checks.md says what they see of text."""
+"""PettingZoo's and Gymnasium's own test functions, on every registered id; docs/checks.md: what they see of text."""
 
 from __future__ import annotations
 
