@@ -93,7 +93,7 @@ def test_it_steps_as_gymnasiums_own_does(mode: AutoresetMode, workers: int, made
     for turn in range(3):
         actions = ("a", "end" if turn == 1 else "b", "c")
         one: Any = ours.step(actions)
-        other: Any = theirs.step(actions)  # type: ignore[arg-type]
+        other: Any = theirs.step(actions)
         for which in (1, 2, 3):
             assert one[which].tolist() == other[which].tolist()
         assert set(one[4]) == set(other[4])

@@ -139,7 +139,8 @@ def test_the_view_pays_the_role_less_the_price_of_tokens(guess_task: Any) -> Non
         view = RoleEnv(team(guess_task), role="checker", partners={"assistant": DemonstratorPolicy()})
         env = MenuEnv(view, "router:oracle", features=SMALL, token_price=price)
         env.reset(seed=3)
-        steps, over = [], False
+        steps: list[tuple[float, int]] = []
+        over = False
         while not over:
             assert [True, True, False] == env.action_masks().tolist()
             assert [APPROVE, CALL] == env.choices
