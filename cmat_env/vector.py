@@ -29,6 +29,7 @@ SEEDS_APART = 1_000_000
 
 Observations = Any
 _TRIES = 10
+_SCRIPT = '; a script that starts workers is imported by them: put what it does below `if __name__ == "__main__":`'
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ def make_vec(
         workers: processes that the copies are spread over; 0 = this one. An `env` that is a function is sent to them.
         autoreset: when an ended episode is followed by the next one: "NextStep", "SameStep" or "Disabled".
         on_crash: "raise" a CrashError, or "drop" the episode, count it in `dropped`, and go on.
-        timeout: seconds that a worker may take for one step of its copies; then it counts as crashed.
+        timeout: seconds that a worker may take for one step of its copies; then it counts as crashed. One that starts
+            has two minutes more.
         settings: of the task; with a function there are none.
 
     Raises:
@@ -221,7 +223,7 @@ class TextVectorEnv(VectorEnv[Observations, Any, Any]):
         broken = next((answer.error for answer in found if answer.error), None)
         if broken is not None:
             self.close()
-            raise CrashError(f"the environment cannot be made: {broken}")
+            raise CrashError(f"the environment cannot be made: {broken}{_SCRIPT if 'worker process' in broken else ''}")
         facts: Mapping[str, Any] = found[0].value
         return facts
 

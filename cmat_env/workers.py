@@ -19,6 +19,7 @@ Command = tuple[int, str, Any]
 """Which slot, what to do ("facts", "reset", "step", "call"), and with what."""
 
 _GRACE = 5.0
+_START = 120.0  # seconds that a process has for its start, on a busy machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,7 @@ class There:
         self._pipe: Connection | None = None
         self._asked: list[int] = []
         self._lost = ""
+        self._starting = False
 
     def send(self, commands: Sequence[Command]) -> None:
         """Hand them over."""
@@ -162,7 +164,8 @@ class There:
         """Wait for the answers; if the process is lost, its slots are told so."""
         if not self._lost and self._pipe is not None:
             try:
-                if self._pipe.poll(timeout):
+                if self._pipe.poll(timeout + (_START if self._starting else 0.0)):
+                    self._starting = False
                     answers: dict[int, Answer] = cloudpickle.loads(self._pipe.recv_bytes())
                     return answers
                 self._lost = self._end(f"gave no answer within {timeout:g} s")
@@ -186,6 +189,7 @@ class There:
             self._pipe, theirs = context.Pipe()
             self._process = context.Process(target=_work, args=(theirs, self._make, list(self.slots)), daemon=True)
             self._process.start()
+            self._starting = True
             theirs.close()
         return self._pipe
 

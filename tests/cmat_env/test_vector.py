@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -266,3 +269,15 @@ def test_mistakes_are_named_before_a_worker_starts() -> None:
     env.reset(seed=0)
     with pytest.raises(ContractError, match="1 actions came for num_envs=2"):
         env.step(("a",))
+
+
+def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
+    """Its workers import it, and would start workers of their own."""
+    script = tmp_path / "mine.py"
+    script.write_text("import cmat_env\ncmat_env.make_vec('cmat/DB-v0', 2, workers=2)\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=100, check=False)
+
+    assert 1 == done.returncode
+    last = done.stderr.strip().splitlines()[-1]
+    assert "CrashError: the environment cannot be made: its worker process died" in last
+    assert 'below `if __name__ == "__main__":`' in last
