@@ -27,7 +27,7 @@ from cmat_env.views import RoleEnv
 
 Choose = Callable[[MenuEnv, Any], int]
 SETTINGS = {"n_steps": 256, "batch_size": 128, "learning_rate": 1e-3, "ent_coef": 0.01, "gamma": 0.95}
-TOKEN_PRICE = 0.002
+TOKEN_PRICE = 0.01
 
 
 def checker(split: str) -> MenuEnv:
