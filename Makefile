@@ -1,6 +1,7 @@
 # Every verb makes the virtual environment first. Wanted: Python 3.11 to 3.13, make, and a package index.
 #   make demo      a small model, made from scratch, learns to work a database, in five to six minutes
 #   make test      the whole test suite, in two processes; WORKERS=0: in one
+#   make site      the documentation as a site, into build/site
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,11 +12,12 @@ WORKERS ?= 2
 # with short ones last.
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check types format bench bench-cmat bench-kg bench-learning bench-os bench-web docs dist links install clean
+.PHONY: help demo test check types format bench bench-cmat bench-kg bench-learning bench-os bench-sb3 bench-web docs site dist
+.PHONY: links install clean
 
 help:
 	@echo "make demo | test | check | types | format | bench | bench-cmat | bench-kg | bench-learning | bench-os"
-	@echo "     bench-web | docs | dist | links | install | clean"
+	@echo "     bench-sb3 | bench-web | docs | site | dist | links | install | clean"
 
 install:
 	@.ci/install $(VENV)
@@ -55,6 +57,9 @@ bench-learning: install
 bench-cmat: install
 	$(BIN)/python benchmarks/cmat.py
 
+bench-sb3: install
+	$(BIN)/python benchmarks/sb3.py
+
 bench-kg: install
 	$(BIN)/python benchmarks/kg.py
 
@@ -64,6 +69,9 @@ docs: install
 	$(BIN)/cmat eval cmat/DB-v0 --set level=2 --user echo --assistant demonstrator --checker oracle --dry-run \
 	    --episodes 26 --record runs/picture
 	$(BIN)/cmat replay runs/picture --episode 26 --svg docs/replay.svg
+
+site: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 dist: install
 	rm -rf dist build

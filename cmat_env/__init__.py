@@ -10,6 +10,7 @@ from cmat_env.errors import (
     CmatError,
     ConfigError,
     ContractError,
+    CrashError,
     LogError,
     MissingExtraError,
     TaskFileError,
@@ -33,6 +34,7 @@ from cmat_env.types import (
     Trajectory,
     Verdict,
 )
+from cmat_env.vector import TextVectorEnv, make_vec
 from cmat_env.views import ParallelCollab, RoleEnv
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "CollabEnv",
     "ConfigError",
     "ContractError",
+    "CrashError",
     "Dialogue",
     "Generation",
     "Judgement",
@@ -58,6 +61,7 @@ __all__ = [
     "Step",
     "Task",
     "TaskFileError",
+    "TextVectorEnv",
     "TokenPolicy",
     "Trajectory",
     "TurnOrder",
@@ -68,6 +72,7 @@ __all__ = [
     "list_envs",
     "make",
     "make_task",
+    "make_vec",
     "parallel_env",
     "register",
     "spec",

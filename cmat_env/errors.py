@@ -8,7 +8,8 @@
     ├── ContractError        a task, policy or collaboration breaks its contract  (AssertionError)
     ├── PolicyError          a policy could not answer; its episode is dropped     (RuntimeError)
     ├── LogError             an episode log or a run folder cannot be read        (ValueError)
-    └── CheckpointError      a checkpoint cannot be written or read               (RuntimeError)
+    ├── CheckpointError      a checkpoint cannot be written or read               (RuntimeError)
+    └── CrashError           a copy of a vectorised environment crashed or hung   (RuntimeError)
 
 They are raised for a user's mistake only, and say what came, what was wanted, and what to do. What a model writes is
 never an error: it is an observation.
@@ -59,6 +60,10 @@ class LogError(CmatError, ValueError):
 
 class CheckpointError(CmatError, RuntimeError):
     """A checkpoint cannot be written or read."""
+
+
+class CrashError(CmatError, RuntimeError):
+    """A copy of a vectorised environment, or the process that it was in, crashed or hung."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -15,16 +15,16 @@ from pathlib import Path
 from cmat_env.agents.memory import ShortTermMemory
 from cmat_env.agents.memory_rules import MemorySettings
 from cmat_env.agents.memory_store import LongTermMemory
-from cmat_env.collab import CollabEnv
 from cmat_env.errors import ConfigError
 from cmat_env.experience import Experience
+from cmat_env.plan import Playable
 from cmat_env.policies.spec import parse_spec
 from cmat_env.registry import make
 from cmat_env.report import EvalReport, MemoryUse
 from cmat_env.rollout import Episode, Limits, Rollout, Trials
 from cmat_env.types import Policy, Trajectory
 
-MakeEnv = Callable[[], CollabEnv]
+MakeEnv = Callable[[], Playable]
 OnEnd = Callable[[int, Trajectory], None]
 Outcome = tuple[Trajectory, ...] | str
 """The trials of a finished episode, or in words what ended it."""

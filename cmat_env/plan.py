@@ -1,15 +1,79 @@
-"""Which episodes a rollout plays, when it cuts them off, and what became of them."""
+"""What a rollout plays, which episodes of it, when it cuts them off, and what became of them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from cmat_env.agents.reflection import PAPER
 from cmat_env.errors import ConfigError
-from cmat_env.types import Trajectory
+from cmat_env.ledger import Ledger
+from cmat_env.types import Judgement, Trajectory, Verdict
+
+
+class Playable(Protocol):
+    """An environment of roles that a rollout can play: a `CollabEnv`, or a game of two players (`GameEnv`)."""
+
+    agent_selection: str
+    infos: dict[str, dict[str, Any]]
+
+    @property
+    def SPEAKERS(self) -> tuple[str, ...]:  # noqa: N802 - the name that every environment of ours has
+        """Who may have said a message."""
+        ...
+
+    @property
+    def env_id(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Who plays: the role "x" is the agent "x_0"."""
+        ...
+
+    @property
+    def task(self) -> Any:
+        """What is worked on; its `instructions` are for the prompts, and oracles meet it."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """Who was paid what, and why."""
+        ...
+
+    @property
+    def outcome(self) -> dict[str, Any] | None:
+        """Once the episode is over, `success`, `score`, `outcome`, `terminated`, `truncated`; before that None."""
+        ...
+
+    @property
+    def last_verdict(self) -> Verdict | None:
+        """The verdict of the latest action, if that was a checker's."""
+        ...
+
+    @property
+    def last_judgement(self) -> Judgement | None:
+        """The task's opinion on what that verdict was about, where it has one."""
+        ...
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
+        """Begin an episode."""
+        ...
+
+    def observe(self, agent: str) -> dict[str, Any]:
+        """`{"message": str, "speaker": index into SPEAKERS}`."""
+        ...
+
+    def step(self, action: str | None) -> None:
+        """Take the turn of `agent_selection`."""
+        ...
+
+    def close(self) -> None:
+        """Release what it holds; again is fine."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

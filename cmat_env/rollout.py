@@ -15,10 +15,9 @@ from typing import Any
 from cmat_env.agents.agent import Agent
 from cmat_env.agents.memory import ShortTermMemory
 from cmat_env.agents.reflection import request
-from cmat_env.collab import CollabEnv
 from cmat_env.errors import CmatError, ConfigError, PolicyError
 from cmat_env.experience import Experience
-from cmat_env.plan import Dropped, Episode, Limits, RolloutResult, Trials
+from cmat_env.plan import Dropped, Episode, Limits, Playable, RolloutResult, Trials
 from cmat_env.trials import credited, reflections, who_reflects
 from cmat_env.types import Dialogue, Generation, Oracle, Policy, Recalled, Step, Trajectory
 
@@ -43,7 +42,7 @@ class _Running:
 
     index: int
     episode: Episode
-    env: CollabEnv
+    env: Playable
     dialogues: dict[str, list[Dialogue]]
     info: Mapping[str, Any] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
@@ -81,7 +80,7 @@ class Rollout:
 
     def __init__(
         self,
-        make_env: Callable[[], CollabEnv],
+        make_env: Callable[[], Playable],
         policies: Mapping[str, Policy],
         *,
         prompts: Mapping[str, str] | None = None,
@@ -101,8 +100,8 @@ class Rollout:
         self._limits = limits or Limits()
         self._trials = trials or Trials()
         self.experience = experience
-        self._open: list[CollabEnv] = []
-        self._idle: list[CollabEnv] = []
+        self._open: list[Playable] = []
+        self._idle: list[Playable] = []
         roles = self._fresh_env().roles
         missing = [role for role in roles if role not in self.policies]
         if missing:
@@ -175,7 +174,7 @@ class Rollout:
         while self._open:
             self._open.pop().close()
 
-    def _fresh_env(self) -> CollabEnv:
+    def _fresh_env(self) -> Playable:
         env = self._make_env()
         self._open.append(env)
         return env
@@ -383,7 +382,7 @@ class Rollout:
                 release(dialogues)
 
 
-def _observation(env: CollabEnv, seen: Mapping[str, Any]) -> dict[str, str]:
+def _observation(env: Playable, seen: Mapping[str, Any]) -> dict[str, str]:
     return {"message": seen["message"], "speaker": env.SPEAKERS[int(seen["speaker"])]}
 
 
@@ -392,7 +391,7 @@ def role_of(agent: str) -> str:
     return agent.rpartition("_")[0]
 
 
-def _close_quietly(env: CollabEnv) -> None:
+def _close_quietly(env: Playable) -> None:
     """A crashed task may also fail to close; its episode is dropped either way."""
     try:
         env.close()

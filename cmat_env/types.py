@@ -220,9 +220,9 @@ class Task(Protocol):
     Optional extras, found by attribute: `task_types`, `instructions` (str, the assistant's system prompt),
     `solution() -> list[str]`, `solve() -> str` (the next action of a right episode, where it depends on what was shown;
     the gold policy prefers it), `demonstrate(rng, rejected) -> str` (the next action of an imperfect demonstrator),
-    `judge(action) -> Judgement | None`, `snapshot() -> object`, `restore(snapshot)`, `brief` (a `Brief`, for the user),
-    `finish()` (as `step`: the user ends the dialogue). `info["milestone"] = True` lets the user speak before the
-    assistant goes on.
+    `judge(action) -> Judgement | None`, `candidates() -> list[str]` (what can be done now, for roles that choose from a
+    menu), `snapshot() -> object`, `restore(snapshot)`, `brief` (a `Brief`, for the user), `finish()` (as `step`: the
+    user ends the dialogue). `info["milestone"] = True` lets the user speak before the assistant goes on.
     """
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Policies by name: from the word a user writes on the command line to a policy.
 
     gold | demonstrator | oracle | random | echo | user[:STYLE] | human | approve | coin:P | hf:PATH[@ADAPTER] |
-    openai:MODEL | module:attribute
+    openai:MODEL | sb3:PATH | module:attribute
 
 Plug-ins add names through the entry-point group `cmat_env.policies`.
 """
@@ -63,6 +63,8 @@ def parse_spec(spec: str, *, role: str, greedy: bool = True) -> Policy:
         return _hf(spec, argument, role=role, greedy=greedy)
     if name == "openai":
         return endpoint_policy(spec, greedy=greedy)
+    if name == "sb3":
+        return _sb3(spec, argument, role=role)
     return _attribute(spec, name, argument) if colon else _plug_in(spec)
 
 
@@ -94,6 +96,7 @@ def names() -> tuple[str, ...]:
         "coin:P",
         "hf:PATH[@ADAPTER]",
         "openai:MODEL",
+        "sb3:PATH",
         "module:attribute",
         *plug_ins,
     )
@@ -116,6 +119,14 @@ def _hf(spec: str, argument: str, *, role: str, greedy: bool) -> Policy:
     except ModuleNotFoundError as error:
         raise MissingExtraError.of(error.name or "torch", "train") from error
     return HFPolicy.load(path, roles=(role,), adapter=adapter or None, sampling=Sampling(greedy=greedy))
+
+
+def _sb3(spec: str, argument: str, *, role: str) -> Policy:
+    if not argument:
+        raise ConfigError(f"policy {spec!r} needs a folder, such as sb3:runs/checker")
+    from cmat_env.policies.sb3 import SB3Policy  # noqa: PLC0415 - numpy arrays and SB3 are for it alone
+
+    return SB3Policy.load(argument, role=role)
 
 
 def _plug_in(spec: str) -> Policy:

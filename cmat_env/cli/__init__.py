@@ -1,6 +1,6 @@
 """The command `cmat`.
 
-    cmat list | play | eval | compare | replay | curate | train | export | demo | serve | doctor | memory | rootfs
+    cmat list | play | eval | compare | replay | curate | train | export | demo | serve | doctor | new | memory | rootfs
 
 Exit status: 0 = done, 1 = a run that failed, 2 = a user's mistake, with one line on what to do, 130 = Ctrl-C.
 """
@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from cmat_env.cli import compare, curate, evaluate, export, info, memory, play, replay, rootfs, serve, train
+from cmat_env.cli import compare, curate, evaluate, export, info, memory, new, play, replay, rootfs, serve, train
 from cmat_env.errors import CmatError
 from cmat_env.terminal import printable
 
@@ -66,6 +66,7 @@ app.command("demo")(train.demo_command)
 app.command("serve")(serve.serve_command)
 app.command("doctor")(info.doctor_command)
 app.add_typer(memory.memory_app, name="memory")
+app.add_typer(new.new_app, name="new")
 app.add_typer(rootfs.rootfs_app, name="rootfs")
 
 

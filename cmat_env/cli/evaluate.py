@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,16 +14,14 @@ import typer
 
 from cmat_env.cli.options import rules_of, settings_of, team_of, with_endpoint
 from cmat_env.cli.progress import Advance, progress
+from cmat_env.cli.report_view import show_report
 from cmat_env.cli.suite import entries_of, play_suite
 from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
-from cmat_env.terminal import printable
 from cmat_env.types import Trajectory
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from cmat_env.paired import PairedReport
-    from cmat_env.report import CheckerScore, EvalReport, MemoryUse, Score, TrialScore
+    from cmat_env.report import EvalReport
 
 REPORT_NAME = "report.json"
 
@@ -33,7 +31,7 @@ Policy = Annotated[
     str | None,
     typer.Option(
         metavar="P",
-        help="gold, random, echo, human, approve, coin:P, hf:PATH[@ADAPTER], openai:MODEL or module:attribute.",
+        help="gold, random, echo, human, approve, coin:P, hf:PATH[@ADAPTER], openai:MODEL, sb3:PATH, module:attribute.",
     ),
 ]
 
@@ -146,10 +144,7 @@ def eval_command(
     rules = rules_of(team).but(
         max_revisions=max_revisions, dry_run=dry_run, questions=questions, prompts=prompts, memory=budget
     )
-    made_with |= {"roles": tuple(team), "max_revisions": rules.max_revisions, "dry_run": rules.dry_run}
-    made_with |= {"share_dry_run": True} if rules.share_dry_run else {}
-    made_with |= {"questions": rules.questions} if rules.questions else {}
-    made_with |= {"feedback": rules.feedback} if rules.feedback != "words" else {}
+    made_with |= {"roles": tuple(team), **rules.settings()}
     if suite is not None:
         if settings or paired:
             raise ConfigError("--set and --paired are for one ENV; a suite plays by AgentBench's rules")
@@ -157,9 +152,8 @@ def eval_command(
         entries = entries_of(sources, made_with, graphs=graphs, script_dir=script_dir)
         play_suite(entries, team, record, policies=policies, json_file=json_file, how=how)
         return
-    made_with |= {} if tasks is None else {"tasks": tasks}
-    made_with |= {} if graphs is None else {"graphs": graphs}
-    made_with |= {} if script_dir is None else {"script_dir": str(script_dir)}
+    given = {"tasks": tasks, "graphs": graphs, "script_dir": None if script_dir is None else str(script_dir)}
+    made_with |= {name: value for name, value in given.items() if value is not None}
     assert env is not None
     make_env = functools.partial(make, env, **made_with)
     if paired and (trials > 1 or memory is not None or budget):
@@ -268,96 +262,8 @@ def _deliver(report: EvalReport, json_file: str | None, record: Path | None, com
         return
     if json_file is not None:
         Path(json_file).write_text(text, encoding="utf-8")
-    _print(report)
+    show_report(report)
     if compared is not None:
         from cmat_env.cli.paired import show  # noqa: PLC0415
 
         show(compared)
-
-
-def _print(report: EvalReport) -> None:
-    """The report for a person."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table(title=printable(report.env), title_justify="left")
-    for name in ("type", "episodes", "solved", "95 % interval", "reward"):
-        table.add_column(name, justify="left" if name == "type" else "right")
-    for kind, score in report.by_type.items():
-        table.add_row(Text(printable(kind)), *_cells(score))
-    table.add_section()
-    table.add_row("all", *_cells(report.total), style="bold")
-    console = Console()
-    console.print(table)
-    outcomes = ", ".join(f"{printable(reason)} {count}" for reason, count in report.outcomes.items())
-    console.print(Text(f"outcomes: {outcomes or 'none'}"))
-    if report.parts:
-        shown = (f"{name} {each.success_rate:.1%} of {each.parts}" for name, each in report.parts.items())
-        console.print(Text(printable(f"parts: {', '.join(shown)}")))
-    if report.checker is not None:
-        console.print(Text(_checker_line(report.checker)))
-    if len(report.trials) > 1:
-        console.print(_trials(report.trials))
-    if report.memory is not None:
-        console.print(Text(_memory_line(report.memory)))
-    if report.dropped:
-        console.print(Text(printable(f"dropped {len(report.dropped)}, not scored; first: {report.dropped[0]}")))
-    read, written = report.tokens
-    if read or written:
-        cost = "" if report.cost is None else f", cost {report.cost:.4f}"
-        console.print(Text(f"tokens: {read} read, {written} written{cost}"))
-    if report.skipped:
-        named = "; ".join(f"{task_id}: {reason}" for task_id, reason in report.skipped.items())
-        console.print(Text(printable(f"skipped {len(report.skipped)} tasks, not scored; {named}")))
-    console.print(Text(f"{report.seconds:.1f} s"))
-
-
-def _cells(score: Score) -> list[str]:
-    low, high = score.success_ci95
-    return [
-        str(score.episodes),
-        _percent(score.success_rate),
-        f"{low:.1%} to {high:.1%}",
-        f"{score.mean_reward or 0:.3f}",
-    ]
-
-
-def _trials(scores: Sequence[TrialScore]) -> Table:
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(title="by trial", title_justify="left")
-    for name in ("trial", "played", "solved", "solved so far", "95 % interval", "tokens read", "written"):
-        table.add_column(name, justify="right")
-    for score in scores:
-        low, high = score.success_ci95
-        about = "about " if score.tokens.estimated else ""
-        cells = (score.trial, score.played, score.solved, _percent(score.success_rate), f"{low:.1%} to {high:.1%}",
-                 f"{about}{score.tokens.read:,}", f"{about}{score.tokens.written:,}")  # fmt: skip
-        table.add_row(*map(str, cells))
-    return table
-
-
-def _memory_line(use: MemoryUse) -> str:
-    if not use.continual:
-        return f"memory: read only, {use.before} memories, {use.recalled} recalled; episodes knew nothing of each other"
-    return (
-        f"memory: CONTINUAL, blocks of {use.block}; {use.before} memories before, {use.after} after, {use.recalled} "
-        "recalled; later episodes knew what earlier ones had written"
-    )
-
-
-def _checker_line(score: CheckerScore) -> str:
-    shares = {
-        "asks for a revision": score.revision_rate,
-        "precision": score.precision,
-        "recall": score.recall,
-        "false alarms": score.false_alarm_rate,
-    }
-    listed = ", ".join(f"{name} {_percent(share)}" for name, share in shares.items())
-    unparsed = f", {score.unparsed} without a verdict" if score.unparsed else ""
-    return f"checker: {score.verdicts} verdicts, {listed}{unparsed}"
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"

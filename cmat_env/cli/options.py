@@ -97,6 +97,15 @@ class Rules:
         """These rules, but for what the user asked for; None = not asked."""
         return replace(self, **{name: value for name, value in flags.items() if value is not None})
 
+    def settings(self) -> dict[str, Any]:
+        """Those that a team's environment is made with; what only trained teams have is named where it is on."""
+        found = {"max_revisions": self.max_revisions, "dry_run": self.dry_run}
+        usual = Rules()
+        for name in ("share_dry_run", "questions", "feedback"):
+            if getattr(self, name) != getattr(usual, name):
+                found[name] = getattr(self, name)
+        return found
+
 
 def rules_of(team: Mapping[str, str]) -> Rules:
     """The rules that a trained model learned under, from its run's `config.toml`; the defaults for other policies.

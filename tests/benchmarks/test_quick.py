@@ -73,3 +73,14 @@ def test_the_rate_of_a_job_is_a_median_of_what_it_did() -> None:
     single, triple = report.measure([lambda: 1, lambda: 3], seconds=0.02, rounds=3)
 
     assert 1.5 < triple.per_cpu_second / single.per_cpu_second < 6
+
+
+def test_the_sb3_tables_have_every_player(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Learners, those that do not learn, and the router, each with a return."""
+    pytest.importorskip("sb3_contrib", reason="the extra sb3 is not installed")
+    monkeypatch.setattr(sys, "argv", ["sb3.py", "--steps", "256", "--episodes", "2", "--seeds", "1"])
+    importlib.import_module("benchmarks.sb3").main()
+    rows = [line.split(" |")[0] for line in capsys.readouterr().out.splitlines() if line.endswith(" s |")]
+
+    learners = ["| random", "| first choice", "| PPO", "| MaskablePPO"]
+    assert rows == [*learners, *learners, "| never call", "| always call", "| router (PPO)"]

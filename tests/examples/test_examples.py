@@ -24,6 +24,7 @@ PRINTS = {
         "reflection     solved by trial 1: 0.00 solved by trial 2: 1.00",
         "first half 0.80, second half 1.00; MemoryUse(continual=True, block=1, before=0",
     ),
+    "sb3_menu.py": ("approve  checks:", "sb3      checks:", "oracle   checks:"),
     "custom_policy.py": ("approves all", "believes the dry run", "knows the answer"),
 }
 

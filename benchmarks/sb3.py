@@ -1,0 +1,139 @@
+"""Do Stable-Baselines3's learners learn here, against random and first choice, and does a router save tokens?
+
+Run:  pip install 'cmat-env[sb3,web]' && python benchmarks/sb3.py [--steps N] [--episodes N] [--seeds N]
+      (about three minutes of one core)
+
+Training episodes are of the train split, evaluation episodes of the held-out one; actions are greedy. The router is
+asked at every proposal whether the checker, which knows the answer and costs what it would read and write, is called.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from cmat_env.menu import MenuEnv
+from cmat_env.policies.features import MenuFeatures
+from cmat_env.policies.menus import CALL
+from cmat_env.policies.sb3 import algorithm_of, chosen
+from cmat_env.policies.scripted import DemonstratorPolicy
+from cmat_env.registry import make
+from cmat_env.views import RoleEnv
+
+Choose = Callable[[MenuEnv, Any], int]
+SETTINGS = {"n_steps": 256, "batch_size": 128, "learning_rate": 1e-3, "ent_coef": 0.01, "gamma": 0.95}
+TOKEN_PRICE = 0.01
+
+
+def checker(split: str) -> MenuEnv:
+    """Approve or refuse what an imperfect assistant proposes to do with a database, with a dry run to read."""
+    return MenuEnv(_checker_view(split), "verdicts", features=MenuFeatures(size=2))
+
+
+def router(split: str) -> MenuEnv:
+    """Approve at once, or call a checker that knows: paid for right verdicts and the team's success, less tokens."""
+    return MenuEnv(_checker_view(split), "router:oracle", features=MenuFeatures(size=2), token_price=TOKEN_PRICE)
+
+
+def shopper(split: str) -> MenuEnv:
+    """Buy in a web shop: the menu is what the page lets click, or a search for the words of the wish."""
+    env = make("cmat/WebShop-v0", roles=("assistant",), tasks=f"generated:{split}")
+    return MenuEnv(RoleEnv(env), "offered", features=MenuFeatures(context=64, choice=16, size=20))
+
+
+def _checker_view(split: str) -> RoleEnv:
+    env = make("cmat/DB-v0", roles=("assistant", "checker"), dry_run=True, tasks=f"generated:{split}")
+    return RoleEnv(env, role="checker", partners={"assistant": DemonstratorPolicy()})
+
+
+def played(env: MenuEnv, choose: Choose, episodes: int) -> dict[str, float]:
+    """Means over the episodes of fixed seeds: return, success, calls of the checker, and its tokens."""
+    totals = dict.fromkeys(("return", "success", "calls", "tokens"), 0.0)
+    for seed in range(episodes):
+        vector, info = env.reset(seed=seed)
+        over = False
+        while not over:
+            index = choose(env, vector)
+            called = env.choices[index % len(env.choices)] == CALL
+            vector, reward, terminated, truncated, info = env.step(index)
+            totals["return"] += reward
+            totals["calls"] += called
+            totals["tokens"] += info["tokens"]
+            over = terminated or truncated
+        totals["success"] += info["success"]
+    env.close()
+    return {name: total / episodes for name, total in totals.items()}
+
+
+def learned(make_env: Callable[[str], MenuEnv], algorithm: str, *, steps: int, seed: int) -> Choose:
+    """A learner after some steps on the train split."""
+    env = make_env("train")
+    model = algorithm_of(algorithm)("MlpPolicy", env, seed=seed, device="cpu", **SETTINGS)
+    model.learn(steps)
+    env.close()
+    return lambda env, vector: chosen(model, vector, env.action_masks())
+
+
+def random_choice(seed: int) -> Choose:
+    """Any of the menu."""
+    rng = np.random.default_rng(seed)
+    return lambda env, vector: int(rng.integers(len(env.choices)))
+
+
+def fixed(index: int) -> Choose:
+    """Always this place of the menu."""
+    return lambda env, vector: index
+
+
+def row(name: str, means: Sequence[dict[str, float]], columns: Sequence[str], seconds: float) -> str:
+    """A line of a Markdown table: the mean over seeds, and the seeds themselves where there are several."""
+    cells = []
+    for column in columns:
+        values = [each[column] for each in means]
+        alone = f" ({', '.join(f'{value:.3f}' for value in values)})" if len(values) > 1 else ""
+        cells.append(f"{np.mean(values):.3f}{alone}")
+    return f"| {name} | {' | '.join(cells)} | {seconds:.0f} s |"
+
+
+def table(
+    title: str, make_env: Callable[[str], MenuEnv], players: dict[str, Any], columns: Sequence[str], n: int
+) -> None:
+    """Play and print, a player a line."""
+    print(f"\n{title}\n\n| player | {' | '.join(columns)} | time |\n|---|{'---|' * (len(columns) + 1)}", flush=True)
+    for name, makers in players.items():
+        started = time.perf_counter()
+        means = [played(make_env("heldout"), maker(), n) for maker in makers]
+        print(row(name, means, columns, time.perf_counter() - started), flush=True)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=3072, help="of training")
+    parser.add_argument("--episodes", type=int, default=100, help="of evaluation")
+    parser.add_argument("--seeds", type=int, default=3, help="of training")
+    given = parser.parse_args()
+    seeds = range(given.seeds)
+    for title, make_env in (("Checker of a team at databases", checker), ("Shopper", shopper)):
+        players: dict[str, Any] = {
+            "random": [partial(random_choice, seed) for seed in seeds],
+            "first choice": [partial(fixed, 0)],
+        }
+        for algorithm in ("PPO", "MaskablePPO"):
+            players[algorithm] = [partial(learned, make_env, algorithm, steps=given.steps, seed=seed) for seed in seeds]
+        table(title, make_env, players, ("return", "success"), given.episodes)
+    routes: dict[str, Any] = {
+        "never call": [partial(fixed, 0)],
+        "always call": [partial(fixed, 1)],
+        "router (PPO)": [partial(learned, router, "PPO", steps=given.steps, seed=seed) for seed in seeds],
+    }
+    table("Router", router, routes, ("return", "success", "calls", "tokens"), given.episodes)
+
+
+if __name__ == "__main__":
+    main()
