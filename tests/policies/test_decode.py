@@ -169,7 +169,8 @@ def test_a_reply_is_cut_at_its_greatest_length() -> None:
     """Two tokens of nine: not ended; a value is that of the token before."""
     (reply,) = answer(Countdown().decoder(), [[9]], most=2)
 
-    assert Reply((8, 7), (0.0, 0.0), pytest.approx((0.9, 0.8)), ended=False) == reply
+    assert ((8, 7), (0.0, 0.0), False) == (reply.token_ids, reply.logprobs, reply.ended)
+    assert pytest.approx((0.9, 0.8)) == reply.values
 
 
 def test_a_reply_is_cut_at_the_context() -> None:

@@ -619,7 +619,12 @@ def test_values_are_those_that_were_said_while_sampling(
     evaluated, _ = tuner._values(role_batch(silent, "assistant"), "assistant")
     asked: list[int] = []
     evaluate = policy.evaluate
-    monkeypatch.setattr(policy, "evaluate", lambda t, r: (asked.append(int(t.segments.max()) + 1), evaluate(t, r))[1])
+
+    def counted(tokens: TokenBatch, role: str) -> Evaluation:
+        asked.append(int(tokens.segments.max()) + 1)
+        return evaluate(tokens, role)
+
+    monkeypatch.setattr(policy, "evaluate", counted)
     said_then, last = tuner._values(role_batch(played, "assistant"), "assistant")
     assert [] == asked
     cut = [played[0], dataclasses.replace(played[1], truncated=True), played[2]]
