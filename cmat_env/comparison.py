@@ -11,7 +11,7 @@ from typing import Any
 
 from cmat_env.errors import ConfigError, LogError
 from cmat_env.log import LOG_NAME, read_episodes
-from cmat_env.report import EpisodeRow, wilson
+from cmat_env.scores import EpisodeRow, wilson
 from cmat_env.statistics import Difference, McNemar, mcnemar, paired_bootstrap
 from cmat_env.tables import Table, percent
 

@@ -20,8 +20,9 @@ from cmat_env.experience import Experience
 from cmat_env.plan import Playable
 from cmat_env.policies.spec import parse_spec
 from cmat_env.registry import make
-from cmat_env.report import EvalReport, MemoryUse
+from cmat_env.report import EvalReport
 from cmat_env.rollout import Episode, Limits, Rollout, Trials
+from cmat_env.scores import MemoryUse
 from cmat_env.types import Policy, Trajectory
 
 MakeEnv = Callable[[], Playable]

@@ -79,6 +79,11 @@ class GameEnv(AECEnv[str, dict[str, Any], str]):
         """The game is what both players work on."""
         return self
 
+    @property
+    def statement(self) -> str:
+        """What both players are asked to do."""
+        return self.instructions
+
     def observation_space(self, agent: str) -> Space[dict[str, Any]]:
         """What `agent` observes: always the same object."""
         return self.observation_spaces[agent]

@@ -40,6 +40,11 @@ class Playable(Protocol):
         ...
 
     @property
+    def statement(self) -> str:
+        """What is to be done, as its first observation says."""
+        ...
+
+    @property
     def ledger(self) -> Ledger:
         """Who was paid what, and why."""
         ...

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cmat_env.errors import ConfigError
-from cmat_env.report import wilson
+from cmat_env.scores import wilson
 
 _RESAMPLED_AT_ONCE = 4_000_000
 """Numbers that one block of resamples holds at most: 32 MB of indices."""

@@ -10,7 +10,8 @@ from cmat_env.terminal import printable
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cmat_env.report import CheckerScore, EvalReport, MemoryUse, Score, TrialScore
+    from cmat_env.report import EvalReport
+    from cmat_env.scores import CheckerScore, MemoryUse, Score, TrialScore
 
 
 def show_report(report: EvalReport) -> None:

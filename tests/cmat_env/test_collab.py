@@ -515,7 +515,7 @@ def test_a_refusal_may_be_told_in_words_that_are_always_the_same(guess_task: Any
 
     assert ("assistant_0", "Verdict: revise. Try again.", "checker") == heard(env)
     with pytest.raises(ConfigError, match="did you mean 'verdict'"):
-        CollabEnv(guess_task(), feedback="verdicts")
+        CollabEnv(guess_task(), feedback="verdicts")  # type: ignore[arg-type]
 
 
 def test_every_payment_is_explained() -> None:

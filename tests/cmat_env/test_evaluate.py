@@ -15,8 +15,9 @@ from cmat_env.errors import ConfigError, UnknownNameError
 from cmat_env.evaluate import evaluate, plan_episodes
 from cmat_env.policies.scripted import ApprovePolicy, EchoPolicy
 from cmat_env.registry import make
-from cmat_env.report import CheckerScore, EpisodeRow, EvalReport, Score, wilson
+from cmat_env.report import EvalReport
 from cmat_env.rollout import Episode
+from cmat_env.scores import CheckerScore, EpisodeRow, Score, wilson
 from cmat_env.spaces import AnyText
 from cmat_env.types import Dialogue, Generation, Judgement, Step, Trajectory, Verdict
 

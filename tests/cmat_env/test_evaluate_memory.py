@@ -16,8 +16,9 @@ from cmat_env.errors import ConfigError
 from cmat_env.evaluate import evaluate
 from cmat_env.log import read_episodes
 from cmat_env.policies.scripted import EchoPolicy
-from cmat_env.report import EvalReport, Tokens
+from cmat_env.report import EvalReport
 from cmat_env.rollout import Trials
+from cmat_env.scores import Tokens
 from cmat_env.types import Dialogue, Generation, Message, Trajectory
 
 _FILE = Path(__file__).resolve().parents[2] / "examples" / "reflection.py"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cmat_env.errors import ConfigError
-from cmat_env.report import wilson
+from cmat_env.scores import wilson
 from cmat_env.statistics import McNemar, bootstrap_mean, mcnemar, mean_of_rates, paired_bootstrap
 
 

@@ -19,7 +19,7 @@ from cmat_env.cli import main
 from cmat_env.comparison import compare, read_runs
 from cmat_env.errors import ConfigError, LogError
 from cmat_env.log import read_episodes
-from cmat_env.report import EpisodeRow, wilson
+from cmat_env.scores import EpisodeRow, wilson
 from cmat_env.tables import Table, to_html, to_markdown
 from cmat_env.types import Trajectory
 

@@ -169,7 +169,7 @@ def test_scripted_checkers_refuse_in_the_same_words() -> None:
     talk = dialogue("checker", ("assistant", "Proposal:\nwrong"))
     checkers = (CoinPolicy(1.0), OracleChecker(), GoldPolicy(), DemonstratorPolicy())
     for policy in checkers[1:]:
-        policy.begin(talk, TwoSteps())  # type: ignore[attr-defined]
+        policy.begin(talk, TwoSteps())
 
     assert {REFUSAL} == {answer(policy, talk) for policy in checkers}
 

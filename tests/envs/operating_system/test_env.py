@@ -81,7 +81,7 @@ def test_words_and_limits_are_settings(begin: Begin, settings: SandboxSettings) 
         {"sandbox": 5},
     ):
         with pytest.raises(ConfigError, match=r"wording|sandbox"):
-            OSEnv([MATCH], **wrong)  # type: ignore[arg-type]
+            OSEnv([MATCH], **wrong)
 
 
 def test_the_commit_is_one_of_eight_rounds(begin: Begin) -> None:
