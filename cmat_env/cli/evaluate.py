@@ -131,9 +131,9 @@ def eval_command(
     from cmat_env.registry import make  # noqa: PLC0415
     from cmat_env.suite import SuiteSettings  # noqa: PLC0415
 
-    team = team_of(roles, {"user": user, "assistant": assistant, "checker": checker})
     sources = {"os": os_tasks, "db": db_tasks, "kg": kg_tasks, "web": web_tasks}
     _check_what(env, suite, sources, tasks)
+    team = team_of(roles, {"user": user, "assistant": assistant, "checker": checker})
     human = "human" in team.values()
     if human and workers > 1:
         raise ConfigError("a human can only play with --workers 1")
@@ -196,7 +196,7 @@ def _check_what(env: str | None, suite: str | None, sources: Mapping[str, str | 
     given = [name for name, source in sources.items() if source is not None]
     if suite is None:
         if env is None:
-            raise ConfigError("which environment? name one, such as cmat/DB-v0, or --suite agentbench; see cmat list")
+            raise ConfigError("which ENV? name one, such as cmat/DB-v0, or --suite agentbench; see cmat list")
         if given:
             raise ConfigError(f"--{given[0]} is for --suite agentbench; for one environment use --tasks")
     elif suite != "agentbench":
