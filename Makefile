@@ -25,7 +25,7 @@ install:
 demo: install
 	$(BIN)/cmat demo
 
-test: install
+test: install links
 	$(PYTEST)
 
 check: install links

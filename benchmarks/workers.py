@@ -6,6 +6,7 @@ measures, and prints its figures as JSON.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -52,8 +53,9 @@ def run(
             _wait(worker)
         for worker in workers:
             assert worker.stdin
-            worker.stdin.write("go\n")
-            worker.stdin.flush()
+            with contextlib.suppress(BrokenPipeError):  # it has ended already; what it said is told below
+                worker.stdin.write("go\n")
+                worker.stdin.flush()
         return [_figures(module, worker) for worker in workers]
     finally:
         for worker in workers:

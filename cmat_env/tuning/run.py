@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ class Run:
             pairs.read(Path(self.settings.pairs.path), self.settings.team.learners)
         if self.settings.warm_start.file:  # and in one of demonstrations
             read_rows(self.settings.warm_start.file)
-        with self.folder.open(self.settings, resume=resume):
+        with self.folder.open(self.settings, resume=resume), closing(self):
             policy = self.policy(self.warm_start(resume=resume))
             tuner = self._begin(policy)
             if not (resume and self._restore(policy)):
@@ -119,6 +120,12 @@ class Run:
             self.folder.save_model(policy, FINAL)
             self.evaluations.final("after", policy)
             return self._finish(policy)
+
+    def close(self) -> None:
+        """Let go of the long-term memory; twice is fine."""
+        if self._experience:
+            self._experience.memory.close()
+            self._experience = None
 
     def train(self, policy: HFPolicy, *, resume: bool = False) -> Tuner:
         """Tune the learners of a policy from the environment's reward."""
@@ -168,8 +175,7 @@ class Run:
             "evaluations": self.evaluations,
         }
         if self.settings.memory.recall:
-            if self._experience:
-                self._experience.memory.close()
+            self.close()
             known = LongTermMemory(self.folder.path / MEMORY, self.settings.memory)
             self._experience, self._parts["memory"] = Experience(known, writes=True), known
         return tuner

@@ -155,7 +155,7 @@ def test_a_finished_suite_plays_nothing_again_and_takes_more_parts(tmp_path: Pat
         (["--suite", "agentbench", "--db", "generated:train"], "--record DIR"),
         (["cmat/DB-v0", "--suite", "agentbench", "--db", "generated:train"], "neither ENV nor --tasks"),
         (["cmat/DB-v0", "--db", "generated:train"], "use --tasks"),
-        ([], "which environment?"),
+        ([], "which ENV?"),
         (["--suite", "agentbench", "--db", "x", "--graphs", "g", "--record", "r"], "no --kg"),
         (["--suite", "agentbench", "--db", "x", "--set", "level=2", "--record", "r"], "AgentBench's rules"),
         (["cmat/DB-v0", "--base-url", "http://127.0.0.1/v1"], "openai:MODEL"),
