@@ -162,13 +162,18 @@ class _Child:
             self._connection.close()
         self._process = self._connection = None
 
+    def _child(self, ours: Connection, other: Connection) -> None:
+        """In the child: it ends with us, however we end, so it must not hold our end of the pipe."""
+        ours.close()
+        self._serve(other)
+
     def _begun(self) -> Connection:
         if self._owner != os.getpid():  # this process is a fork of the one that began the child
             self._process = self._connection = None
         if self._connection is None:
             context = multiprocessing.get_context("fork")
             self._connection, other = context.Pipe()
-            self._process = context.Process(target=self._serve, args=(other,), daemon=True)
+            self._process = context.Process(target=self._child, args=(self._connection, other), daemon=True)
             self._process.start()
             other.close()
             self._owner = os.getpid()
