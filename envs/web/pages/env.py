@@ -87,6 +87,7 @@ class WebPagesEnv(RestorableEnv[PageSample, _Episode]):
     """
 
     instructions = INSTRUCTIONS
+    source: Listed[PageSample]
 
     def __init__(
         self,
@@ -110,6 +111,11 @@ class WebPagesEnv(RestorableEnv[PageSample, _Episode]):
         self.observation_space = AnyText(100_000)
         self.action_space = AnyText(1_000_000)
         self._tree: tuple[str, Any] = ("", None)
+
+    @property
+    def task_ids(self) -> tuple[str, ...]:
+        """All samples by id."""
+        return self.source.ids
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begin a step.
