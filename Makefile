@@ -46,10 +46,10 @@ bench: install
 	$(BIN)/python -m benchmarks
 
 bench-os: install
-	$(BIN)/python benchmarks/os_sandbox.py
+	$(BIN)/python -m benchmarks.os_sandbox
 
 bench-web: install
-	$(BIN)/python benchmarks/web.py
+	$(BIN)/python -m benchmarks.web
 
 bench-learning: install
 	$(BIN)/python benchmarks/learning.py
@@ -61,7 +61,7 @@ bench-sb3: install
 	$(BIN)/python benchmarks/sb3.py
 
 bench-kg: install
-	$(BIN)/python benchmarks/kg.py
+	$(BIN)/python -m benchmarks.kg
 
 # The picture of the README, made by the commands that the README shows.
 docs: install

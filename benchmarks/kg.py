@@ -1,6 +1,6 @@
 """Tool calls a second on a graph of 1e5 and 1e6 triples: pyoxigraph in memory and on disk, Virtuoso, rdflib.
 
-    make bench-kg          or    python benchmarks/kg.py [--sizes 100000 1000000] [--seconds 20]
+    make bench-kg          or    python -m benchmarks.kg [--sizes 100000 1000000] [--seconds 20]
 
 Every row is measured in a process of its own, with the calls of a two-hop question with a superlative and a count.
 rdflib walks over every triple, for seconds a call: it is stopped after the question in which its time is up, which may
@@ -26,6 +26,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from benchmarks import report
 from cmat_env.envs.knowledge_graph import Call, EndpointStore, OxigraphStore, Store, build_folder
 from cmat_env.envs.knowledge_graph.knowledge import Knowledge
 from cmat_env.envs.knowledge_graph.schema import Schema
@@ -35,7 +36,6 @@ from cmat_env.envs.knowledge_graph.virtuoso import LocalVirtuoso
 
 BASE = "http://example.org/bench/"
 KINDS, RELATIONS, LINKS = 20, 60, 6
-MARKS = ("<!-- bench-kg -->", "<!-- /bench-kg -->")
 DOC = Path(__file__).resolve().parents[1] / "docs" / "kg.md"
 ROWS = {
     "memory": "pyoxigraph in memory",
@@ -230,21 +230,22 @@ def main() -> None:
             file = Path(folder) / f"{size}.nt"
             file.write_text("\n".join(triples(size)) + "\n")
             for row in given.rows:
-                one = [sys.executable, __file__, "--one", row, str(file), str(size), "--seconds", str(given.seconds)]
+                one = [
+                    sys.executable,
+                    "-m",
+                    "benchmarks.kg",
+                    "--one",
+                    row,
+                    str(file),
+                    str(size),
+                    "--seconds",
+                    str(given.seconds),
+                ]
                 done = subprocess.run(one, check=True, capture_output=True, text=True)
                 results.append(json.loads(done.stdout))
                 print(table(results[-1:]).splitlines()[-1], flush=True)
                 if not given.no_docs:
-                    _write(table(results))
-
-
-def _write(text: str) -> None:
-    """Put the table where docs/kg.md has it."""
-    before, start, rest = DOC.read_text(encoding="utf-8").partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if not (start and end):
-        raise SystemExit(f"{DOC} has no marks {MARKS[0]} ... {MARKS[1]}")
-    DOC.write_text(f"{before}{start}\n{text}\n{end}{after}", encoding="utf-8")
+                    report.write("kg", table(results), DOC)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How fast and how small is the sandbox of cmat/OS-v0, and what does it leave behind? Writes docs/os.md's figures.
 
-    python benchmarks/os_sandbox.py              about four minutes on two idle cores; --scale 0.1 for a look
+    python -m benchmarks.os_sandbox              about four minutes on two idle cores; --scale 0.1 for a look
 
 Wall times depend on what else runs on the machine; the load at the start and at the end is written beside them.
 """
@@ -21,13 +21,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from benchmarks import report
 from cmat_env.envs.operating_system import Sandbox, SandboxSettings
 from cmat_env.envs.operating_system.backends.bubblewrap import Bubblewrap
 from cmat_env.envs.operating_system.backends.launch import close_launchers
 from cmat_env.registry import make_task
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "os.md"
-MARKS = ("<!-- os-sandbox -->", "<!-- /os-sandbox -->")
 SMALL = SandboxSettings(memory=256 << 20, disk=64 << 20, processes=64)
 DOCKER = "568 on SSD, 1157 on HDD (`docker run`, quoted: arXiv:2602.15214)"
 
@@ -210,18 +210,6 @@ def count(wanted: int, scale: float) -> int:
     return max(5, int(wanted * scale))
 
 
-def write(rows: list[Row], note: str) -> None:
-    """Put the table between the marks of docs/os.md."""
-    table = [
-        "| | measured | wanted at most (rates: at least) |",
-        "|---|---|---|",
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]
-    before, _, rest = DOCS.read_text(encoding="utf-8").partition(MARKS[0])
-    after = rest.partition(MARKS[1])[2]
-    DOCS.write_text("\n".join([f"{before}{MARKS[0]}", *table, "", note, f"{MARKS[1]}{after}"]), encoding="utf-8")
-
-
 def main() -> None:
     """Measure, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -243,7 +231,8 @@ def main() -> None:
     )
     print(note)
     if not options.no_docs:
-        write(rows, note)
+        head = "", "measured", "wanted at most (rates: at least)"
+        report.write("os", f"{report.table(head, rows)}\n\n{note}", DOCS)
 
 
 if __name__ == "__main__":

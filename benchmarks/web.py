@@ -1,8 +1,8 @@
 """Figures of the web tasks, written into docs/web.md, and its screenshots.
 
-Run:  .venv/bin/python benchmarks/web.py            all figures
-      .venv/bin/python benchmarks/web.py --only speed search
-      .venv/bin/python benchmarks/web.py --screenshots
+Run:  .venv/bin/python -m benchmarks.web            all figures
+      .venv/bin/python -m benchmarks.web --only speed search
+      .venv/bin/python -m benchmarks.web --screenshots
 
 Parts: speed, search, policies, style, pages, browser. The others keep what they said before.
 """
@@ -21,11 +21,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cmat_env
+from benchmarks import report
 from cmat_env.envs.web.pages import WebPagesEnv
 from cmat_env.envs.web.search import open_engine, query_terms
 from cmat_env.envs.web.shop import WebShopEnv, generate_catalogue, generate_goal
@@ -57,18 +58,7 @@ def main() -> None:
         load = " / ".join(f"{value:.1f}" for value in os.getloadavg())
         lines.append(f"\nLoad average (1, 5, 15 minutes) when it ended: {load}, on {os.cpu_count()} cores.")
         print("\n".join(lines), flush=True)
-        replace(name, lines)
-
-
-def replace(name: str, lines: Sequence[str]) -> None:
-    """Write a part between its marks."""
-    text = DOCS.read_text(encoding="utf-8")
-    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    before, found, rest = text.partition(begin)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        raise SystemExit(f"{DOCS} has no marks {begin} ... {end}")
-    DOCS.write_text(f"{before}{begin}\n" + "\n".join(lines) + f"\n{end}{after}", encoding="utf-8")
+        report.write(name, "\n".join(lines), DOCS)
 
 
 def speed() -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from cmat_env.credit import TokenCredit
 from cmat_env.log_fields import LineError, json_safe, number, take
+from cmat_env.log_heard import Heard, Tail, pairs, read_message
 from cmat_env.types import (
     Dialogue,
     FinishReason,
@@ -73,7 +74,7 @@ def to_lines(record: EpisodeRecord) -> Iterator[dict[str, Any]]:
         "settings": json_safe(record.settings),
         "notes": json_safe(record.notes),
     }
-    heard = _Heard(episode)
+    heard = Heard(episode)
     for step in episode.steps:
         line = _step_line(step, *heard.before(step))
         credit = record.credit.get(step.index)
@@ -89,14 +90,14 @@ def from_lines(
     Raises:
         LineError: a field is missing or of another type.
     """
-    tails = {role: tuple(_Tail.read(tail) for tail in tails) for role, tails in take(footer, "dialogues", dict).items()}
+    tails = {role: tuple(Tail.read(tail) for tail in tails) for role, tails in take(footer, "dialogues", dict).items()}
     dialogues = {role: tuple(Dialogue(role, seed=tail.seed) for tail in tails[role]) for role in tails}
     steps = []
     for line in lines:
         step = read_step(line)
         dialogue = _dialogue_of(dialogues, step)
         for message in take(line, "heard", list):
-            dialogue.say(_message(message))
+            dialogue.say(read_message(message))
         if prompt_ids := take(line, "prompt_ids", list):
             dialogue.encode(prompt_ids)
         dialogue.reply(step.generation)
@@ -157,72 +158,6 @@ def read_step(line: Mapping[str, Any]) -> Step:
     )
 
 
-class _Heard:
-    """What each dialogue heard before each of its replies, and after the last one."""
-
-    def __init__(self, episode: Trajectory) -> None:
-        self._dialogues = episode.dialogues
-        self._at: dict[tuple[str, int], tuple[int, int, int]] = {}  # messages, token ids and token turns written
-        steps: dict[tuple[str, int], int] = {}
-        for step in episode.steps:
-            steps[step.role, step.dialogue] = steps.get((step.role, step.dialogue), 0) + 1
-        self._own = {key: self._replies(key)[-count:] for key, count in steps.items()}
-
-    def _replies(self, key: tuple[str, int]) -> list[int]:
-        role, number = key
-        messages = self._dialogues[role][number].messages
-        return [place for place, message in enumerate(messages) if message.speaker == role]
-
-    def before(self, step: Step) -> tuple[list[Message], list[int]]:
-        """Messages and token ids between the dialogue's last reply and this one."""
-        key = step.role, step.dialogue
-        dialogue = self._dialogues[step.role][step.dialogue]
-        messages, tokens, turns = self._at.get(key, (0, 0, 0))
-        end = self._own[key].pop(0)
-        heard, prompt_ids = dialogue.messages[messages:end], []
-        if step.generation.token_ids is not None:
-            start, stop = dialogue.turns[turns]
-            prompt_ids = dialogue.token_ids[tokens:start]
-            tokens, turns = stop, turns + 1
-        self._at[key] = end + 1, tokens, turns
-        return heard, prompt_ids
-
-    def tail(self, role: str, number: int) -> _Tail:
-        """What a dialogue heard after its last reply."""
-        dialogue = self._dialogues[role][number]
-        messages, tokens, _ = self._at.get((role, number), (0, 0, 0))
-        heard, ids = dialogue.messages[messages:], dialogue.token_ids[tokens:]
-        return _Tail(dialogue.seed, heard, ids, max(len(heard) - len(dialogue.pending), 0))
-
-
-@dataclass(frozen=True, slots=True)
-class _Tail:
-    """The end of a dialogue: messages after the last reply, and how many of them token_ids stand for."""
-
-    seed: int
-    heard: list[Message]
-    token_ids: list[int]
-    encoded: int
-
-    @classmethod
-    def read(cls, line: object) -> _Tail:
-        if not isinstance(line, dict):
-            raise LineError(f"field 'dialogues' must hold objects, not {type(line).__name__}")
-        heard = [_message(message) for message in take(line, "heard", list)]
-        return cls(take(line, "seed", int), heard, take(line, "token_ids", list), take(line, "encoded", int))
-
-    def line(self) -> dict[str, Any]:
-        return asdict(self) | {"heard": _pairs(self.heard)}
-
-    def append_to(self, dialogue: Dialogue) -> None:
-        for message in self.heard[: self.encoded]:
-            dialogue.say(message)
-        if self.token_ids:
-            dialogue.encode(self.token_ids)
-        for message in self.heard[self.encoded :]:
-            dialogue.say(message)
-
-
 def _step_line(step: Step, heard: Sequence[Message], prompt_ids: Sequence[int]) -> dict[str, Any]:
     said = step.generation
     shown = {} if said.tokens is None else {"tokens": list(said.tokens)}
@@ -235,7 +170,7 @@ def _step_line(step: Step, heard: Sequence[Message], prompt_ids: Sequence[int]) 
         "turn": step.turn,
         "dialogue": step.dialogue,
         "observation": dict(step.observation),
-        "heard": _pairs(heard),
+        "heard": pairs(heard),
         "prompt_ids": list(prompt_ids),
         "text": said.text,
         "token_ids": None if said.token_ids is None else list(said.token_ids),
@@ -250,7 +185,7 @@ def _step_line(step: Step, heard: Sequence[Message], prompt_ids: Sequence[int]) 
     }
 
 
-def _footer_line(episode: Trajectory, heard: _Heard) -> dict[str, Any]:
+def _footer_line(episode: Trajectory, heard: Heard) -> dict[str, Any]:
     tails = {
         role: [heard.tail(role, number).line() for number in range(len(of_role))]
         for role, of_role in episode.dialogues.items()
@@ -290,16 +225,6 @@ def _usage(value: object) -> Usage:
     counts = take(value, "prompt_tokens", int), take(value, "reply_tokens", int)
     cost = None if value.get("cost") is None else number(value, "cost")
     return Usage(*counts, cost, take(value, "cached", bool))
-
-
-def _pairs(messages: Sequence[Message]) -> list[list[str]]:
-    return [[message.speaker, message.content] for message in messages]
-
-
-def _message(value: object) -> Message:
-    if not isinstance(value, list) or len(value) != 2 or not all(isinstance(part, str) for part in value):
-        raise LineError("field 'heard' must hold [speaker, content] pairs")
-    return Message(*value)
 
 
 def _recalled(value: object) -> Recalled:

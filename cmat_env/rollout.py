@@ -1,4 +1,4 @@
-"""Episodes side by side in one process: the one place where a Step is made.
+"""Episodes side by side in one process; `cmat_env.running` has one of them.
 
 Every wave asks each policy once for all dialogues that wait for it, whatever episode and role they belong to. What an
 episode becomes depends on its own seed and on the run's, not on its neighbours. A task that crashes, or a policy that
@@ -7,17 +7,14 @@ fails to answer, loses its own episode: it is dropped and counted, never scored.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 from cmat_env.agents.agent import Agent
 from cmat_env.agents.memory import ShortTermMemory
-from cmat_env.agents.reflection import request
 from cmat_env.errors import CmatError, ConfigError, PolicyError
 from cmat_env.experience import Experience
 from cmat_env.plan import Dropped, Episode, Limits, Playable, RolloutResult, Trials
+from cmat_env.running import Running, role_of
 from cmat_env.trials import credited, reflections, who_reflects
 from cmat_env.types import Dialogue, Generation, Oracle, Policy, Recalled, Step, Trajectory
 
@@ -25,35 +22,6 @@ __all__ = ["Dropped", "Episode", "Limits", "OnEnd", "OnStep", "Rollout", "Rollou
 
 OnStep = Callable[[int, Step], None]
 OnEnd = Callable[[int, Trajectory], None]
-_SAMPLES_APART = 0x9E3779B97F4A7C15
-_TRIALS_APART = 0xD1B54A32D192ED03
-
-
-@dataclass(slots=True)
-class _Running:
-    """One episode in progress.
-
-    Attributes:
-        past: its trials that are over.
-        noted: by role, the reflections on them.
-        reflecting: the roles that are still to reflect on the running trial, which has failed; None = not asked yet.
-        cut: which limit has ended the running trial.
-    """
-
-    index: int
-    episode: Episode
-    env: Playable
-    dialogues: dict[str, list[Dialogue]]
-    info: Mapping[str, Any] = field(default_factory=dict)
-    steps: list[Step] = field(default_factory=list)
-    paid: int = 0
-    tokens: int = 0
-    started: float = field(default_factory=time.perf_counter)
-    recalled: dict[str, tuple[Recalled, ...]] = field(default_factory=dict)
-    past: list[Trajectory] = field(default_factory=list)
-    noted: dict[str, tuple[Recalled, ...]] = field(default_factory=dict)
-    reflecting: list[str] | None = None
-    cut: str | None = None
 
 
 class Rollout:
@@ -125,11 +93,11 @@ class Rollout:
         """
         self._idle = list(self._open)
         waiting = iter(enumerate(episodes))
-        running: list[_Running] = []
+        running: list[Running] = []
         done: dict[int, list[Trajectory]] = {}
         dropped: list[Dropped] = []
 
-        def drop(run: _Running, error: Exception) -> None:
+        def drop(run: Running, error: Exception) -> None:
             done[run.index] = []
             dropped.append(Dropped(run.episode, f"{type(error).__name__}: {error}"))
             self._release(run)
@@ -185,16 +153,16 @@ class Rollout:
         return known or ShortTermMemory()
 
     def _start(
-        self, waiting: Iterator[tuple[int, Episode]], room: int, drop: Callable[[_Running, Exception], None]
-    ) -> list[_Running]:
+        self, waiting: Iterator[tuple[int, Episode]], room: int, drop: Callable[[Running, Exception], None]
+    ) -> list[Running]:
         """Reset an environment for each of the next episodes."""
-        started: list[_Running] = []
+        started: list[Running] = []
         while len(started) < room:
             index, episode = next(waiting, (-1, None))
             if episode is None:
                 break
             env = self._idle.pop() if self._idle else self._fresh_env()
-            run = _Running(index, episode, env, {})
+            run = Running(index, episode, env, self._limits, self._trials)
             try:
                 self._begin(run)
             except CmatError:
@@ -205,26 +173,21 @@ class Rollout:
             started.append(run)
         return started
 
-    def _begin(self, run: _Running) -> None:
+    def _begin(self, run: Running) -> None:
         """Begin the next trial of an episode."""
-        env, episode = run.env, run.episode
-        env.reset(seed=episode.seed, options=dict(episode.options) if episode.options else None)
-        run.steps, run.dialogues, run.recalled, run.reflecting = [], {}, {}, None
-        run.cut, run.paid, run.tokens = None, 0, 0
-        run.started = time.perf_counter()
-        run.info = dict(env.infos[env.agent_selection])
-        instructions = str(getattr(env.task, "instructions", "") or "")
-        seed = episode.seed + episode.sample * _SAMPLES_APART + (episode.trial + len(run.past)) * _TRIALS_APART
+        run.begin()
+        task = run.env.task
+        instructions = str(getattr(task, "instructions", "") or "")
         for role, agent in self._agents.items():
             if recalled := self._recalled(run, role):
                 run.recalled[role] = recalled
-            dialogue = agent.begin(seed=seed, instructions=instructions, recalled=recalled)
+            dialogue = agent.begin(seed=run.seed, instructions=instructions, recalled=recalled)
             run.dialogues[role] = [dialogue]
             policy = self.policies[role]
             if isinstance(policy, Oracle):
-                policy.begin(dialogue, env.task)
+                policy.begin(dialogue, task)
 
-    def _recalled(self, run: _Running, role: str) -> tuple[Recalled, ...]:
+    def _recalled(self, run: Running, role: str) -> tuple[Recalled, ...]:
         """What a role is told of earlier tasks, and of earlier trials of this one."""
         if role not in self.minds:
             return ()
@@ -232,11 +195,11 @@ class Rollout:
         remembered = known.recall(role, run.env.env_id, run.env.statement) if known else ()
         return (*remembered, *run.noted.get(role, ()))
 
-    def _answers(self, running: Sequence[_Running]) -> Iterator[tuple[_Running, Generation]]:
+    def _answers(self, running: Sequence[Running]) -> Iterator[tuple[Running, Generation]]:
         """Show each waiting agent its observation and ask every policy once."""
-        asked: dict[int, list[tuple[_Running, Dialogue]]] = {}
+        asked: dict[int, list[tuple[Running, Dialogue]]] = {}
         for run in running:
-            role, seen = self._shown(run)
+            role, seen = run.shown()
             dialogues = run.dialogues[role]
             dialogue = self._agents[role].observe(dialogues[-1], speaker=seen["speaker"], message=seen["message"])
             if dialogue is not dialogues[-1]:
@@ -253,74 +216,21 @@ class Rollout:
                 dialogue.reply(generation)
                 yield run, generation
 
-    def _shown(self, run: _Running) -> tuple[str, dict[str, str]]:
-        """Whose turn it is, and what it is shown."""
-        env = run.env
-        if not run.reflecting:
-            seen = env.observe(env.agent_selection)
-            return role_of(env.agent_selection), _observation(env, seen)
-        role = run.reflecting[0]
-        last = str(env.observe(f"{role}_0")["message"]) if env.outcome else ""
-        outcome = str(self._facts(run)["outcome"])
-        asked = request(self._trials.requests[role], outcome=outcome, observation=last)
-        return role, {"message": asked, "speaker": "environment"}
-
-    def _reflect(self, run: _Running, generation: Generation) -> Step:
-        """The step of a role that was asked to reflect; the environment takes no part."""
-        role, seen = self._shown(run)
-        assert run.reflecting
-        run.reflecting.pop(0)
-        step = Step(
-            index=len(run.steps),
-            agent=f"{role}_0",
-            role=role,
-            turn=sum(step.role == role for step in run.steps),
-            observation=seen,
-            generation=generation,
-            dialogue=len(run.dialogues[role]) - 1,
-            kind="reflect",
-        )
-        run.steps.append(step)
-        return step
-
-    def _apply(self, run: _Running, generation: Generation) -> Step:
+    def _apply(self, run: Running, generation: Generation) -> Step:
         if run.reflecting:
-            return self._reflect(run, generation)
-        env = run.env
-        agent = env.agent_selection
-        role = role_of(agent)
-        seen = _observation(env, env.observe(agent))
-        turn = sum(step.role == role for step in run.steps)
-        env.step(self._agents[role].act(generation))
-        payments = tuple(env.ledger.entries[run.paid :])
-        run.paid += len(payments)
-        run.tokens += len(generation.token_ids or ())
-        step = Step(
-            index=len(run.steps),
-            agent=agent,
-            role=role,
-            turn=turn,
-            observation=seen,
-            generation=generation,
-            dialogue=len(run.dialogues[role]) - 1,
-            payments=payments,
-            verdict=env.last_verdict if role == "checker" else None,
-            judgement=env.last_judgement if role == "checker" else None,
-            info=dict(env.infos.get(agent, {})),
-        )
-        run.steps.append(step)
-        return step
+            return run.reflect(generation)
+        return run.act(self._agents[role_of(run.env.agent_selection)].act(generation), generation)
 
-    def _ended(self, run: _Running) -> list[Trajectory] | None:
+    def _ended(self, run: Running) -> list[Trajectory] | None:
         """All trials, if the episode is over; otherwise what comes next is made ready, and None returned."""
-        facts = self._facts(run)
+        facts = run.facts()
         if not facts or run.reflecting:
             return None
         if not facts["success"] and run.reflecting is None:
             run.reflecting = list(self.minds) if self._reflects(run) else []
             if run.reflecting:
                 return None
-        run.past.append(self._trajectory(run, facts))
+        run.past.append(run.trajectory(facts))
         self._release(run)
         if facts["success"] or len(run.past) >= self._trials.trials:
             return credited(run.past, reward=self._trials.reward)
@@ -329,66 +239,17 @@ class Rollout:
         self._begin(run)
         return None
 
-    def _reflects(self, run: _Running) -> bool:
+    def _reflects(self, run: Running) -> bool:
         """Would a reflection on the running trial be read by anybody?"""
         again = len(run.past) + 1 < self._trials.trials
         return self._trials.reflect and (again or (self.experience is not None and self.experience.writes))
 
-    def _facts(self, run: _Running) -> Mapping[str, Any]:
-        """How the running trial ended, or was cut off by a limit; empty if it goes on."""
-        cut = None if run.env.outcome or run.reflecting is not None else self._cut(run)
-        run.cut = run.cut or cut
-        if run.env.outcome:
-            return run.env.outcome
-        cut_off = {"success": False, "score": 0.0, "outcome": run.cut, "terminated": False, "truncated": True}
-        return cut_off if run.cut else {}
-
-    def _trajectory(self, run: _Running, facts: Mapping[str, Any]) -> Trajectory:
-        return Trajectory(
-            env_id=run.env.env_id,
-            task_id=str(run.info.get("task_id", run.episode.seed)),
-            task_type=str(run.info.get("task_type", "")),
-            seed=run.episode.seed,
-            steps=tuple(run.steps),
-            dialogues={role: tuple(dialogues) for role, dialogues in run.dialogues.items()},
-            payments=tuple(run.env.ledger.entries),
-            success=bool(facts["success"]),
-            score=float(facts["score"]),
-            outcome=str(facts["outcome"]),
-            terminated=bool(facts["terminated"]),
-            truncated=bool(facts["truncated"]),
-            seconds=time.perf_counter() - run.started,
-            options=run.episode.options,
-            sample=run.episode.sample,
-            trial=run.episode.trial + len(run.past),
-            recalled=dict(run.recalled),
-        )
-
-    def _cut(self, run: _Running) -> str | None:
-        limits = self._limits
-        if len(run.steps) >= limits.turns:
-            return "turn limit"
-        if limits.tokens is not None and run.tokens >= limits.tokens:
-            return "token limit"
-        if limits.seconds is not None and time.perf_counter() - run.started >= limits.seconds:
-            return "time limit"
-        return None
-
-    def _release(self, run: _Running) -> None:
+    def _release(self, run: Running) -> None:
         """Let policies that keep something per dialogue forget it."""
         for role, dialogues in run.dialogues.items():
             release = getattr(self.policies[role], "release", None)
             if release:
                 release(dialogues)
-
-
-def _observation(env: Playable, seen: Mapping[str, Any]) -> dict[str, str]:
-    return {"message": seen["message"], "speaker": env.SPEAKERS[int(seen["speaker"])]}
-
-
-def role_of(agent: str) -> str:
-    """The role of a PettingZoo agent: "checker_0" plays "checker"."""
-    return agent.rpartition("_")[0]
 
 
 def _close_quietly(env: Playable) -> None:

@@ -22,10 +22,8 @@ from gymnasium.vector.utils import batch_space, concatenate, create_empty_array,
 from cmat_env.checks import check_known, check_whole
 from cmat_env.errors import ConfigError, ContractError, CrashError
 from cmat_env.registry import make_task
+from cmat_env.vector_seeds import Seeds
 from cmat_env.workers import Answer, Here, Host, There
-
-SEEDS_APART = 1_000_000
-"""Seeds of runs are this far apart, as in `cmat_env.evaluate`."""
 
 Observations = Any
 _TRIES = 10
@@ -131,8 +129,7 @@ class TextVectorEnv(VectorEnv[Observations, Any, Any]):
         self.single_observation_space, self.single_action_space = facts["observation"], facts["action"]
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._bases: list[int] | None = None
-        self._run_seed = 0
+        self._seeds = Seeds(num_envs)
         self.episode_index = np.arange(num_envs)
         self._begun = False
         self._ended = np.zeros(num_envs, dtype=np.bool_)
@@ -149,7 +146,9 @@ class TextVectorEnv(VectorEnv[Observations, Any, Any]):
         """
         given = dict(options or {})
         mask = self._mask_of(given.pop("reset_mask", None))
-        self._take_seed(seed, whole=bool(mask.all()))
+        if seed is not None and not mask.all():
+            raise ConfigError("a seed begins a new run; give it without reset_mask")
+        self._seeds.take(seed)
         fresh = seed is not None or not self._begun
         for slot in np.flatnonzero(mask).tolist():
             self.episode_index[slot] = slot if fresh else self.episode_index[slot] + self.num_envs
@@ -235,30 +234,6 @@ class TextVectorEnv(VectorEnv[Observations, Any, Any]):
             raise ConfigError(f"reset_mask={mask!r}: wanted {self.num_envs} bools, one of them True")
         return array
 
-    def _take_seed(self, seed: int | Sequence[int | None] | None, *, whole: bool) -> None:
-        if seed is None:
-            if not self._begun:
-                self._run_seed = int(np.random.SeedSequence().generate_state(1)[0])
-            return
-        if not whole:
-            raise ConfigError("a seed begins a new run; give it without reset_mask")
-        if isinstance(seed, int | np.integer):
-            self._run_seed, self._bases = int(seed), None
-            return
-        if len(seed) != self.num_envs or any(each is None for each in seed):
-            raise ConfigError(f"seed={seed!r}: wanted an int, or {self.num_envs} of them")
-        self._bases = [int(each) for each in seed if each is not None]
-
-    def _seed_of(self, slot: int) -> int:
-        """Of the episode that the slot is at: by the run's seed and the episode's index, by nothing else."""
-        index = int(self.episode_index[slot])
-        if self._bases is None:
-            return self._run_seed * SEEDS_APART + index
-        turn = index // self.num_envs
-        if turn == 0:
-            return self._bases[slot]
-        return int(np.random.SeedSequence([self._bases[slot], turn]).generate_state(1)[0])
-
     def _next(self, slots: Sequence[int]) -> dict[int, tuple[Any, dict[str, Any]]]:
         for slot in slots:
             self.episode_index[slot] += self.num_envs
@@ -271,7 +246,8 @@ class TextVectorEnv(VectorEnv[Observations, Any, Any]):
         done: dict[int, tuple[Any, dict[str, Any]]] = {}
         left = list(slots)
         for _ in range(_TRIES):
-            answers = self._ask({slot: ("reset", (self._seed_of(slot), options)) for slot in left})
+            seeds = {slot: self._seeds.of(slot, int(self.episode_index[slot])) for slot in left}
+            answers = self._ask({slot: ("reset", (seed, options)) for slot, seed in seeds.items()})
             left = []
             for slot, answer in answers.items():
                 if answer.error:

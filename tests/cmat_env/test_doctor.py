@@ -12,7 +12,7 @@ import torch
 from cmat_env import registry
 from cmat_env.cli import main
 from cmat_env.doctor import examine
-from cmat_env.errors import ConfigError
+from cmat_env.errors import ConfigError, ContractError
 from cmat_env.policies.adapters import AdapterSettings
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
@@ -46,11 +46,19 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The game's contracts, which other tests look at, are taken for kept: two seconds a test."""
+    for check in ("check_task", "check_collab"):
+        monkeypatch.setattr(f"cmat_env.doctor.{check}", lambda make: None)
+
+
 def findings(game: str, model: Path, **settings: Any) -> dict[str, bool | None]:
     """By name, whether each invariant holds."""
     return {finding.name: finding.holds for finding in examine(game, model=model, **settings)}
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("adapter", ["lora", "full", "ptuning"])
 def test_a_sound_model_on_a_sound_task_passes(game: str, model: Path, adapter: Any) -> None:
     """Every invariant is looked at, and none is broken; a remark is no failure."""
@@ -67,6 +75,23 @@ def test_a_task_is_checked_without_a_model(game: str, capsys: pytest.CaptureFixt
     assert list(NAMES[:2]) + list(NAMES[3:5]) == [
         line[4:22].strip() for line in capsys.readouterr().out.splitlines() if line[:3] in ("ok ", "-  ")
     ]
+
+
+@pytest.mark.parametrize("broken", ["check_task", "check_collab"])
+def test_a_broken_contract_is_found(game: str, kept: None, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    """What the check says is the value of the finding, and the others are looked at all the same."""
+    del kept
+
+    def raises(make: object) -> None:
+        raise ContractError("this is broken")
+
+    monkeypatch.setattr(f"cmat_env.doctor.{broken}", raises)
+    found = list(examine(game))
+
+    assert [("this is broken", {"check_task": 0, "check_collab": 1}[broken])] == [
+        (finding.value, place) for place, finding in enumerate(found) if finding.holds is False
+    ]
+    assert 4 == len(found)
 
 
 class Leaky:
@@ -125,6 +150,7 @@ class Leaky:
         monkeypatch.setattr(HFPolicy, "_reply", shifted)
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("broken", ["ratio", "adapters", "mask", "seeds"])
 def test_a_broken_invariant_is_found(
     game: str, model: Path, monkeypatch: pytest.MonkeyPatch, broken: str, capsys: pytest.CaptureFixture[str]
@@ -137,6 +163,7 @@ def test_a_broken_invariant_is_found(
     assert broken in wrong
 
 
+@pytest.mark.usefixtures("kept")
 def test_virtual_tokens_that_go_missing_are_found(game: str, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reply was sampled behind them and is evaluated without: the ratio is not 1, and moving them moves nothing."""
     Leaky.virtual(monkeypatch)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,27 @@ def test_an_example_runs(name: str, tmp_path: Path) -> None:
 
     assert (0, "") == (done.returncode, done.stderr)
     assert [] == [words for words in PRINTS[name] if words not in done.stdout]
+
+
+def test_the_example_of_training_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of `train_db.py`, with fewer demonstrations, steps and episodes: it tells its story and leaves a model."""
+    found = importlib.util.spec_from_file_location("train_db", EXAMPLES / "train_db.py")
+    assert found is not None and found.loader is not None
+    train_db = importlib.util.module_from_spec(found)
+    found.loader.exec_module(train_db)
+    warm_start = replace(
+        train_db.SETTINGS.warm_start, episodes=60, sft=replace(train_db.SETTINGS.warm_start.sft, steps=5)
+    )
+    small = replace(train_db.SETTINGS, iterations=2, episodes=4, final_episodes=4, warm_start=warm_start)
+    monkeypatch.setattr(train_db, "SETTINGS", small)
+    monkeypatch.setattr(sys, "argv", ["train_db.py", str(tmp_path)])
+    train_db.main()
+
+    said = [line.partition(": ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert ["before", "before", "iteration 1", "iteration 2", "after", "after"] == said
+    assert (tmp_path / "final" / "assistant").is_dir()
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PLACE = "CMAT_CHROMIUM"
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_SHELL = "chromium-headless-shell"  # the same pages for half the processor time, but it has no window
 _FLAGS = (
     "--disable-gpu",
     "--disable-dev-shm-usage",
@@ -44,14 +45,18 @@ _STOP = 15.0
 _PROBE = 15.0
 
 
-def find_chromium() -> str:
+def find_chromium(*, headless: bool = False) -> str:
     """Where the browser is: CMAT_CHROMIUM, or the first of the usual names.
+
+    Args:
+        headless: no window is needed.
 
     Raises:
         ConfigError: there is none.
     """
     named = os.environ.get(PLACE)
-    found = shutil.which(named) if named else next(filter(None, map(shutil.which, _NAMES)), None)
+    names = (_SHELL, *_NAMES) if headless else _NAMES
+    found = shutil.which(named) if named else next(filter(None, map(shutil.which, names)), None)
     if found is None:
         raise ConfigError(
             f"{PLACE}={named!r} is no program"
@@ -93,7 +98,7 @@ class Chromium:
             import playwright  # noqa: F401, PLC0415 - an extra
         except ModuleNotFoundError as error:
             raise MissingExtraError.of("playwright", "web") from error
-        find_chromium()
+        find_chromium(headless=headless)
         with cls._lock:
             key = (os.getpid(), headless)
             if key not in cls._shared:
@@ -236,7 +241,7 @@ class _Driver:
         self._processes = [process for process in started if "playwright" in " ".join(process.cmdline())]
         root = hasattr(os, "geteuid") and os.geteuid() == 0
         self._browser = self._playwright.chromium.launch(
-            executable_path=find_chromium(),
+            executable_path=find_chromium(headless=self._headless),
             headless=self._headless,
             args=[*_FLAGS, *(("--no-sandbox",) if root else ())],
             handle_sigint=False,

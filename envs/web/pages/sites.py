@@ -38,7 +38,8 @@ def split_of(number: int) -> str:
     return {4: "dev", 5: "heldout"}.get(number % 6, "train")
 
 
-def own_samples(split: str) -> list[PageSample]:
+@cache
+def own_samples(split: str) -> tuple[PageSample, ...]:
     """The steps of a split.
 
     Raises:
@@ -46,9 +47,9 @@ def own_samples(split: str) -> list[PageSample]:
     """
     if split not in SPLITS:
         raise UnknownNameError(f"split {split!r} is unknown; {did_you_mean(split, SPLITS)}")
-    return [
+    return tuple(
         sample for number, page in enumerate(pages()) if split_of(number) == split for sample in _samples(page, number)
-    ]
+    )
 
 
 def _samples(page: SitePage, number: int) -> Iterator[PageSample]:

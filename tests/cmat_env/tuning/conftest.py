@@ -117,7 +117,7 @@ def play_team(guess_task: Callable[..., Task]) -> PlayTeam:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Debian's Chromium; without it the test is skipped, or fails under CI=true."""
-    found = shutil.which("chromium")
+    found = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     if found is None:
         if os.environ.get("CI") == "true":
             pytest.fail("chromium is missing: apt-get install chromium")

@@ -85,7 +85,7 @@ def enter(catalogue: Catalogue) -> Iterator[Callable[..., Player]]:
 def chromium() -> str:
     """Where Chromium is; without it the test is skipped, or fails under CI=true."""
     try:
-        return find_chromium()
+        return find_chromium(headless=True)
     except ConfigError as error:
         if os.environ.get("CI") == "true":
             pytest.fail(str(error))
