@@ -48,9 +48,10 @@ def distinct(
         needed: (B, T) True = it has to be computed; None = all of them.
     """
     rows, width = ids.shape
+    ids = ids.masked_fill(~begins, -1)
     order = torch.tensor(sorted(range(rows), key=ids.tolist().__getitem__), device=ids.device)
-    ids, positions, begins = ids[order], positions[order], begins[order]
-    same = (ids[1:] == ids[:-1]) & (positions[1:] == positions[:-1]) & begins[1:] & begins[:-1]
+    ids, positions = ids[order], positions[order]
+    same = (ids[1:] == ids[:-1]) & (positions[1:] == positions[:-1]) & (ids[1:] >= 0)
     alike = functional.pad(same.cumprod(1).bool(), (0, 0, 1, 0))  # to the row above, up to here
     first = torch.arange(rows, device=ids.device).unsqueeze(-1).masked_fill(alike, 0).cummax(0).values
     stands_for = torch.empty_like(first)
