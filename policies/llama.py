@@ -141,7 +141,7 @@ class LlamaForward:
         heads, groups, size = self._heads, self._groups, self._size
         x = self._embed(ids)
         shape, epsilon = x.shape[-1:], self._epsilon
-        cos, sin = (table.unsqueeze(2) for table in self._rotary(x, positions))
+        cos, sin = (table[..., : size // 2].unsqueeze(2) for table in self._rotary(x, positions))
         for number, layer in enumerate(self._layers):
             normed = functional.rms_norm(x, shape, layer.attention_norm, epsilon)
             qkv = functional.linear(normed, *layer.qkv).unflatten(-1, (heads + 2 * groups, size))
@@ -159,7 +159,8 @@ class LlamaForward:
 
 def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
     first, second = x.chunk(2, dim=-1)
-    return x * cos + torch.cat((-second, first), dim=-1) * sin
+    turned = torch.addcmul(first * cos, second, sin, value=-1), torch.addcmul(second * cos, first, sin)
+    return torch.cat(turned, dim=-1)
 
 
 def _read(layer: Any, weights_of: Callable[[nn.Module], Weights]) -> _Layer:
