@@ -13,7 +13,7 @@ import os
 import sys
 import time
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, peak_megabytes, write
 
 PARTS = ("turns", "db", "share", "generation", "step")
 
@@ -37,7 +37,8 @@ def main() -> int:
             failed.append(part)
             continue
         minutes = (time.monotonic() - started) / 60
-        text = f"{text}\n\n`make bench`: {machine()}; this part took {minutes:.1f} min."
+        took = f"this part took {minutes:.1f} min, and this process {peak_megabytes():,.0f} MiB at most"
+        text = f"{text}\n\n`make bench`: {machine()}; {took}."
         print(text, flush=True)
         if not (options.quick or options.no_write):
             write(part, text)

@@ -38,19 +38,20 @@ MARKS = ("<!-- bench-learning -->", "<!-- /bench-learning -->")
 
 
 class Seed:
-    """All rows of one seed; each is written to a file as soon as it is measured, and not measured again."""
+    """The rows of one seed; each is written to a file as soon as it is measured, and not measured again."""
 
-    def __init__(self, seed: int, out: Path, *, scale: float) -> None:
-        self.seed, self.out, self.scale = seed, out / f"seed-{seed}", scale
+    def __init__(self, seed: int, out: Path, *, scale: float, rows: Sequence[str] = ()) -> None:
+        self.seed, self.out, self.scale, self.rows = seed, out / f"seed-{seed}", scale, rows
         self.out.mkdir(parents=True, exist_ok=True)
         self.results = self.out / "rows.jsonl"
         lines = self.results.read_text(encoding="utf-8").splitlines() if self.results.exists() else []
         self.done = {json.loads(line)["row"] for line in lines}
 
     def run_all(self) -> None:
-        """Measure every row that is not on disk yet."""
+        """Measure every row, or the chosen ones and the warm start beneath them, that is not on disk yet."""
         clean = [*ALONE, "warm_start.settings.demonstrator_error=0.0", "warm_start.sft.steps=1500"]
-        self._start("clean", clean, "warm start, clean demonstrations")
+        if not self.rows:
+            self._start("clean", clean, "warm start, clean demonstrations")
         base = self._start("imperfect", ALONE, "warm start, imperfect demonstrations")
         self._tune("PPO", base, [*ALONE, *LONG], iterations=74)
         self._tune("GRPO", base, [*ALONE, "samples=8", "tuner.algorithm=grpo"], iterations=30)
@@ -66,7 +67,8 @@ class Seed:
         self._tune("PPO, P-tuning, 8 virtual tokens", base, virtual, iterations=30)
         self._tune("control: PPO, shuffled rewards", base, ALONE, iterations=20, shuffle=True)
         self._tune("control: PPO, learning rate 0", base, [*ALONE, "tuner.learning_rate=0.0"], iterations=4)
-        self._team()
+        if not self.rows:
+            self._team()
 
     def _settings(self, overrides: Sequence[str], iterations: int = 1) -> RunSettings:
         rounds = max(1, round(iterations * self.scale))
@@ -91,7 +93,7 @@ class Seed:
         return folder / "warm_start"
 
     def _tune(self, row: str, base: Path, overrides: Sequence[str], *, iterations: int, shuffle: bool = False) -> None:
-        if row in self.done:
+        if row in self.done or (self.rows and row not in self.rows):
             return
         settings = self._settings([*overrides, f"model.path={base}"], iterations)
         rng = random.Random(self.seed)
@@ -212,9 +214,9 @@ def _digest(policy: HFPolicy) -> str:
     return digest.hexdigest()
 
 
-def _work(seed: int, out: str, scale: float) -> None:
+def _work(seed: int, out: str, scale: float, rows: Sequence[str]) -> None:
     torch.set_num_threads(1)
-    Seed(seed, Path(out), scale=scale).run_all()
+    Seed(seed, Path(out), scale=scale, rows=rows).run_all()
 
 
 def main() -> None:
@@ -224,11 +226,13 @@ def main() -> None:
     parser.add_argument("--out", default="runs/bench-learning")
     parser.add_argument("--jobs", type=int, default=3, help="seeds measured at once, one process and thread each")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the steps and iterations; to try it out")
-    parser.add_argument("--docs", default="docs/learning.md")
+    parser.add_argument("--rows", nargs="+", default=[], help="of the rows on single algorithms, these alone")
+    parser.add_argument("--docs", default="docs/learning.md", help="not written by --scale or --rows")
     arguments = parser.parse_args()
     started = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(arguments.jobs, maxtasksperchild=1) as pool:
-        pool.starmap(_work, [(seed, arguments.out, arguments.scale) for seed in arguments.seeds], chunksize=1)
+        work = [(seed, arguments.out, arguments.scale, arguments.rows) for seed in arguments.seeds]
+        pool.starmap(_work, work, chunksize=1)
     lines = [
         json.loads(line)
         for path in sorted(Path(arguments.out).glob("seed-*/rows.jsonl"))
@@ -240,7 +244,7 @@ def main() -> None:
     )
     print(report)
     docs = Path(arguments.docs)
-    if docs.exists() and arguments.scale == 1:
+    if docs.exists() and arguments.scale == 1 and not arguments.rows:
         before, _, rest = docs.read_text(encoding="utf-8").partition(MARKS[0])
         after = rest.partition(MARKS[1])[2]
         docs.write_text(f"{before}{MARKS[0]}\n{report}\n{MARKS[1]}{after}", encoding="utf-8")

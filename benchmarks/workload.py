@@ -60,7 +60,7 @@ def ids(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, tokens: in
 
 
 def operations(model: LlamaForCausalLM, *, fed: int, sampled: int, seen: int) -> float:
-    """Floating-point operations that generating takes at least, every token fed once.
+    """Floating-point operations of a forward pass over new tokens, every one fed once.
 
     Args:
         model: of the Llama kind.

@@ -242,7 +242,7 @@ class HFPolicy:
             mask = (batch.segments.unsqueeze(-1) == batch.segments.unsqueeze(-2)).tril()
         if llama.supports(model):
             whole = None if mask is None else mask.unsqueeze(1)
-            return self._llama(model, role).whole(batch.token_ids, batch.positions, whole, wanted)
+            return self._llama(model, role).whole(batch, whole, wanted)
         places = torch.arange(batch.token_ids.shape[1], device=batch.token_ids.device)
         hidden: torch.Tensor = model.base_model(
             **modules.inputs(batch.token_ids, self._embed(model, role)),

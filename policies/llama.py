@@ -18,6 +18,8 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from cmat_env.policies.decode import KVBlock
+from cmat_env.policies.prefixes import distinct
+from cmat_env.types import TokenBatch
 
 FAMILIES = ("llama", "mistral", "qwen2")
 Weights = tuple[torch.Tensor, torch.Tensor | None]
@@ -82,50 +84,72 @@ class LlamaForward:
 
         def attend(layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
             keys, values = block.keys[layer], block.values[layer]
-            keys[rows, :, positions] = k.transpose(1, 2).to(keys.dtype)
-            values[rows, :, positions] = v.transpose(1, 2).to(values.dtype)
-            return self._attention(q, keys[:, :, :slots], values[:, :, :slots], mask)
+            keys[rows, :, positions] = k.to(keys.dtype)
+            values[rows, :, positions] = v.to(values.dtype)
+            return self._attention(q.transpose(1, 2), keys[:, :, :slots], values[:, :, :slots], mask)
 
-        return self._run(ids, positions, attend)
+        begins = (positions[:, :1] == 0).expand(ids.shape)
+        if ids.shape[1] == 1 or not begins.any():
+            return self._run(ids, positions, attend)
+        tokens = distinct(ids, positions, begins)
+        return tokens.spread(
+            self._run(
+                tokens.gather(ids),
+                tokens.gather(positions),
+                lambda layer, *qkv: tokens.gather(attend(layer, *map(tokens.spread, qkv))),
+            )
+        )
 
-    def whole(
-        self, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor | None, wanted: torch.Tensor
-    ) -> torch.Tensor:
+    def whole(self, batch: TokenBatch, mask: torch.Tensor | None, wanted: torch.Tensor) -> torch.Tensor:
         """(N, width) hidden states of the tokens of whole lines that are wanted.
 
         Args:
-            ids: (B, T).
-            positions: (B, T).
+            batch: B lines of T tokens.
             mask: (B, 1, T, T) True = the query sees the key; None = every earlier token of the line.
             wanted: (B, T) True = the token is one of the N; the last layer is not run to its end for others.
         """
-        return self._run(ids, positions, lambda _, q, k, v: self._attention(q, k, v, mask), wanted)
+        real = batch.segments >= 0
+        first = real & (batch.segments == batch.segments[:, :1])
+        tokens = distinct(batch.token_ids, batch.positions, first, real)
+        ends = wanted.flatten().nonzero().squeeze(-1)
+
+        def attend(layer: int, *qkv: torch.Tensor) -> torch.Tensor:
+            mixed = self._attention(*(tokens.spread(each).transpose(1, 2) for each in qkv), mask)
+            if layer < len(self._layers) - 1:
+                return tokens.gather(mixed)
+            return mixed.flatten(0, 1).index_select(0, ends).unsqueeze(0)
+
+        places = tokens.place[ends]
+        return self._run(tokens.gather(batch.token_ids), tokens.gather(batch.positions), attend, places)[0]
 
     def _attention(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """(B, H, T, D), (B, K, L, D), (B, K, L, D) -> (B, T, H * D)."""
         wide = attention_dtype(q)
         mixed = functional.scaled_dot_product_attention(
             q.to(wide), k.to(wide), v.to(wide), attn_mask=mask, is_causal=mask is None,
             enable_gqa=self._groups != self._heads,
         )  # fmt: skip
-        return mixed.to(q.dtype)
+        return mixed.to(q.dtype).transpose(1, 2).flatten(2)
 
     def _run(
-        self, ids: torch.Tensor, positions: torch.Tensor, attend: Attend, wanted: torch.Tensor | None = None
+        self, ids: torch.Tensor, positions: torch.Tensor, attend: Attend, ends: torch.Tensor | None = None
     ) -> torch.Tensor:
-        batch, width = ids.shape
+        """(B, T, width) hidden states, or (B, N, width) of those tokens alone that stand at the (N,) `ends`.
+
+        `attend` is given the number of a layer and its queries, keys and values, (B, T, H or K, D).
+        """
         heads, groups, size = self._heads, self._groups, self._size
         x = self._embed(ids)
         shape, epsilon = x.shape[-1:], self._epsilon
-        cos, sin = (table.unsqueeze(1) for table in self._rotary(x, positions))
+        cos, sin = (table[..., : size // 2].unsqueeze(2) for table in self._rotary(x, positions))
         for number, layer in enumerate(self._layers):
             normed = functional.rms_norm(x, shape, layer.attention_norm, epsilon)
-            qkv = functional.linear(normed, *layer.qkv).view(batch, width, heads + 2 * groups, size).transpose(1, 2)
-            qk, values = qkv.split((heads + groups, groups), dim=1)
-            queries, keys = _rotate(qk, cos, sin).split((heads, groups), dim=1)
+            qkv = functional.linear(normed, *layer.qkv).unflatten(-1, (heads + 2 * groups, size))
+            qk, values = qkv.split((heads + groups, groups), dim=2)
+            queries, keys = _rotate(qk, cos, sin).split((heads, groups), dim=2)
             mixed = attend(number, queries, keys, values)
-            mixed = mixed.transpose(1, 2).reshape(batch, width, heads * size)
-            if wanted is not None and number == len(self._layers) - 1:
-                x, mixed = x[wanted], mixed[wanted]
+            if ends is not None and number == len(self._layers) - 1:
+                x = x.index_select(1, ends)
             x = x + functional.linear(mixed, *layer.output)
             normed = functional.rms_norm(x, shape, layer.mlp_norm, epsilon)
             gate, up = functional.linear(normed, *layer.gate_up).chunk(2, dim=-1)
@@ -135,7 +159,8 @@ class LlamaForward:
 
 def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
     first, second = x.chunk(2, dim=-1)
-    return x * cos + torch.cat((-second, first), dim=-1) * sin
+    turned = torch.addcmul(first * cos, second, sin, value=-1), torch.addcmul(second * cos, first, sin)
+    return torch.cat(turned, dim=-1)
 
 
 def _read(layer: Any, weights_of: Callable[[nn.Module], Weights]) -> _Layer:

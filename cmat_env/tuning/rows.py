@@ -26,12 +26,14 @@ class Row:
         token_ids: (T,) int64, cut behind the last token the role wrote.
         action_mask: (T,) True = the role wrote it.
         start: where its action tokens begin in the episode's sequence of action tokens.
+        group: rows of one number probably begin alike.
     """
 
     episode: int
     token_ids: npt.NDArray[np.int64]
     action_mask: npt.NDArray[np.bool_]
     start: int
+    group: int = 0
 
     @property
     def actions(self) -> int:
@@ -90,18 +92,19 @@ def role_batch(trajectories: Sequence[Trajectory], role: str, *, preferences: Se
     rows: list[Row] = []
     columns: list[tuple[list[float], list[int], list[float], list[float]]] = []
     episodes = (*trajectories, *preferences)
+    keys: dict[tuple[str, int], int] = {}
+    groups = [keys.setdefault((each.task_id, each.trial), len(keys)) for each in episodes]
     for episode, trajectory in enumerate(episodes):
         logprobs: list[float] = []
         turns: list[int] = []
         for dialogue in trajectory.dialogues.get(role, ()):
-            _add_row(rows, dialogue, episode, len(logprobs))
+            _add_row(rows, dialogue, episode, len(logprobs), groups[episode])
             for start, end in dialogue.turns:
                 turns.extend([turns[-1] + 1 if turns else 0] * (end - start))
                 logprobs.extend(dialogue.logprobs[start:end])
         rewards, values = _token_rewards(trajectory, role, turns), _token_values(trajectory, role, len(turns))
         columns.append((logprobs, turns, rewards, values))
     width = max((len(column[0]) for column in columns), default=0)
-    keys: dict[tuple[str, int], int] = {}
     return RoleBatch(
         rows=tuple(rows),
         mask=torch.tensor([[i < len(c[0]) for i in range(width)] for c in columns], dtype=torch.bool),
@@ -110,18 +113,18 @@ def role_batch(trajectories: Sequence[Trajectory], role: str, *, preferences: Se
         rewards=_pad([c[2] for c in columns], width),
         turns=_pad([c[1] for c in columns], width).long(),
         truncated=torch.tensor([t.truncated for t in episodes], dtype=torch.bool),
-        groups=torch.tensor([keys.setdefault((t.task_id, t.trial), len(keys)) for t in episodes]),
+        groups=torch.tensor(groups),
         success=torch.tensor([float(t.success) for t in episodes], dtype=torch.float64),
         sampled=torch.arange(len(episodes)) < len(trajectories),
     )
 
 
-def _add_row(rows: list[Row], dialogue: Dialogue, episode: int, start: int) -> None:
+def _add_row(rows: list[Row], dialogue: Dialogue, episode: int, start: int, group: int) -> None:
     if not any(dialogue.action_mask):
         return
     end = len(dialogue.action_mask) - dialogue.action_mask[::-1].index(True)
     ids = np.array(dialogue.token_ids[:end], dtype=np.int64)
-    rows.append(Row(episode, ids, np.array(dialogue.action_mask[:end]), start))
+    rows.append(Row(episode, ids, np.array(dialogue.action_mask[:end]), start, group))
 
 
 def _token_rewards(trajectory: Trajectory, role: str, turns: Sequence[int]) -> list[float]:
@@ -227,23 +230,30 @@ def batches(
 ) -> Iterator[tuple[TokenBatch, list[int]]]:
     """Rows in packed batches of at most this many tokens, padding included; at least one row each.
 
-    Rows of like length come together, so that little is padding also where each has a line of its own.
+    Rows of a group come together, since a policy may compute what they have in common but once; then groups and rows
+    of like length, so that little is padding also where each has a line of its own.
 
     Yields:
         what `pack` gives, the order being that of positions among all rows.
     """
-    for piece in _pieces([len(row.token_ids) for row in rows], tokens):
+    for piece in _pieces(rows, tokens):
         batch, order = pack([rows[i] for i in piece], width=width, device=device)
         yield batch, [piece[i] for i in order]
 
 
-def _pieces(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
-    """Positions of lengths, longest first, in parts whose number times their longest is at most so many tokens."""
+def _pieces(rows: Sequence[Row], tokens: int) -> Iterator[list[int]]:
+    """Positions of rows in parts whose number times their longest is at most so many tokens."""
+    lengths = [len(row.token_ids) for row in rows]
+    longest: dict[int, int] = {}
+    for row, length in zip(rows, lengths, strict=True):
+        longest[row.group] = max(length, longest.get(row.group, 0))
     piece: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if piece and lengths[piece[0]] * (len(piece) + 1) > tokens:
+    width = 0
+    for index in sorted(range(len(rows)), key=lambda i: (-longest[rows[i].group], rows[i].group, -lengths[i])):
+        if piece and max(width, lengths[index]) * (len(piece) + 1) > tokens:
             yield piece
-            piece = []
+            piece, width = [], 0
         piece.append(index)
+        width = max(width, lengths[index])
     if piece:
         yield piece

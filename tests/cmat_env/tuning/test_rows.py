@@ -142,7 +142,7 @@ def test_episodes_of_one_task_are_one_group() -> None:
         "assistant",
     )
 
-    assert [0, 1, 0] == batch.groups.tolist()
+    assert [0, 1, 0] == batch.groups.tolist() == [row.group for row in batch.rows]
     assert [False, True, False] == batch.truncated.tolist()
     assert [1.0, 0.0, 0.0] == batch.success.tolist()
 
@@ -208,6 +208,15 @@ def test_batches_hold_rows_of_like_length() -> None:
     assert [[1], [2, 0], [3]] == [order for _, order in made]
     assert [(1, 9), (2, 3), (1, 2)] == [tuple(batch.token_ids.shape) for batch, _ in made]
     assert [] == list(batches([], width=0, tokens=6))
+
+
+def test_batches_hold_rows_of_a_group_together() -> None:
+    """The group with the longest row first; a later row that is longer than those before it counts as well."""
+    rows = [replace(row_of(i, length, 1), group=i % 2) for i, length in enumerate((2, 5, 4, 3))]
+
+    assert [[1, 3], [2, 0]] == [order for _, order in batches(rows, width=0, tokens=10)]
+    assert [[1], [2, 3], [0]] == [order for _, order in batches(rows, width=0, tokens=8)]
+    assert [[1], [3], [2], [0]] == [order for _, order in batches(rows, width=0, tokens=7)]
 
 
 def test_gather_and_scatter_are_inverse() -> None:
