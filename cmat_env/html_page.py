@@ -18,6 +18,14 @@ from cmat_env.errors import LogError
 from cmat_env.look_html import text
 
 
+_END = "</body></html>\n"
+
+
+def page(title: str, parts: Iterable[str]) -> str:
+    """A page as text; see `write_page`."""
+    return f"{_head(title)}{''.join(parts)}{_END}"
+
+
 def write_page(to: Path, *, title: str, parts: Iterable[str]) -> None:
     """Write a page, whole or not at all.
 
@@ -32,10 +40,10 @@ def write_page(to: Path, *, title: str, parts: Iterable[str]) -> None:
     partial = to.with_name(to.name + ".partial")
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as page:
-            page.write(_head(title))
-            page.writelines(parts)
-            page.write("</body></html>\n")
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(_head(title))
+            file.writelines(parts)
+            file.write(_END)
         os.replace(partial, to)
     except OSError as error:
         raise LogError(f"{to}: cannot be written: {error.strerror or error}") from error

@@ -47,7 +47,7 @@ ELEMENTS = (
         (SHOP, [SHOP_PAGE]),
         (f"{SHOP}\nPart 1 of 2 is answered.\n{SHOP}", [SHOP_PAGE, Words("Part 1 of 2 is answered."), SHOP_PAGE]),
         (f"{HTML}\n\nTask: go", [Markup(ELEMENTS), Words("Task: go")]),
-        ("Begin.\n. . X\nO . .\n. . .\nNext: 1", [Words("Begin."), Board((". . X", "O . .", ". . .")), Words("Next: 1")]),
+        ("Go\n. . X\nO . .\n. . .\nNext: 1", [Words("Go"), Board((". . X", "O . .", ". . .")), Words("Next: 1")]),
         ("X O X", [Words("X O X")]),
         ('{"name": "bash_action", "arguments": {"script": "ls"}}', [Call("bash_action"), Code("ls", "bash")]),
         ('{"name": "count", "arguments": {"variable": "#1"}}', [Call("count(#1)")]),
