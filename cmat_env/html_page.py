@@ -17,7 +17,6 @@ from cmat_env.episode_html import style
 from cmat_env.errors import LogError
 from cmat_env.look_html import text
 
-
 _END = "</body></html>\n"
 
 

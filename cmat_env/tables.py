@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cmat_env.episode_html import notebook
+from cmat_env.errors import ConfigError
 from cmat_env.html_page import page
 from cmat_env.look_html import text
 from cmat_env.terminal import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -63,6 +67,24 @@ def table_html(table: Table) -> str:
         f"<h2>{text(table.title)}</h2>\n"
         f'<table class="results">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n{notes}'
     )
+
+
+def notebook_tables(tables: Sequence[Table]) -> str:
+    """Tables for a notebook."""
+    return notebook("".join(map(table_html, tables)))
+
+
+def write_text(file: Path, content: str) -> None:
+    """Write a page that a user asked for.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror or error}; choose another place") from error
 
 
 def show(tables: Sequence[Table]) -> None:

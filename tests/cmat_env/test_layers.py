@@ -29,7 +29,7 @@ LAYERS = {
     "invariants": 2, "task_player": 2, "task_checks": 2, "team_checks": 2, "policy_checks": 2, "testing": 2,
     "plan": 3, "trials": 3, "experience": 3, "rollout": 3, "credit": 3, "log": 3, "log_fields": 3, "log_lines": 3,
     "replay": 3, "replay_view": 3, "replay_tokens": 3, "replay_diff": 3, "replay_html": 3,
-    "look_rich": 3, "html_page": 3, "charts": 3, "log_tail": 3,
+    "look_rich": 3, "html_page": 3, "charts": 3, "log_tail": 3, "replay_cast": 3, "report_tables": 3,
     "keys": 3, "report": 3, "scores": 3, "reexecution": 3, "forking": 3,
     "statistics": 3, "tables": 3, "chat_rows": 3, "exports": 3, "agentbench": 3, "comparison": 3, "suite_report": 3,
     "menu": 3,
