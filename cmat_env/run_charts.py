@@ -44,6 +44,11 @@ def success(run: RunLog) -> Chart:
     for name in names:
         points = [(float(line["iteration"]), line.get("evaluation", {}).get(name)) for line in run.metrics]
         found.append(Line(name, tuple((x, y) for x, y in points if y is not None), dotted=True))
+    ends = (("before tuning", 0.0), ("after tuning", at[-1]))
+    rates = [(x, run.tallies[name].score.success_rate) for name, x in ends if name in run.tallies]
+    if rates:
+        points = tuple((x, rate) for x, rate in rates if rate is not None)
+        found.append(Line("team, greedy, before and after", points, dotted=True))
     return Chart("success", "iteration", tuple(found), 0.0, 1.0)
 
 

@@ -70,7 +70,7 @@ def test_phases_are_counted_apart(training: Path) -> None:
     ).rows[0]
     assert not run.has_ended
     drawn = success(run)
-    assert [((1.0, 0.25), (2.0, 0.375)), ((2.0, 0.75),)] == [each.points for each in drawn.lines]
+    assert [((1.0, 0.25), (2.0, 0.375)), ((2.0, 0.75),), ((0.0, 0.75),)] == [each.points for each in drawn.lines]
     assert ["return, an episode", "KL to the base, nats an episode"] == [chart.title for chart in figures(run)]
 
 
