@@ -26,6 +26,7 @@ LATEST = 8
 KEPT = 3
 """Episodes of each group that are kept whole: the latest solved ones and the latest others."""
 
+_MEASURED = frozenset({"iteration", "success", "roles"})
 _PHASES = {"before tuning": 0, "training": 1, "after tuning": 2}
 
 
@@ -127,22 +128,23 @@ class RunLog:
 
     @property
     def iterations(self) -> int:
-        """How many a training run is to have."""
-        return int(self.settings.get("iterations", 0))
+        """How many a training run is to have; 0 = nobody knows."""
+        wanted = self.settings.get("iterations")
+        return wanted if isinstance(wanted, int) else 0
 
     @property
     def has_ended(self) -> bool:
         """Is the report there, and does it tell of all that the logs hold?"""
         if self.report is None:
             return False
-        newest = max((log.stat().st_mtime for log in self._logs() if log.exists()), default=0.0)
-        return self._covers(self.report) or (self.path / REPORT_NAME).stat().st_mtime >= newest
+        newest = max(map(_changed, [*self._logs(), self.path / METRICS]))
+        return self._covers(self.report) or _changed(self.path / REPORT_NAME) >= newest
 
     @property
     def changed(self) -> float:
         """When something was written last, in seconds since the epoch."""
         files = [*self._logs(), self.path / METRICS, self.path / CONFIG, self.path / REPORT_NAME]
-        return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+        return max(map(_changed, files))
 
     @property
     def alarms(self) -> Sequence[Mapping[str, Any]]:
@@ -177,7 +179,7 @@ class RunLog:
                 f"{self.path} holds no run: none of {LOG_NAME}, {METRICS} and {CONFIG} is in it; name the folder that "
                 "was given to cmat train --out or cmat eval --record"
             )
-        return sorted(own + parts, key=lambda log: (log.stat().st_mtime, log))
+        return sorted(own + parts, key=lambda log: (_changed(log), log))
 
     def _restarts(self) -> int:
         return sum(tail.restarts for tail in self._tails.values())
@@ -210,9 +212,16 @@ class RunLog:
 
     def _metrics(self) -> list[dict[str, Any]]:
         try:
-            return read_metrics(self.path) if (self.path / METRICS).exists() else []
+            lines = read_metrics(self.path) if (self.path / METRICS).exists() else []
         except (OSError, ValueError) as error:
             raise LogError(f"{self.path / METRICS}: a line is not JSON: {error}; cut that line away") from error
+        for number, line in enumerate(lines, start=1):
+            if not isinstance(line, dict) or not line.keys() >= _MEASURED:
+                raise LogError(
+                    f"{self.path / METRICS}:{number}: wanted an object with {', '.join(sorted(_MEASURED))}; was it "
+                    "written by cmat train?"
+                )
+        return lines
 
     def _report(self) -> Mapping[str, Any] | None:
         """The report; a torn one is not there yet."""
@@ -226,10 +235,17 @@ class RunLog:
         """Does a report count the episodes that the logs hold?"""
         if self.is_training:
             return bool(self.metrics) and report.get("episodes") == self.metrics[-1].get("episodes")
-        parts = report.get("parts")
-        counted = (
-            [part["report"]["episodes"] for part in parts.values()]
-            if "suite" in report and parts
-            else [report.get("episodes")]
-        )
-        return sorted(map(str, counted)) == sorted(str(len(tally.rows)) for tally in self.tallies.values())
+        try:
+            reports = [part["report"] for part in report["parts"].values()] if "suite" in report else [report]
+            counted = sorted(each["episodes"] for each in reports)
+        except (LookupError, TypeError, AttributeError):
+            return False
+        return counted == sorted(len(tally.rows) for tally in self.tallies.values())
+
+
+def _changed(file: Path) -> float:
+    """When a file was written last, in seconds since the epoch; 0 = it is not there, or no longer."""
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

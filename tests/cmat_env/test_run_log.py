@@ -139,8 +139,14 @@ def test_a_run_has_ended_when_its_report_tells_of_all(training: Path) -> None:
     report.write_text(json.dumps({"episodes": 16, "evaluations": {}}))
     os.utime(report, (1, 1))
     assert RunLog(training).has_ended
+    for spoilt in ('{"suite": "agentbench", "parts": 3}', "[]", '{"episodes": null}'):
+        report.write_text(spoilt)
+        os.utime(report, (1, 1))
+        assert not RunLog(training).has_ended
+    report.write_text(json.dumps({"episodes": 16, "evaluations": {}}))
     with (training / "metrics.jsonl").open("a") as file:
         file.write(json.dumps(line(3, 0.5)) + "\n")
+    os.utime(report, (1, 1))
     assert not RunLog(training).has_ended
     assert ["before tuning, recorded", "training, recorded"] == [row[0] for row in tables(RunLog(training))[0].rows]
 
@@ -184,6 +190,7 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path, spoil: Callable[[Path]
     ("name", "content", "message"),
     [
         ("metrics.jsonl", "junk\n", "a line is not JSON"),
+        ("metrics.jsonl", "{}\n", "metrics.jsonl:1: wanted an object with iteration, roles, success"),
         ("config.toml", "= 3", "cannot be read as TOML"),
         ("training.jsonl", "junk\n", "training.jsonl:1: not a JSON line"),
         ("report.json", '{"evaluations": {"x": {}}}', "its report.json is none of cmat's"),
