@@ -47,8 +47,8 @@ def success(run: RunLog) -> Chart:
     ends = (("before tuning", 0.0), ("after tuning", at[-1]))
     rates = [(x, run.tallies[name].score.success_rate) for name, x in ends if name in run.tallies]
     if rates:
-        points = tuple((x, rate) for x, rate in rates if rate is not None)
-        found.append(Line("team, greedy, before and after", points, dotted=True))
+        known = tuple((x, rate) for x, rate in rates if rate is not None)
+        found.append(Line("team, greedy, before and after", known, dotted=True))
     return Chart("success", "iteration", tuple(found), 0.0, 1.0)
 
 

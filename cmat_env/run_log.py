@@ -95,6 +95,9 @@ class RunLog:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self.settings: Mapping[str, Any] = {}
+        self.metrics: list[dict[str, Any]] = []
+        self.report: Mapping[str, Any] | None = None
         self._clear()
         self.refresh()
 
@@ -112,7 +115,7 @@ class RunLog:
             self._clear()
             for log in logs:
                 self._follow(log)
-        self.settings = self._config() or self.settings
+        self.settings = self._config() or self._recorded
         self.metrics = self._metrics()
         self.report = self._report()
 
@@ -152,11 +155,10 @@ class RunLog:
         return self.metrics[-1].get("alarms", ()) if self.metrics else ()
 
     def _clear(self) -> None:
-        self.settings: Mapping[str, Any] = {}
-        self.metrics: list[dict[str, Any]] = []
+        """Forget what the logs held."""
         self.tallies: dict[str, Tally] = {}
         self.latest: deque[tuple[str, int, EpisodeRecord]] = deque(maxlen=LATEST)
-        self.report: Mapping[str, Any] | None = None
+        self._recorded: Mapping[str, Any] = {}
         self._numbers: Counter[Path] = Counter()
         self._tails: dict[Path, LogTail] = {}
 
@@ -193,8 +195,8 @@ class RunLog:
             tally = self.tallies.setdefault(name, Tally(name))
             tally.add(record, self._numbers[log])
             self.latest.append((name, self._numbers[log], record))
-            if not self.settings:
-                self.settings = {"policies": record.policies, "settings": record.settings, "versions": record.versions}
+            if not self._recorded:
+                self._recorded = {"policies": record.policies, "settings": record.settings, "versions": record.versions}
 
     def _group(self, log: Path, record: EpisodeRecord) -> str:
         if log.name == TRAINING:

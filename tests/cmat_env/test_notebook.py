@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
@@ -73,7 +74,7 @@ def pieces() -> dict[str, str]:
     part = PartReport(Entry(PARTS["db"], EVIL, {}), report, Interval(0.5, 0.1, 0.9, 0.95), 1.0)
     rows = [EpisodeRow(f"{EVIL}{i}", EVIL, success, 1.0, 1, EVIL) for i, success in enumerate((True, False))]
     won = [replace(row, success=not row.success) for row in rows]
-    shown = {
+    shown: dict[str, Any] = {
         "Trajectory": episode,
         "EpisodeRecord": EpisodeRecord(episode, {"assistant": EVIL}, notes={EVIL: EVIL}),
         "EvalReport": report,
