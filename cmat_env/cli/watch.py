@@ -47,8 +47,12 @@ def _follow(run: RunLog, console: Console, every: float) -> None:
 
     from cmat_env.cli.watch_view import frame  # noqa: PLC0415
 
-    with Live(frame(run), console=console, screen=True, auto_refresh=False) as live:
+    live = Live(console=console, screen=True, auto_refresh=False)
+    try:  # and no `with`: Ctrl-C while it starts must give the screen back, too
+        live.start()
         _until_ended(run, every, lambda: live.update(frame(run), refresh=True))
+    finally:
+        live.stop()
 
 
 def _tell(run: RunLog, every: float) -> None:

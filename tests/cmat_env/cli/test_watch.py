@@ -138,7 +138,7 @@ def test_a_run_is_followed_until_it_ends(training: Path) -> None:
         report.rename(training / "report.json")
         last = process.stdout.readline()
 
-        assert 0 == process.wait(30)
+        assert 0 == process.wait(60)
     assert "iteration 4 of 6, 24 episodes recorded; success 0.40; ! checker: steps are too large\n" == first
     assert "iteration 5 of 6, 24 episodes recorded; success 0.50\n" == second
     assert "ended after 5 iterations, 24 episodes recorded; success 0.50\n" == last
@@ -158,7 +158,7 @@ def test_ctrl_c_ends_it_without_a_traceback(training: Path) -> None:
         assert process.stderr is not None
         said = process.stderr.read()
 
-        assert 130 == process.wait(30)
+        assert 130 == process.wait(60)
     os.close(ours)
     assert b"\x1b[?1049h" in seen
     assert "stopped\n" == said
