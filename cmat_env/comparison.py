@@ -12,7 +12,7 @@ from typing import Any
 from cmat_env.errors import ConfigError, LogError
 from cmat_env.log import LOG_NAME, read_episodes
 from cmat_env.scores import EpisodeRow, wilson
-from cmat_env.statistics import Difference, McNemar, mcnemar, paired_bootstrap
+from cmat_env.statistics import Interval, McNemar, mcnemar, paired_bootstrap
 from cmat_env.tables import Table, notebook_tables, percent
 
 _NAMED = 10
@@ -42,8 +42,8 @@ class Comparison:
     unpaired: tuple[int, int]
     solved: tuple[int, int]
     test: McNemar
-    success: Difference
-    reward: Difference
+    success: Interval
+    reward: Interval
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
 
@@ -166,6 +166,6 @@ def _from_report(file: Path) -> Runs:
         raise LogError(f"{file}: no report of cmat eval ({type(error).__name__}: {error})") from error
 
 
-def _signed(difference: Difference, scale: int, digits: int) -> tuple[str, str]:
+def _signed(difference: Interval, scale: int, digits: int) -> tuple[str, str]:
     mean, low, high = (f"{scale * value:+.{digits}f}" for value in (difference.mean, difference.low, difference.high))
     return mean, f"{low} to {high}"

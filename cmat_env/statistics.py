@@ -35,23 +35,6 @@ class McNemar:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """The mean of B minus the mean of A over the same tasks, with its interval.
-
-    Attributes:
-        mean: of the differences.
-        low: of the interval.
-        high: of the interval.
-        level: the interval's coverage, such as 0.95.
-    """
-
-    mean: float
-    low: float
-    high: float
-    level: float
-
-
-@dataclass(frozen=True, slots=True)
 class Interval:
     """A mean with its interval.
 
@@ -80,8 +63,7 @@ def bootstrap_mean(values: Sequence[float], *, seed: int = 0, resamples: int = 1
     Raises:
         ConfigError: there is no value.
     """
-    found = paired_bootstrap([0.0] * len(values), values, seed=seed, resamples=resamples, level=level)
-    return Interval(found.mean, found.low, found.high, level)
+    return paired_bootstrap([0.0] * len(values), values, seed=seed, resamples=resamples, level=level)
 
 
 def mean_of_rates(counts: Sequence[tuple[int, int]]) -> Interval:
@@ -125,7 +107,7 @@ def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> McNemar:
 
 def paired_bootstrap(
     a: Sequence[float], b: Sequence[float], *, seed: int = 0, resamples: int = 10_000, level: float = 0.95
-) -> Difference:
+) -> Interval:
     """The mean of B - A, with the percentile interval of tasks drawn anew.
 
     Args:
@@ -148,7 +130,7 @@ def paired_bootstrap(
     differences = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
     means = _resampled_means(differences, np.random.default_rng(seed), resamples)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Difference(float(differences.mean()), float(low), float(high), level)
+    return Interval(float(differences.mean()), float(low), float(high), level)
 
 
 def _fair_coin(heads: int, tails: int) -> float:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar, Union
-
-import gymnasium
+from typing import Generic, Protocol, TypeVar, Union
 
 from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
 
@@ -149,17 +147,3 @@ def split_of(tasks: object, splits: Sequence[S], *, families: Sequence[str] = ()
     if families:
         raise ConfigError("families chooses among generated tasks; leave it out, or pass the tasks you want")
     return None
-
-
-def task_of_reset(
-    source: Source[T], env: gymnasium.Env[Any, Any], *, seed: int | None, options: Mapping[str, Any] | None
-) -> T:
-    """The task of a reset: the one that the options name, else that of the seed, else any by the environment's numbers.
-
-    Raises:
-        UnknownNameError: options["task"] names no task.
-    """
-    named = (options or {}).get("task")
-    if named is not None:
-        return source.named(named)
-    return source.pick(int(env.np_random.integers(1 << 31)) if seed is None else seed)

@@ -25,7 +25,7 @@ class AlarmSettings:
     Attributes:
         window: iterations that are averaged.
         kl_per_sequence: above this many nats from the frozen base an episode, little recovers.
-        length_growth: tokens an episode, over those of the first iterations.
+        length_growth: tokens a turn, over those of the first iterations.
         clip_fraction: above this share of clipped tokens, steps are too large.
         entropy_low: below this many nats a token, nothing is left to select from ...
         solved: ... unless this share of the episodes succeeds already.
@@ -90,10 +90,10 @@ def _of_role(rows: Sequence[Row], role: str, bands: AlarmSettings) -> Iterator[A
         yield Alarm(role, "clip_fraction", clipped, bands.clip_fraction,
                     f"{clipped:.0%} of the tokens are clipped: steps are too large; lower tuner.learning_rate or "
                     "tuner.epochs")  # fmt: skip
-    growth = _growth(rows, role, "tokens_per_episode", bands.window)
+    growth = _growth(rows, role, "tokens_per_turn", bands.window)
     if bands.length_growth and growth > bands.length_growth:
-        yield Alarm(role, "tokens_per_episode", growth, bands.length_growth,
-                    f"episodes are {growth:.1f} times as long as at first: it rambles and forgets to end its turns; "
+        yield Alarm(role, "tokens_per_turn", growth, bands.length_growth,
+                    f"turns are {growth:.1f} times as long as at first: it rambles and forgets to end its turns; "
                     "lower tuner.learning_rate, or raise tuner.kl_beta")  # fmt: skip
     entropy = _latest(rows, role, "entropy", bands.window)
     success = _mean([row["success"] for row in rows[-bands.window :]])

@@ -117,12 +117,14 @@ class Tuner:
         mask = batch.mask & batch.sampled.unsqueeze(-1)
         difference = (batch.logprobs - reference) * mask
         tokens, episodes = float(mask.sum()), max(float(mask.any(-1).sum()), 1.0)
+        turns = float((batch.turns.masked_fill(~mask, -1).amax(-1) + 1).sum()) if tokens else 0.0
         kl = float(difference.sum()) / max(tokens, 1.0)
         if not math.isfinite(kl):
             raise FloatingPointError(f"KL of role {role!r} is {kl}: its weights have diverged; lower learning_rate")
         measured = {
             "tokens": tokens,
             "tokens_per_episode": tokens / episodes,
+            "tokens_per_turn": tokens / max(turns, 1.0),
             "return": float(batch.returns[batch.sampled].mean()) if batch.sampled.any() else 0.0,
             "kl": kl,
             "kl_per_sequence": float(difference.sum()) / episodes,

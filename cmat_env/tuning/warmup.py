@@ -14,7 +14,7 @@ from cmat_env.errors import CheckpointError, ConfigError
 from cmat_env.policies.adapters import AdapterSettings
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
-from cmat_env.policies.scripted import DemonstratorPolicy, OracleChecker
+from cmat_env.policies.scripted import REFUSAL, REVISE, DemonstratorPolicy, OracleChecker
 from cmat_env.policies.spec import parse_spec
 from cmat_env.policies.tiny import TinyConfig, make_model, train_tokenizer
 from cmat_env.rollout import Episode, OnEnd, Rollout
@@ -110,13 +110,15 @@ def demonstrate(settings: RunSettings, on_end: OnEnd | None = None) -> list[Dial
     """Play demonstrations, and return the dialogues to imitate.
 
     The assistant is the task's imperfect demonstrator. The checker refuses some bad proposals, and some good ones: what
-    is to be learned from it is how a verdict is written, and from the assistant how to answer a refusal.
+    is to be learned from it is how a verdict is written, and from the assistant how to answer a refusal. Where nobody
+    hears the words of a verdict it has none: what changes nothing is reinforced along with what does, and drifts.
     """
     roles, warm = settings.team.roles, settings.warm_start
+    refusal = REVISE if settings.team.feedback == "verdict" else REFUSAL
     policies: dict[str, Policy] = {
         "user": parse_spec(settings.team.user, role="user"),
         "assistant": DemonstratorPolicy(),
-        "checker": OracleChecker(refuse_bad=warm.revise_bad, refuse_good=warm.revise_good),
+        "checker": OracleChecker(refuse_bad=warm.revise_bad, refuse_good=warm.revise_good, refusal=refusal),
     }
     rollout = Rollout(
         lambda: make_env(settings, settings.task.train, **warm.settings),

@@ -10,12 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-import gymnasium
-from gymnasium.error import ResetNeeded
-
 from cmat_env.checks import check_known
 from cmat_env.envs.composite.tasks import Composite
-from cmat_env.envs.source import Source, task_of_reset
+from cmat_env.envs.source import Source
+from cmat_env.envs.task_env import RestorableEnv, Snapshot
 from cmat_env.errors import ConfigError
 from cmat_env.types import Brief, Judgement
 
@@ -51,16 +49,7 @@ class State:
         return len(self.right) == len(self.task.parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """An episode to come back to: its state, the inner task's snapshot, and the state of the random numbers."""
-
-    state: State
-    inner: Any
-    generator: Any
-
-
-class CompositeEnv(gymnasium.Env[str, str]):
+class CompositeEnv(RestorableEnv[Composite[Any], State]):
     """Linked tasks, one after the other.
 
     Args:
@@ -73,8 +62,6 @@ class CompositeEnv(gymnasium.Env[str, str]):
     {"family", "right"} where an unanswered part is not right. A part that ends without an answer ends the whole.
     """
 
-    metadata = {"render_modes": []}  # noqa: RUF012 - the base class declares it so
-
     def __init__(
         self, inner: Any, source: Source[Composite[Any]], *, closing: Closing = "answers", reward: Paying = "whole"
     ) -> None:
@@ -82,11 +69,11 @@ class CompositeEnv(gymnasium.Env[str, str]):
         check_known("reward", reward, get_args(Paying))
         self.inner = inner
         self.source = source
+        self.task_types = source.families
         self.closing = closing
         self.reward = reward
         self.observation_space = inner.observation_space
         self.action_space = inner.action_space
-        self._episode: State | None = None
 
     @property
     def instructions(self) -> str:
@@ -95,32 +82,11 @@ class CompositeEnv(gymnasium.Env[str, str]):
         return f"{self.inner.instructions}\n{more}"
 
     @property
-    def task_types(self) -> tuple[str, ...]:
-        """The families that tasks may have."""
-        return self.source.families
-
-    @property
-    def task_ids(self) -> tuple[str, ...] | None:
-        """All tasks by id, or None if they are generated without end."""
-        return self.source.ids
-
-    @property
-    def task(self) -> Composite[Any]:
-        """The task of this episode."""
-        return self._state.task
-
-    @property
     def brief(self) -> Brief:
         """What the user wants and knows, and how far the team is."""
         task = self.task
         opening = task.opening or self._state.opening
         return Brief(opening, task.goals, task.wordings, task.facts, len(self._state.right))
-
-    @property
-    def _state(self) -> State:
-        if self._episode is None:
-            raise ResetNeeded("call reset() first; there is no episode yet")
-        return self._episode
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begin an episode.
@@ -128,8 +94,7 @@ class CompositeEnv(gymnasium.Env[str, str]):
         Raises:
             UnknownNameError: options["task"] names no task.
         """
-        super().reset(seed=seed)
-        task = task_of_reset(self.source, self, seed=seed, options=options)
+        task = self._pick(seed, options)
         seen, _ = self.inner.begin(task.parts[0])
         self._episode = State(task, opening=seen)
         return self.brief.statement(), self._info()
@@ -140,9 +105,7 @@ class CompositeEnv(gymnasium.Env[str, str]):
         Raises:
             ResetNeeded: the episode is over, or none has begun.
         """
-        state = self._state
-        if state.over:
-            raise ResetNeeded("the episode is over; call reset()")
+        state = self._running()
         if state.answered:
             return self._wait(state)
         seen, _, terminated, truncated, info = self.inner.step(action)
@@ -179,9 +142,7 @@ class CompositeEnv(gymnasium.Env[str, str]):
         Raises:
             ResetNeeded: the episode is over, or none has begun.
         """
-        if self._state.over:
-            raise ResetNeeded("the episode is over; call reset()")
-        return self._end("", "wrong" if self._state.answered else "ended early")
+        return self._end("", "wrong" if self._running().answered else "ended early")
 
     def _end(
         self, seen: str, otherwise: str, *, paid: float = 0.0, truncated: bool = False
@@ -227,17 +188,14 @@ class CompositeEnv(gymnasium.Env[str, str]):
         opinion: Judgement | None = self.inner.judge(action)
         return opinion
 
-    def snapshot(self) -> Snapshot:
-        """The episode, untouched by what comes after."""
-        generator = None if self._np_random is None else self._np_random.bit_generator.state
-        return Snapshot(self._state, self.inner.snapshot(), generator)
+    def snapshot(self) -> Snapshot[State]:
+        """The episode and the inner task's, untouched by what comes after."""
+        return replace(super().snapshot(), world=self.inner.snapshot())
 
-    def restore(self, snapshot: Snapshot) -> None:
+    def restore(self, snapshot: Snapshot[State]) -> None:
         """Go on from a snapshot, which may be used again."""
-        self._episode = snapshot.state
-        self.inner.restore(snapshot.inner)
-        if snapshot.generator is not None:
-            self.np_random.bit_generator.state = snapshot.generator
+        super().restore(snapshot)
+        self.inner.restore(snapshot.world)
 
     def close(self) -> None:
         """Release the world; twice is fine."""

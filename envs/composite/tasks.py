@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+from cmat_env.envs.source import Generated, Listed, Make, Source, split_of
 from cmat_env.errors import ConfigError
 
+S = TypeVar("S", bound=str)
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 
@@ -57,3 +59,32 @@ class Composite(Generic[T]):
             raise ConfigError(
                 f"task {self.id!r} has {lengths} parts, families, goals; give as many of each, one or more"
             )
+
+
+def composite_source(
+    tasks: str | Sequence[Composite[T]],
+    splits: Sequence[S],
+    generator: Callable[[S], Make[Composite[T]]],
+    *,
+    parts: Sequence[int],
+) -> Source[Composite[T]]:
+    """Where composite tasks come from.
+
+    Args:
+        tasks: "generated:SPLIT", or the tasks.
+        splits: those of the generator.
+        generator: of a split.
+        parts: numbers of parts that it draws from.
+
+    Raises:
+        UnknownNameError: there is no such split.
+        ConfigError: tasks are something else, or the generator refuses its settings.
+    """
+    split = split_of(tasks, splits)
+    if split is None:
+        if isinstance(tasks, str):
+            raise ConfigError(f"tasks={tasks!r}: wanted generated:SPLIT, with one of {', '.join(splits)}, or a list")
+        return Listed(tasks)
+    make = generator(split)
+    make(seed=0)  # a wrong number of parts, or a world without such tasks, is met here
+    return Generated(f"composite-{split}", make, families=[f"{length} parts" for length in sorted(set(parts))])

@@ -7,15 +7,13 @@ from functools import partial
 from typing import Literal
 
 from cmat_env.envs.composite.env import Closing, CompositeEnv, Paying
-from cmat_env.envs.composite.tasks import Composite
+from cmat_env.envs.composite.tasks import Composite, composite_source
 from cmat_env.envs.database.codec import FormatName
 from cmat_env.envs.database.env import DBEnv
 from cmat_env.envs.database.generate import SPLITS
 from cmat_env.envs.database.generate.chain import LENGTHS, generate_chain
 from cmat_env.envs.database.grade import GraderName
 from cmat_env.envs.database.tasks import DBTask
-from cmat_env.envs.source import Generated, Listed, Source, split_of
-from cmat_env.errors import ConfigError
 
 
 def DBCompositeEnv(  # noqa: N802 - what `register` and users call like the other environments
@@ -53,17 +51,8 @@ def DBCompositeEnv(  # noqa: N802 - what `register` and users call like the othe
         max_observation=max_observation,
         demonstrator_error=demonstrator_error,
     )
-    return CompositeEnv(inner, _source(tasks, tuple(parts), vague=vague), closing=closing, reward=reward)
-
-
-def _source(
-    tasks: str | Sequence[Composite[DBTask]], parts: tuple[int, ...], *, vague: bool
-) -> Source[Composite[DBTask]]:
-    split = split_of(tasks, SPLITS)
-    if split is None:
-        if isinstance(tasks, str):
-            raise ConfigError(f"tasks={tasks!r}: wanted generated:SPLIT, with one of {', '.join(SPLITS)}, or a list")
-        return Listed(tasks)
-    make = partial(generate_chain, split, lengths=parts, vague=vague)
-    make(seed=0)  # a wrong number of parts is met here
-    return Generated(f"composite-{split}", make, families=[f"{length} parts" for length in sorted(set(parts))])
+    lengths = tuple(parts)
+    source = composite_source(
+        tasks, SPLITS, lambda split: partial(generate_chain, split, lengths=lengths, vague=vague), parts=parts
+    )
+    return CompositeEnv(inner, source, closing=closing, reward=reward)

@@ -12,21 +12,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import gymnasium
-from gymnasium.error import ResetNeeded
-
 from cmat_env.envs.database.backend import Backend
 from cmat_env.envs.database.choice import open_backend
 from cmat_env.envs.database.codec import CODECS, Answer, Codec, FormatName, Malformed, Move, Query
 from cmat_env.envs.database.demonstrate import DONE, Uniform, next_action
-from cmat_env.envs.database.episode import DBSettings, Episode, Snapshot, WriteGrading
+from cmat_env.envs.database.episode import DBSettings, Episode, WriteGrading
 from cmat_env.envs.database.gold import Gold, final_rows
 from cmat_env.envs.database.grade import GRADERS, GraderName, grade_table
 from cmat_env.envs.database.judge import judge_result
 from cmat_env.envs.database.source import open_source
 from cmat_env.envs.database.sqlite import DialectName
 from cmat_env.envs.database.tasks import DBTask
-from cmat_env.envs.source import Generated, task_of_reset
+from cmat_env.envs.source import Generated
+from cmat_env.envs.task_env import RestorableEnv, Snapshot
 from cmat_env.envs.tool_calls import MAX_CALLS
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
@@ -36,7 +34,7 @@ TIMED_OUT = "Error: SQL execution timed out."
 _WRONG_LABEL = "its own statement does not give its answer_md5"
 
 
-class DBEnv(gymnasium.Env[str, str]):
+class DBEnv(RestorableEnv[DBTask, Episode]):
     """One agent at a database.
 
     Args:
@@ -60,8 +58,6 @@ class DBEnv(gymnasium.Env[str, str]):
         ConfigError, UnknownNameError, TaskFileError: an argument is not what it should be.
     """
 
-    metadata = {"render_modes": []}  # noqa: RUF012 - the base class declares it so
-
     def __init__(
         self,
         tasks: str | Path | Sequence[DBTask] = "generated:train",
@@ -82,12 +78,12 @@ class DBEnv(gymnasium.Env[str, str]):
             action_format, grader, grade_writes, max_rounds, max_observation, max_rows_shown, demonstrator_error
         )
         self.source = open_source(tasks, level=level, only=families)
+        self.task_types = self.source.families
         usual: DialectName = "sqlite" if isinstance(self.source, Generated) else "mysql"
         self.backend: Backend = open_backend(backend, dialect, usual=usual)
         self.dialect: DialectName = getattr(self.backend, "dialect", dialect or usual)
         self.observation_space = AnyText(max(100_000, MAX_CALLS * (max_observation + 100)))
         self.action_space = AnyText(1_000_000)
-        self._episode: Episode | None = None
         self._gold = Gold(self.backend)
 
     @property
@@ -101,27 +97,6 @@ class DBEnv(gymnasium.Env[str, str]):
         text = self.codec.instructions
         return text if self.dialect != "sqlite" else text.replace("MySQL", "SQLite")
 
-    @property
-    def task_types(self) -> tuple[str, ...]:
-        """The families that tasks may have."""
-        return self.source.families
-
-    @property
-    def task_ids(self) -> tuple[str, ...] | None:
-        """All tasks by id, or None if they are generated without end."""
-        return self.source.ids
-
-    @property
-    def task(self) -> DBTask:
-        """The task of this episode."""
-        return self._state.task
-
-    @property
-    def _state(self) -> Episode:
-        if self._episode is None:
-            raise ResetNeeded("call reset() first; there is no episode yet")
-        return self._episode
-
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begin an episode.
 
@@ -129,8 +104,7 @@ class DBEnv(gymnasium.Env[str, str]):
             UnknownNameError: options["task"] names no task.
             ConfigError: the reference of a write whose ending is not given otherwise does not run.
         """
-        super().reset(seed=seed)
-        return self.begin(task_of_reset(self.source, self, seed=seed, options=options))
+        return self.begin(self._pick(seed, options))
 
     def begin(self, task: DBTask, *, fresh: bool = True) -> tuple[str, dict[str, Any]]:
         """Begin an episode of this task.
@@ -157,9 +131,7 @@ class DBEnv(gymnasium.Env[str, str]):
         Raises:
             ResetNeeded: the episode is over, or none has begun.
         """
-        state = self._state
-        if state.over:
-            raise ResetNeeded("the episode is over; call reset()")
+        state = self._running()
         last_round = self._in_last_round(state)
         self._episode = replace(state, rounds=state.rounds + 1)
         seen: list[str] = []
@@ -286,17 +258,14 @@ class DBEnv(gymnasium.Env[str, str]):
         )
         return Judgement(right, "right answer" if right else "wrong answer")
 
-    def snapshot(self) -> Snapshot:
-        """The episode, untouched by what comes after."""
-        generator = None if self._np_random is None else self._np_random.bit_generator.state
-        return Snapshot(self._state, self.backend.snapshot(), generator)
+    def snapshot(self) -> Snapshot[Episode]:
+        """The episode and its database, untouched by what comes after."""
+        return replace(super().snapshot(), world=self.backend.snapshot())
 
-    def restore(self, snapshot: Snapshot) -> None:
+    def restore(self, snapshot: Snapshot[Episode]) -> None:
         """Go on from a snapshot, which may be used again."""
-        self._episode = snapshot.episode
-        self.backend.restore(snapshot.database)
-        if snapshot.generator is not None:
-            self.np_random.bit_generator.state = snapshot.generator
+        super().restore(snapshot)
+        self.backend.restore(snapshot.world)
 
     def close(self) -> None:
         """Free the database; twice is fine."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from cmat_env.checks import check_known, check_whole
 from cmat_env.envs.database.backend import Result, Row
@@ -89,18 +89,3 @@ class Episode:
             "truncations": self.truncations,
             "timeouts": self.timeouts,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """An episode to come back to.
-
-    Attributes:
-        episode: its state.
-        database: the backend's own snapshot.
-        generator: state of the random numbers that pick tasks; None = not seeded yet.
-    """
-
-    episode: Episode
-    database: bytes
-    generator: Any

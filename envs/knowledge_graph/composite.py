@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from cmat_env.envs.composite.env import Closing, CompositeEnv, Paying
-from cmat_env.envs.composite.tasks import Composite
+from cmat_env.envs.composite.tasks import Composite, composite_source
 from cmat_env.envs.knowledge_graph.codec import FormatName
 from cmat_env.envs.knowledge_graph.compiler import Fidelity
 from cmat_env.envs.knowledge_graph.env import KGEnv
@@ -15,8 +15,6 @@ from cmat_env.envs.knowledge_graph.generate import SPLITS
 from cmat_env.envs.knowledge_graph.generate.chain import LENGTHS, generate_chain
 from cmat_env.envs.knowledge_graph.store import Store
 from cmat_env.envs.knowledge_graph.tasks import KGTask
-from cmat_env.envs.source import Generated, Listed, Source, split_of
-from cmat_env.errors import ConfigError
 
 
 def KGCompositeEnv(  # noqa: N802 - what `register` and users call like the other environments
@@ -49,17 +47,8 @@ def KGCompositeEnv(  # noqa: N802 - what `register` and users call like the othe
         max_rounds=max_rounds,
         max_observation=max_observation,
     )
-    return CompositeEnv(inner, _source(tasks, inner, tuple(parts)), closing=closing, reward=reward)
-
-
-def _source(
-    tasks: str | Sequence[Composite[KGTask]], inner: KGEnv, parts: tuple[int, ...]
-) -> Source[Composite[KGTask]]:
-    split = split_of(tasks, SPLITS)
-    if split is None:
-        if isinstance(tasks, str):
-            raise ConfigError(f"tasks={tasks!r}: wanted generated:SPLIT, with one of {', '.join(SPLITS)}, or a list")
-        return Listed(tasks)
-    make = partial(generate_chain, inner.graph.facts, split, lengths=parts)
-    make(seed=0)  # a wrong number of parts, or a graph without such questions, is met here
-    return Generated(f"composite-{split}", make, families=[f"{length} parts" for length in sorted(set(parts))])
+    lengths = tuple(parts)
+    source = composite_source(
+        tasks, SPLITS, lambda split: partial(generate_chain, inner.graph.facts, split, lengths=lengths), parts=parts
+    )
+    return CompositeEnv(inner, source, closing=closing, reward=reward)

@@ -12,12 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import gymnasium
-from gymnasium.error import ResetNeeded
-
 from cmat_env.envs.knowledge_graph.codec import CODECS, Codec, Final, FormatName, Malformed, Move, state
 from cmat_env.envs.knowledge_graph.compiler import Dialect, Fidelity, ImpossibleError
-from cmat_env.envs.knowledge_graph.episode import Episode, KGSettings, RewardName, Snapshot
+from cmat_env.envs.knowledge_graph.episode import Episode, KGSettings, RewardName
 from cmat_env.envs.knowledge_graph.grade import Grade, grade
 from cmat_env.envs.knowledge_graph.graphs import open_graph
 from cmat_env.envs.knowledge_graph.judge import Judge, id_refusal
@@ -26,7 +23,7 @@ from cmat_env.envs.knowledge_graph.source import open_source
 from cmat_env.envs.knowledge_graph.store import Limits, QueryTimeoutError, Store
 from cmat_env.envs.knowledge_graph.tasks import Call, KGTask
 from cmat_env.envs.knowledge_graph.tools import perform
-from cmat_env.envs.source import task_of_reset
+from cmat_env.envs.task_env import RestorableEnv, Snapshot
 from cmat_env.envs.tool_calls import MAX_CALLS
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
@@ -36,7 +33,7 @@ TRUNCATED = "[TRUNCATED]"
 TASK_GRAPH = "urn:kgtask:{id}"
 
 
-class KGEnv(gymnasium.Env[str, str]):
+class KGEnv(RestorableEnv[KGTask, Episode]):
     """One agent at a knowledge graph.
 
     Args:
@@ -61,8 +58,6 @@ class KGEnv(gymnasium.Env[str, str]):
         ConfigError, UnknownNameError, TaskFileError: an argument is not what it should be.
     """
 
-    metadata = {"render_modes": []}  # noqa: RUF012 - the base class declares it so
-
     def __init__(
         self,
         tasks: str | Path | Sequence[KGTask] = "generated:train",
@@ -84,11 +79,11 @@ class KGEnv(gymnasium.Env[str, str]):
         self.graph = open_graph(graphs, ontology=ontology, dialect=dialect, named_graph=whole)
         file = graphs if isinstance(graphs, str | Path) else None
         self.source = open_source(tasks, lambda: self.graph.facts, only=families, graphs=file)
+        self.task_types = self.source.families
         self.limits = limits or Limits()
         self._named_graph = named_graph or (TASK_GRAPH if self.graph.store.graphs_named else None)
         self.observation_space = AnyText(max(100_000, MAX_CALLS * (max_observation + 100)))
         self.action_space = AnyText(1_000_000)
-        self._episode: Episode | None = None
         self._judge: Judge | None = None
 
     @property
@@ -102,31 +97,10 @@ class KGEnv(gymnasium.Env[str, str]):
         return self.codec.instructions(self.settings.max_rounds)
 
     @property
-    def task_types(self) -> tuple[str, ...]:
-        """The families that tasks may have."""
-        return self.source.families
-
-    @property
-    def task_ids(self) -> tuple[str, ...] | None:
-        """All tasks by id, or None if they are generated without end."""
-        return self.source.ids
-
-    @property
-    def task(self) -> KGTask:
-        """The task of this episode."""
-        return self._state.task
-
-    @property
     def knowledge(self) -> Knowledge:
         """The graph as this episode may ask it."""
         graph = None if self._named_graph is None else self._named_graph.replace("{id}", self.task.id)
         return Knowledge(self.graph.store, self.graph.schema, self.settings.fidelity, self.limits, graph)
-
-    @property
-    def _state(self) -> Episode:
-        if self._episode is None:
-            raise ResetNeeded("call reset() first; there is no episode yet")
-        return self._episode
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begin an episode.
@@ -134,8 +108,7 @@ class KGEnv(gymnasium.Env[str, str]):
         Raises:
             UnknownNameError: options["task"] names no task.
         """
-        super().reset(seed=seed)
-        return self.begin(task_of_reset(self.source, self, seed=seed, options=options))
+        return self.begin(self._pick(seed, options))
 
     def begin(self, task: KGTask, *, fresh: bool = True) -> tuple[str, dict[str, Any]]:
         """Begin an episode of this task; unless it is fresh, the variables of the one before stay at hand."""
@@ -150,9 +123,7 @@ class KGEnv(gymnasium.Env[str, str]):
             ResetNeeded: the episode is over, or none has begun.
             StoreError: the store failed; the episode cannot be scored.
         """
-        before = self._state
-        if before.over:
-            raise ResetNeeded("the episode is over; call reset()")
+        before = self._running()
         last_round = before.rounds + 1 >= self.settings.max_rounds
         self._episode = replace(before, rounds=before.rounds + 1)
         seen: list[str] = []
@@ -266,17 +237,10 @@ class KGEnv(gymnasium.Env[str, str]):
             self._judge = Judge(self.task, self.knowledge)
         return self._judge.opinion(self._parse(action), self._episode.session)
 
-    def snapshot(self) -> Snapshot:
-        """The episode, untouched by what comes after."""
-        generator = None if self._np_random is None else self._np_random.bit_generator.state
-        return Snapshot(self._state, generator)
-
-    def restore(self, snapshot: Snapshot) -> None:
+    def restore(self, snapshot: Snapshot[Episode]) -> None:
         """Go on from a snapshot, which may be used again."""
-        self._episode = snapshot.episode
+        super().restore(snapshot)
         self._judge = None
-        if snapshot.generator is not None:
-            self.np_random.bit_generator.state = snapshot.generator
 
     def close(self) -> None:
         """End the episode; the graph stays open for the other environments of this process. Twice is fine."""

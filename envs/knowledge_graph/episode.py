@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from cmat_env.checks import check_known, check_whole
 from cmat_env.envs.knowledge_graph.codec import FORMAT_NAMES, FormatName
@@ -73,16 +73,3 @@ class Episode:
         """What is told at the end."""
         names = ("rounds", "calls", "errors", "timeouts", "truncations")
         return {name: getattr(self, name) for name in names}
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """An episode to come back to.
-
-    Attributes:
-        episode: its state.
-        generator: state of the random numbers that pick tasks; None = not seeded yet.
-    """
-
-    episode: Episode
-    generator: Any

@@ -13,9 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import gymnasium
-from gymnasium.error import ResetNeeded
-
 from cmat_env.envs.operating_system.backends.base import SandboxError
 from cmat_env.envs.operating_system.backends.choose import choose
 from cmat_env.envs.operating_system.checkers import Fidelity
@@ -27,14 +24,14 @@ from cmat_env.envs.operating_system.sandbox import Sandbox
 from cmat_env.envs.operating_system.source import open_source, without_users
 from cmat_env.envs.operating_system.tasks import OSTask, Script
 from cmat_env.envs.operating_system.wording import Wording, observation_of, shown
-from cmat_env.envs.source import task_of_reset
+from cmat_env.envs.task_env import TaskEnv
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
 
 _MOST_NAMED = 20
 
 
-class OSEnv(gymnasium.Env[str, str]):
+class OSEnv(TaskEnv[OSTask, Episode]):
     """One agent at a machine of its own.
 
     Args:
@@ -60,8 +57,6 @@ class OSEnv(gymnasium.Env[str, str]):
         SandboxError: this host allows no sandbox; tasks never run without one.
         ConfigError, UnknownNameError, TaskFileError: an argument is not what it should be.
     """
-
-    metadata = {"render_modes": []}  # noqa: RUF012 - the base class declares it so
 
     def __init__(
         self,
@@ -97,13 +92,13 @@ class OSEnv(gymnasium.Env[str, str]):
         chosen = choose(self.sandbox_settings)
         if chosen.backend == "single-uid":
             self.source = without_users(self.source)
+        self.task_types = self.source.families
         self.skipped = dict(self.source.skipped)
         if self.skipped:
             _warn_of(self.skipped, len(self.source.ids or ()))
         self.observation_space = AnyText(max(100_000, max_observation + 2_000))
         self.action_space = AnyText(1_000_000)
         self._machine: Machine | None = None
-        self._episode: Episode | None = None
 
     @property
     def codec(self) -> Codec:
@@ -116,30 +111,9 @@ class OSEnv(gymnasium.Env[str, str]):
         return self.codec.instructions
 
     @property
-    def task_types(self) -> tuple[str, ...]:
-        """The families that tasks may have."""
-        return self.source.families
-
-    @property
-    def task_ids(self) -> tuple[str, ...] | None:
-        """All tasks by id, or None if they are generated without end."""
-        return self.source.ids
-
-    @property
-    def task(self) -> OSTask:
-        """The task of this episode."""
-        return self._state.task
-
-    @property
     def sandbox(self) -> Sandbox | None:
         """The sandbox of this episode; None when there is none any more."""
         return None if self._machine is None else self._machine.sandbox
-
-    @property
-    def _state(self) -> Episode:
-        if self._episode is None:
-            raise ResetNeeded("call reset() first; there is no episode yet")
-        return self._episode
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begin an episode in a fresh sandbox.
@@ -148,8 +122,7 @@ class OSEnv(gymnasium.Env[str, str]):
             UnknownNameError: options["task"] names no task.
             SandboxError: no sandbox could be started.
         """
-        super().reset(seed=seed)
-        task = task_of_reset(self.source, self, seed=seed, options=options)
+        task = self._pick(seed, options)
         self._close_machine()
         self._machine = machine = Machine(task, self.sandbox_settings, self.settings)
         self._episode = Episode(task, failed_init=machine.prepare())
@@ -164,9 +137,7 @@ class OSEnv(gymnasium.Env[str, str]):
         Raises:
             ResetNeeded: the episode is over, or none has begun.
         """
-        state = self._state
-        if state.over:
-            raise ResetNeeded("the episode is over; call reset()")
+        state = self._running()
         assert self._machine is not None
         self._machine.gold()  # it has ended before the agent acts
         self._episode = state = replace(state, rounds=state.rounds + 1)

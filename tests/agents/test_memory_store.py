@@ -261,7 +261,7 @@ def test_a_full_disk_is_a_clear_error_and_no_loss(tmp_path: Path) -> None:
     """What was there is whole, and goes on being written to when there is room."""
     with LongTermMemory(tmp_path / "m") as memory:
         memory.add([note("before")])
-        connection = memory._here()
+        connection = memory._table.connection
         connection.execute(f"PRAGMA max_page_count={connection.execute('PRAGMA page_count').fetchone()[0]}")
         with pytest.raises(LogError, match="cannot be written: database or disk is full; what was there is whole"):
             memory.add(note(f"{number} " + "word " * 70) for number in range(1000))

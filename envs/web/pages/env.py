@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-import gymnasium
-from gymnasium.error import ResetNeeded
-
 from cmat_env.checks import check_known, check_whole
 from cmat_env.envs.source import Listed
+from cmat_env.envs.task_env import RestorableEnv
 from cmat_env.envs.web.pages.choice import (
     GROUP,
     Choice,
@@ -52,7 +50,7 @@ class _Episode:
     """The state of an episode.
 
     Attributes:
-        sample: the step.
+        task: the step.
         waiting: node ids that have not been shown, or have won a group.
         shown: node ids of the group.
         last: the node and the answer that won most recently.
@@ -60,7 +58,7 @@ class _Episode:
         over: has it ended?
     """
 
-    sample: PageSample
+    task: PageSample
     waiting: tuple[str, ...]
     shown: tuple[str, ...] = ()
     last: tuple[str, Choice] | None = None
@@ -69,13 +67,7 @@ class _Episode:
     over: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    episode: _Episode
-    generator: Any = field(default=None)
-
-
-class WebPagesEnv(gymnasium.Env[str, str]):
+class WebPagesEnv(RestorableEnv[PageSample, _Episode]):
     """One step on a page, found in groups of five candidates of which a winner goes on.
 
     Args:
@@ -94,8 +86,8 @@ class WebPagesEnv(gymnasium.Env[str, str]):
         ConfigError, UnknownNameError, TaskFileError: an argument is not what it should be.
     """
 
-    metadata = {"render_modes": []}  # noqa: RUF012 - the base class declares it so
     instructions = INSTRUCTIONS
+    source: Listed[PageSample]
 
     def __init__(
         self,
@@ -118,19 +110,12 @@ class WebPagesEnv(gymnasium.Env[str, str]):
         self._ranking, self._top_k, self._shuffle, self._max_rounds = ranking, top_k, shuffle, max_rounds
         self.observation_space = AnyText(100_000)
         self.action_space = AnyText(1_000_000)
-        self._episode: _Episode | None = None
         self._tree: tuple[str, Any] = ("", None)
 
     @property
     def task_ids(self) -> tuple[str, ...]:
         """All samples by id."""
         return self.source.ids
-
-    @property
-    def _state(self) -> _Episode:
-        if self._episode is None:
-            raise ResetNeeded("call reset() first; there is no episode yet")
-        return self._episode
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begin a step.
@@ -154,9 +139,7 @@ class WebPagesEnv(gymnasium.Env[str, str]):
         Raises:
             ResetNeeded: the episode is over, or none has begun.
         """
-        state = self._state
-        if state.over:
-            raise ResetNeeded("the step is over; call reset()")
+        state = self._running()
         state = replace(state, rounds=state.rounds + 1)
         choice = self._read(action, state)
         if choice is None:
@@ -185,7 +168,7 @@ class WebPagesEnv(gymnasium.Env[str, str]):
         return self._tree[1]
 
     def _observe(self) -> str:
-        state, sample = self._state, self._state.sample
+        state, sample = self._state, self._state.task
         root = self._root(sample)
         nodes = by_node_id(root)
         choices = [f"{letter_of(n)}. {short(nodes[name], n)}" for n, name in enumerate(state.shown)]
@@ -208,21 +191,21 @@ class WebPagesEnv(gymnasium.Env[str, str]):
         )
 
     def _info(self) -> dict[str, Any]:
-        return {"task_id": self._state.sample.id, "task_type": self._state.sample.domain}
+        return {"task_id": self._state.task.id, "task_type": self._state.task.domain}
 
     def _end(self, observation: str, *, limit: bool = False) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Grade and close the episode; at the round limit nothing counts as chosen."""
         state = self._episode = replace(self._state, over=True)
         node, choice = state.last if state.last and not limit else (None, Choice("A"))
-        result = grade(state.sample, node, choice)
+        result = grade(state.task, node, choice)
         reward = float(result.step)
-        reachable = rank(state.sample, self._root(state.sample), ranking=self._ranking, top_k=self._top_k)
+        reachable = rank(state.task, self._root(state.task), ranking=self._ranking, top_k=self._top_k)
         metrics = {
             "element": result.element,
             "action_f1": result.f1,
             "rounds": state.rounds,
             "mistakes": state.mistakes,
-            "reachable": bool(state.sample.positives & set(reachable)),
+            "reachable": bool(state.task.positives & set(reachable)),
         }
         outcome = "round limit" if limit else "correct" if result.step else "wrong"
         end = {"success": result.step, "score": reward, "outcome": outcome, "metrics": metrics}
@@ -241,8 +224,8 @@ class WebPagesEnv(gymnasium.Env[str, str]):
 
     def _right(self, state: _Episode) -> str:
         """The right answer to a group."""
-        found = [n for n, name in enumerate(state.shown) if name in state.sample.positives]
-        return write_choice(found[0] if found else None, state.sample.operation, state.sample.value)
+        found = [n for n, name in enumerate(state.shown) if name in state.task.positives]
+        return write_choice(found[0] if found else None, state.task.operation, state.task.value)
 
     def judge(self, action: str) -> Judgement | None:
         """Is this the right answer to the group? None = there is no episode to judge in."""
@@ -253,23 +236,13 @@ class WebPagesEnv(gymnasium.Env[str, str]):
         if choice is None:
             return Judgement(good=False, reason="format")
         position = position_of(choice.letter)
-        there = any(name in state.sample.positives for name in state.shown)
+        there = any(name in state.task.positives for name in state.shown)
         if position is None:
             return Judgement(not there, "the right element is among them" if there else "it is none of them")
-        if state.shown[position] not in state.sample.positives:
+        if state.shown[position] not in state.task.positives:
             return Judgement(good=False, reason="wrong element")
-        right = grade(state.sample, state.shown[position], choice).step
+        right = grade(state.task, state.shown[position], choice).step
         return Judgement(right, "right step" if right else "wrong action or value")
-
-    def snapshot(self) -> _Snapshot:
-        """The episode, untouched by what comes after."""
-        return _Snapshot(self._state, None if self._np_random is None else self._np_random.bit_generator.state)
-
-    def restore(self, snapshot: _Snapshot) -> None:
-        """Go on from a snapshot, which may be used again."""
-        self._episode = snapshot.episode
-        if snapshot.generator is not None:
-            self.np_random.bit_generator.state = snapshot.generator
 
     def close(self) -> None:
         """Forget the page; twice is fine."""

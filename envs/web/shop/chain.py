@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from cmat_env.envs.composite.env import Closing, CompositeEnv, Paying
-from cmat_env.envs.composite.tasks import Composite
-from cmat_env.envs.source import Generated, Listed, Source, split_of
+from cmat_env.envs.composite.tasks import Composite, composite_source
+from cmat_env.envs.source import split_of
 from cmat_env.envs.web.shop.catalogue import Catalogue, Goal
 from cmat_env.envs.web.shop.codec import FormatName
 from cmat_env.envs.web.shop.env import WebShopEnv
@@ -95,23 +95,15 @@ def WebShopCompositeEnv(  # noqa: N802 - what `register` and users call like the
     Raises:
         ConfigError, UnknownNameError: an argument is not what it should be.
     """
-    split = split_of(tasks, SPLITS)
-    if split is None and isinstance(tasks, str):
-        raise ConfigError(f"tasks={tasks!r}: wanted generated:SPLIT, with one of {', '.join(SPLITS)}, or a list")
     inner = WebShopEnv(
-        f"generated:{split or 'train'}",
+        f"generated:{split_of(tasks, SPLITS) or 'train'}",
         products=products,
         shop_seed=shop_seed,
         action_format=action_format,
         max_rounds=max_rounds,
     )
-    source: Source[Composite[Goal]]
-    if split is None:
-        assert not isinstance(tasks, str)
-        source = Listed(tasks)
-    else:
-        make = partial(generate_chain, split, inner.shop.catalogue, lengths=tuple(parts))
-        make(seed=0)  # a wrong number of parts is met here
-        names = [f"{length} parts" for length in sorted(set(parts))]
-        source = Generated(f"composite-{split}", make, families=names)
+    catalogue, lengths = inner.shop.catalogue, tuple(parts)
+    source = composite_source(
+        tasks, SPLITS, lambda split: partial(generate_chain, split, catalogue, lengths=lengths), parts=parts
+    )
     return CompositeEnv(inner, source, closing=closing, reward=reward)

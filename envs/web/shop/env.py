@@ -12,16 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import gymnasium
-from gymnasium.error import ResetNeeded
-
-from cmat_env.envs.source import task_of_reset
+from cmat_env.envs.task_env import RestorableEnv, Snapshot
 from cmat_env.envs.web.search.engine import EngineName
 from cmat_env.envs.web.shop.catalogue import Catalogue, Goal
 from cmat_env.envs.web.shop.codec import CODECS, Click, Codec, FormatName, Search, Unreadable
 from cmat_env.envs.web.shop.elements import ElementIds
 from cmat_env.envs.web.shop.engine import Shop
-from cmat_env.envs.web.shop.episode import Episode, Mode, ShopSettings, Snapshot
+from cmat_env.envs.web.shop.episode import Episode, Mode, ShopSettings
 from cmat_env.envs.web.shop.opinion import Opinion
 from cmat_env.envs.web.shop.page import Piece, as_rich_text, as_text
 from cmat_env.envs.web.shop.reward import score_purchase
@@ -35,7 +32,7 @@ from cmat_env.types import Judgement
 _CUT = " [TRUNCATED]"
 
 
-class WebShopEnv(gymnasium.Env[str, str]):
+class WebShopEnv(RestorableEnv[Goal, Episode]):
     """One customer in a shop.
 
     Args:
@@ -57,8 +54,6 @@ class WebShopEnv(gymnasium.Env[str, str]):
     Raises:
         ConfigError, UnknownNameError, TaskFileError, MissingExtraError: an argument is not what it should be.
     """
-
-    metadata = {"render_modes": []}  # noqa: RUF012 - the base class declares it so
 
     def __init__(
         self,
@@ -85,7 +80,6 @@ class WebShopEnv(gymnasium.Env[str, str]):
         self.observation_space = AnyText(100_000 + 2 * max_observation)
         self.action_space = AnyText(1_000_000)
         self.surface: Surface = open_surface(self.shop, browser=browser, headless=headless)
-        self._episode: Episode | None = None
 
     @property
     def codec(self) -> Codec:
@@ -98,25 +92,9 @@ class WebShopEnv(gymnasium.Env[str, str]):
         return self.codec.instructions
 
     @property
-    def task_ids(self) -> tuple[str, ...] | None:
-        """All goals by id, or None if they are generated without end."""
-        return self.source.ids
-
-    @property
-    def goal(self) -> Goal:
-        """What is wanted in this episode."""
-        return self._state.goal
-
-    @property
     def max_rounds(self) -> int:
         """Actions in an episode."""
         return self.settings.max_rounds or self.codec.rounds
-
-    @property
-    def _state(self) -> Episode:
-        if self._episode is None:
-            raise ResetNeeded("call reset() first; there is no episode yet")
-        return self._episode
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begin an episode at the front page.
@@ -125,8 +103,7 @@ class WebShopEnv(gymnasium.Env[str, str]):
             UnknownNameError: options["task"] names no goal.
             SurfaceLostError: the browser cannot be started.
         """
-        super().reset(seed=seed)
-        return self.begin(task_of_reset(self.source, self, seed=seed, options=options))
+        return self.begin(self._pick(seed, options))
 
     def begin(self, goal: Goal, *, fresh: bool = True) -> tuple[str, dict[str, Any]]:
         """Begin an episode of this goal at the front page; a shop is fresh at any time."""
@@ -140,8 +117,7 @@ class WebShopEnv(gymnasium.Env[str, str]):
         Raises:
             ResetNeeded: the episode is over, or none has begun.
         """
-        if self._state.over:
-            raise ResetNeeded("the episode is over; call reset()")
+        self._running()
         reading = self.codec.parse(action if isinstance(action, str) else "")
         if isinstance(reading.move, Unreadable) and self.codec.strict:
             self._count(mistakes=1)
@@ -235,15 +211,15 @@ class WebShopEnv(gymnasium.Env[str, str]):
         return ids.tree(state.state, elements), available
 
     def _info(self) -> dict[str, Any]:
-        product = self.shop.catalogue.by_id[self.goal.product_id]
-        info: dict[str, Any] = {"task_id": self.goal.id, "task_type": product.category[0] if product.category else "-"}
+        product = self.shop.catalogue.by_id[self.task.product_id]
+        info: dict[str, Any] = {"task_id": self.task.id, "task_type": product.category[0] if product.category else "-"}
         if self.surface.restarts:
             info["browser_restarts"] = self.surface.restarts
         return info
 
     def _bought(self, order: State) -> tuple[str, float, bool, bool, dict[str, Any]]:
         by_id = self.shop.catalogue.by_id
-        score = score_purchase(self.goal, by_id[self.goal.product_id], by_id[order.product], order.chosen)
+        score = score_purchase(self.task, by_id[self.task.product_id], by_id[order.product], order.chosen)
         outcome = "correct" if score.reward == 1.0 else "partial" if score.reward else "wrong"
         parts = {"type": score.type, "attributes": score.attributes, "options": score.options, "price": score.price}
         return self._end(self._observe(), outcome, reward=score.reward, bought=order.product, **parts)
@@ -260,7 +236,7 @@ class WebShopEnv(gymnasium.Env[str, str]):
 
     def solution(self) -> list[str]:
         """The actions of a right episode; see `solution_of`."""
-        return self.solution_of(self.goal)
+        return self.solution_of(self.task)
 
     def solution_of(self, goal: Goal) -> list[str]:
         """The actions that fulfil a goal: search for the title, take the product, choose, buy."""
@@ -275,23 +251,16 @@ class WebShopEnv(gymnasium.Env[str, str]):
         target = self._target(move)
         if isinstance(target, str):
             return Judgement(good=False, reason="format" if isinstance(move, Unreadable) else "impossible")
-        opinion = Opinion(self.shop, state.goal)
+        opinion = Opinion(self.shop, state.task)
         if isinstance(target, Search):
             return opinion.of_search(target.words)
         return opinion.of_click(state.state, target)
 
-    def snapshot(self) -> Snapshot:
-        """The episode, untouched by what comes after."""
-        generator = None if self._np_random is None else self._np_random.bit_generator.state
-        return Snapshot(self._state, generator)
-
-    def restore(self, snapshot: Snapshot) -> None:
+    def restore(self, snapshot: Snapshot[Episode]) -> None:
         """Go on from a snapshot, which may be used again."""
-        self._episode = snapshot.episode
+        super().restore(snapshot)
         if not snapshot.episode.over:
-            self.surface.open(snapshot.episode.goal, snapshot.episode.state)
-        if snapshot.generator is not None:
-            self.np_random.bit_generator.state = snapshot.generator
+            self.surface.open(snapshot.episode.task, snapshot.episode.state)
 
     def close(self) -> None:
         """Leave the shop; twice is fine."""

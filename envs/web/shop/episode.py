@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from cmat_env.checks import check_known, check_whole
 from cmat_env.envs.web.shop.catalogue import Goal
@@ -50,7 +50,7 @@ class Episode:
     """The state of an episode.
 
     Attributes:
-        goal: what is wanted.
+        task: what is wanted.
         state: the page.
         rounds, searches, mistakes: actions taken; of them searches; of them unreadable or impossible ones.
         over: has it ended?
@@ -58,7 +58,7 @@ class Episode:
         ids: the numbers of elements, in mode "axtree".
     """
 
-    goal: Goal
+    task: Goal
     state: State = field(default_factory=State)
     rounds: int = 0
     searches: int = 0
@@ -66,16 +66,3 @@ class Episode:
     over: bool = False
     visited: frozenset[str] = frozenset()
     ids: ElementIds = field(default_factory=ElementIds)
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """An episode to come back to.
-
-    Attributes:
-        episode: its state.
-        generator: state of the random numbers that pick tasks; None = not seeded yet.
-    """
-
-    episode: Episode
-    generator: Any

@@ -11,7 +11,7 @@ import pytest
 from cmat_env.errors import ConfigError
 from cmat_env.tuning.alarms import Alarm, AlarmSettings, find
 
-HEALTHY = {"kl_per_sequence": 1.0, "tokens_per_episode": 20.0, "clip_fraction": 0.01, "entropy": 0.1}
+HEALTHY = {"kl_per_sequence": 1.0, "tokens_per_turn": 20.0, "clip_fraction": 0.01, "entropy": 0.1}
 
 
 def rows(*changes: dict[str, float], success: float = 0.5) -> list[dict[str, Any]]:
@@ -29,7 +29,7 @@ def figures(alarms: Sequence[Alarm]) -> list[tuple[str, float, float]]:
     [
         ({"kl_per_sequence": 6.0}, "kl_per_sequence", 6.0, 5.0, "lower tuner.learning_rate or tuner.kl_target"),
         ({"clip_fraction": 0.25}, "clip_fraction", 0.25, 0.1, "25% of the tokens are clipped"),
-        ({"tokens_per_episode": 40.0}, "tokens_per_episode", 2.0, 1.5, "2.0 times as long as at first"),
+        ({"tokens_per_turn": 40.0}, "tokens_per_turn", 2.0, 1.5, "2.0 times as long as at first"),
         ({"entropy": 0.0}, "entropy", 0.0, 0.01, "nothing is left to select from"),
         ({"entropy": 0.8}, "entropy", 8.0, 4.0, "its replies fall apart"),
     ],
@@ -52,7 +52,7 @@ def test_the_mean_of_a_few_iterations_counts() -> None:
 
 def test_a_limit_is_still_healthy() -> None:
     """At the limit itself nothing rings."""
-    edge = {"kl_per_sequence": 5.0, "clip_fraction": 0.1, "tokens_per_episode": 30.0, "entropy": 0.4}
+    edge = {"kl_per_sequence": 5.0, "clip_fraction": 0.1, "tokens_per_turn": 30.0, "entropy": 0.4}
 
     assert [] == find(rows({}, {}, {}, edge, edge, edge), AlarmSettings(window=1))
 
@@ -78,7 +78,7 @@ def test_roles_are_looked_at_one_by_one() -> None:
 
 def test_zero_switches_an_alarm_off() -> None:
     """Each by itself, all at once here."""
-    bad = {"kl_per_sequence": 99.0, "clip_fraction": 0.9, "tokens_per_episode": 900.0, "entropy": 9.0}
+    bad = {"kl_per_sequence": 99.0, "clip_fraction": 0.9, "tokens_per_turn": 900.0, "entropy": 9.0}
     off = AlarmSettings(
         window=1, kl_per_sequence=0.0, clip_fraction=0.0, length_growth=0.0, entropy_low=0.0, entropy_growth=0.0
     )
@@ -88,7 +88,7 @@ def test_zero_switches_an_alarm_off() -> None:
 
 
 @pytest.mark.parametrize(
-    "figure", [{}, {"tokens": 0.0}, {"kl_per_sequence": math.nan}, {"tokens_per_episode": 0.0}], ids=str
+    "figure", [{}, {"tokens": 0.0}, {"kl_per_sequence": math.nan}, {"tokens_per_turn": 0.0}], ids=str
 )
 def test_what_is_not_measured_rings_no_bell(figure: dict[str, float]) -> None:
     """No rows, no figures, an iteration in which a role said nothing."""
@@ -109,7 +109,7 @@ RECORDED = [
 @pytest.mark.parametrize("window", [1, 3])
 def test_a_run_that_learned_rings_no_bell(window: int) -> None:
     """The recorded figures of a healthy run, iteration by iteration, smoothed or not."""
-    names = ("kl_per_sequence", "tokens_per_episode", "clip_fraction", "entropy")
+    names = ("kl_per_sequence", "tokens_per_turn", "clip_fraction", "entropy")
     seen = [
         {"success": success, "roles": {"assistant": dict(zip(names, values, strict=True))}}
         for *values, success in RECORDED

@@ -71,7 +71,7 @@ def _draw(env: WebShopEnv, kind: str, rng: random.Random) -> str:
     if kind == "odd" and rng.random() < 0.6:
         return rng.choice(_ODD)
     if page.searchable:
-        words = env.goal.instruction.split()
+        words = env.task.instruction.split()
         return f"search[{' '.join(rng.sample(words, min(len(words), rng.randint(1, 4))))}]"
     labels = [label for label in page.clickables if kind != "wander" or label != "buy now"]
     return f"click[{rng.choice(labels)}]"
