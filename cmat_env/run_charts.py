@@ -16,6 +16,7 @@ FIGURES = {
     "margin": "margin",
     "entropy": "entropy",
     "tokens_per_episode": "tokens",
+    "tokens_per_turn": "tokens/turn",
 }
 """What is shown of a role's figures in metrics.jsonl, and what it is called where there is little room."""
 _TITLES = {
@@ -24,6 +25,7 @@ _TITLES = {
     "clip_fraction": "share of clipped tokens",
     "entropy": "entropy, nats a token",
     "tokens_per_episode": "tokens written, an episode",
+    "tokens_per_turn": "tokens written, a turn",
     "kl_beta": "weight of the KL",
 }
 _WINDOW, _EPISODES = 5, 20

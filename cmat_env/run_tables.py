@@ -31,7 +31,9 @@ def failures(run: RunLog) -> Table:
     )
     rows = [(reason, *(_count(counts[tally.name][reason], len(tally.rows)) for tally in groups)) for reason in reasons]
     head = ("reason", *(f"{tally.name} ({len(tally.rows)})" for tally in groups))
-    return Table("Failures by reason: recorded episodes, and their share in percent", head, tuple(rows))
+    return Table(
+        "Failures by reason", head, tuple(rows), notes=("Of recorded episodes; in brackets their percentage.",)
+    )
 
 
 def ledger(run: RunLog) -> Table:
@@ -45,9 +47,8 @@ def ledger(run: RunLog) -> Table:
         rows.append((role, "all", *(_paid(tally, role) for tally in groups)))
         rows += [("", reason, *(_paid(tally, role, reason) for tally in groups)) for who, reason in paid if who == role]
     head = ("role", "for", *(tally.name for tally in groups))
-    return Table(
-        "Ledger by role, a recorded episode", head, tuple(rows), frozenset(ours), ("In brackets: how many payments.",)
-    )
+    notes = ("A recorded episode; in brackets how many payments.",)
+    return Table("Ledger by role", head, tuple(rows), frozenset(ours), notes)
 
 
 def latest(run: RunLog) -> Table:
