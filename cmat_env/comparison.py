@@ -13,7 +13,7 @@ from cmat_env.errors import ConfigError, LogError
 from cmat_env.log import LOG_NAME, read_episodes
 from cmat_env.scores import EpisodeRow, wilson
 from cmat_env.statistics import Interval, McNemar, mcnemar, paired_bootstrap
-from cmat_env.tables import Table, percent
+from cmat_env.tables import Table, notebook_tables, percent
 
 _NAMED = 10
 
@@ -46,6 +46,10 @@ class Comparison:
     reward: Interval
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        """The comparison in a notebook."""
+        return notebook_tables(tables([self]))
 
     def to_json(self) -> dict[str, Any]:
         """In JSON's types."""
@@ -155,7 +159,7 @@ def _from_report(file: Path) -> Runs:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
         reports: Mapping[str, Any] = (
-            {name: part["report"] for name, part in data["parts"].items()} if "parts" in data else {data["env"]: data}
+            {name: part["report"] for name, part in data["parts"].items()} if "suite" in data else {data["env"]: data}
         )
         return {name: [EpisodeRow(**row) for row in report["per_episode"]] for name, report in reports.items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:

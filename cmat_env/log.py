@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from cmat_env import durable
 from cmat_env.credit import TokenCredit
@@ -111,18 +111,37 @@ def read_episodes(path: Path | str, *, on_torn: Callable[[str], None] | None = N
         LogError: the log is missing, or a line is corrupt or of another schema; the message names file and line.
     """
     path = log_path(path)
+    with path.open("rb") as file:
+        yield from (record for record, _ in read_from(path, file, on_torn=on_torn))
+
+
+def read_from(
+    path: Path, file: BinaryIO, *, line: int = 0, on_torn: Callable[[str], None] | None = None
+) -> Iterator[tuple[EpisodeRecord, tuple[int, bytes]]]:
+    """The episodes of an open log from where it stands, each with the number of its last line and that line.
+
+    Args:
+        path: of the log, for messages.
+        file: the log, at the end of an episode.
+        line: how many lines were read before.
+        on_torn: see `read_episodes`.
+
+    Raises:
+        LogError: as `read_episodes` does.
+    """
     open_at: list[tuple[int, dict[str, Any]]] = []
-    for number, line, whole in _lines(path):
-        if not whole:
+    for number, raw in enumerate(file, start=line + 1):
+        if not raw.endswith(b"\n"):
             open_at.append((number, {}))
             break
-        kind = line.get("kind")
+        found = _parsed(path, number, raw)
+        kind = found.get("kind")
         if kind == "header":
-            _check_header(path, number, line)
+            _check_header(path, number, found)
         _check_order(path, number, kind, inside=bool(open_at))
-        open_at.append((number, line))
+        open_at.append((number, found))
         if kind == "footer":
-            yield _episode(path, open_at)
+            yield _episode(path, open_at), (number, raw)
             open_at.clear()
     if open_at and on_torn is not None:
         on_torn(f"{path}: the episode that begins at line {open_at[0][0]} has no end (a crash?) and is left out")
@@ -152,20 +171,15 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any], bool]]:
-    """Line number, object, and whether the line is whole; only the last one may be torn."""
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            if not raw.endswith(b"\n"):
-                yield number, {}, False
-                return
-            try:
-                line = json.loads(raw)
-            except (ValueError, RecursionError) as error:
-                raise LogError(f"{path}:{number}: not a JSON line ({error}); wanted header, step or footer") from error
-            if not isinstance(line, dict):
-                raise LogError(f"{path}:{number}: a {type(line).__name__}; wanted an object with a 'kind'")
-            yield number, line, True
+def _parsed(path: Path, number: int, raw: bytes) -> dict[str, Any]:
+    """The object of a whole line."""
+    try:
+        line = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise LogError(f"{path}:{number}: not a JSON line ({error}); wanted header, step or footer") from error
+    if not isinstance(line, dict):
+        raise LogError(f"{path}:{number}: a {type(line).__name__}; wanted an object with a 'kind'")
+    return line
 
 
 def _check_header(path: Path, number: int, line: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 from cmat_env.credit import TokenCredit
+from cmat_env.episode_html import notebook, pieces
 from cmat_env.log_fields import LineError, json_safe, number, take
 from cmat_env.log_heard import Heard, Tail, pairs, read_message
 from cmat_env.types import (
@@ -53,6 +54,10 @@ class EpisodeRecord:
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
     credit: Mapping[int, TokenCredit] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """The episode in a notebook, and who played."""
+        return notebook("".join(pieces(self.trajectory, policies=self.policies, notes=self.notes)))
 
 
 def to_lines(record: EpisodeRecord) -> Iterator[dict[str, Any]]:

@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from cmat_env.log_lines import EpisodeRecord
+from cmat_env.look_rich import content
 from cmat_env.reexecution import facts, first_difference
-from cmat_env.replay_view import content, turn
+from cmat_env.replay_view import turn
 from cmat_env.terminal import printable
 from cmat_env.types import Step
 

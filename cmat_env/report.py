@@ -108,6 +108,13 @@ class EvalReport:
         """Share of the finished episodes that was solved; None if there are none."""
         return self.total.success_rate
 
+    def _repr_html_(self) -> str:
+        """The report in a notebook."""
+        from cmat_env.report_tables import tables_of  # noqa: PLC0415 - only where it is looked at
+        from cmat_env.tables import notebook_tables  # noqa: PLC0415
+
+        return notebook_tables(tables_of(self))
+
     def to_json(self) -> dict[str, Any]:
         """The report in JSON's types, as `cmat eval --json` writes it."""
         return {

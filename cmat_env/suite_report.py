@@ -12,7 +12,7 @@ from cmat_env import durable
 from cmat_env.agentbench import AGENTBENCH_GPT35, COLUMNS, NOTES, PAPER, Part
 from cmat_env.report import EvalReport
 from cmat_env.statistics import Interval
-from cmat_env.tables import Table, interval, percent, to_html, to_markdown
+from cmat_env.tables import Table, interval, notebook_tables, percent, to_html, to_markdown
 
 REPORT_NAME = "report.json"
 
@@ -64,6 +64,10 @@ class SuiteReport:
     def tables(self) -> list[Table]:
         """The paper's table with ours beside it, and what ours took."""
         return [self._beside_the_paper(), self._ours(), self._cost()]
+
+    def _repr_html_(self) -> str:
+        """The report in a notebook."""
+        return notebook_tables(self.tables())
 
     def to_json(self) -> dict[str, Any]:
         """In JSON's types."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from cmat_env.episode_html import notebook
+from cmat_env.errors import ConfigError
+from cmat_env.html_page import page
+from cmat_env.look_html import text
 from cmat_env.terminal import printable
 
-_CSS = """
-:root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
-th { text-align: left; } td:not(:first-child), th:not(:first-child) { text-align: right; white-space: nowrap; }
-tr.ours { font-weight: 600; background: color-mix(in srgb, #2a7 15%, transparent); }
-p.note { max-width: 60rem; opacity: .8; }
-"""
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,43 +51,64 @@ def to_markdown(title: str, tables: Sequence[Table]) -> str:
 
 def to_html(title: str, tables: Sequence[Table]) -> str:
     """A page that needs nothing beside itself: no script, no font, no link."""
-    parts = [f"<h1>{html.escape(title)}</h1>"]
-    for table in tables:
-        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.head)
-        rows = []
-        for place, row in enumerate(table.rows):
-            mark = ' class="ours"' if place in table.ours else ""
-            rows.append(f"<tr{mark}>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>")
-        parts.append(f"<h2>{html.escape(table.title)}</h2>")
-        body = "\n".join(rows)
-        parts.append(f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>")
-        parts += [f'<p class="note">{html.escape(note)}</p>' for note in table.notes]
+    return page(title, [f"<h1>{text(title)}</h1>", *map(table_html, tables)])
+
+
+def table_html(table: Table) -> str:
+    """A table with its title and notes, as a piece of a page."""
+    head = "".join(f"<th>{text(cell)}</th>" for cell in table.head)
+    rows = []
+    for place, row in enumerate(table.rows):
+        mark = ' class="ours"' if place in table.ours else ""
+        rows.append(f"<tr{mark}>{''.join(f'<td>{text(cell)}</td>' for cell in row)}</tr>")
+    body = "\n".join(rows)
+    notes = "\n".join(f'<p class="note">{text(note)}</p>' for note in table.notes)
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{_CSS}</style></head>\n<body>\n"
-        + "\n".join(parts)
-        + "\n</body></html>\n"
+        f"<h2>{text(table.title)}</h2>\n"
+        f'<table class="results">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n{notes}'
     )
+
+
+def notebook_tables(tables: Sequence[Table]) -> str:
+    """Tables for a notebook."""
+    return notebook("".join(map(table_html, tables)))
+
+
+def write_text(file: Path, content: str) -> None:
+    """Write a page that a user asked for.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror or error}; choose another place") from error
 
 
 def show(tables: Sequence[Table]) -> None:
     """Print tables on standard output."""
-    from rich import box  # noqa: PLC0415 - only where a table is drawn
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table as Drawn  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415 - only where a table is drawn
 
     console = Console()
     for table in tables:
-        drawn = Drawn(title=Text(printable(table.title)), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for place, name in enumerate(table.head):
-            drawn.add_column(Text(printable(name)), justify="right" if place else "left", overflow="fold")
-        for place, row in enumerate(table.rows):
-            drawn.add_row(*(Text(printable(cell)) for cell in row), style="bold" if place in table.ours else None)
-        console.print(drawn)
-        for note in table.notes:
-            console.print(Text(printable(note)), style="dim")
+        console.print(drawn(table))
+
+
+def drawn(table: Table) -> RenderableType:
+    """A table for a terminal, with its title and notes."""
+    from rich import box  # noqa: PLC0415
+    from rich.console import Group  # noqa: PLC0415
+    from rich.table import Table as Drawn  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    grid = Drawn(title=Text(printable(table.title)), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for place, name in enumerate(table.head):
+        grid.add_column(Text(printable(name)), justify="right" if place else "left", overflow="fold")
+    for place, row in enumerate(table.rows):
+        grid.add_row(*(Text(printable(cell)) for cell in row), style="bold" if place in table.ours else None)
+    return Group(grid, *(Text(printable(note), style="dim") for note in table.notes))
 
 
 def percent(share: float | None) -> str:

@@ -182,6 +182,12 @@ class Trajectory:
             totals[payment.role] = totals.get(payment.role, 0.0) + payment.amount
         return totals
 
+    def _repr_html_(self) -> str:
+        """The episode in a notebook."""
+        from cmat_env.episode_html import notebook, pieces  # noqa: PLC0415 - it stands on this module
+
+        return notebook("".join(pieces(self)))
+
 
 @dataclass(frozen=True, slots=True)
 class Brief:

@@ -13,6 +13,8 @@ import gymnasium
 import numpy as np
 import pytest
 
+from cmat_env.envs.web.browser.chromium import find_chromium
+from cmat_env.errors import ConfigError
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
 
@@ -102,3 +104,14 @@ def agentbench() -> Path:
             pytest.fail(f"{folder} is missing")
         pytest.skip(f"{folder} is missing")
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Where Chromium is; without it the test is skipped, or fails under CI=true."""
+    try:
+        return find_chromium(headless=True)
+    except ConfigError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))

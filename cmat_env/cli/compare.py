@@ -9,8 +9,6 @@ from typing import Annotated
 
 import typer
 
-from cmat_env.errors import ConfigError
-
 
 def compare_command(
     a: Annotated[Path, typer.Argument(metavar="A", help="A run folder, a suite's, a log, or a report of cmat eval.")],
@@ -25,7 +23,7 @@ def compare_command(
 ) -> None:
     """Compare two runs over the same tasks: McNemar's exact test, and the bootstrap interval of the difference."""
     from cmat_env.comparison import compare, read_runs, tables  # noqa: PLC0415 - the command line starts without them
-    from cmat_env.tables import show, to_html, to_markdown  # noqa: PLC0415
+    from cmat_env.tables import show, to_html, to_markdown, write_text  # noqa: PLC0415
 
     found = compare(read_runs(a), read_runs(b), seed=seed)
     drawn = tables(found, (str(a), str(b)))
@@ -33,18 +31,10 @@ def compare_command(
     title = f"{b} against {a}"
     for file, content in ((markdown, to_markdown(title, drawn)), (html, to_html(title, drawn))):
         if file is not None:
-            _write(file, content)
+            write_text(file, content)
     if json_file == "-":
         sys.stdout.write(text)
         return
     if json_file is not None:
-        _write(Path(json_file), text)
+        write_text(Path(json_file), text)
     show(drawn)
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {error.strerror or error}; choose another place") from error

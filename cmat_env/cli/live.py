@@ -19,20 +19,10 @@ from cmat_env.log import read_episodes
 from cmat_env.log_lines import EpisodeRecord
 from cmat_env.replay_view import whole
 from cmat_env.report import EvalReport
+from cmat_env.run_charts import FIGURES
 from cmat_env.tuning.config import RunSettings
 from cmat_env.tuning.curve import smooth, sparkline
 
-FIGURES = {
-    "return": "return",
-    "loss": "loss",
-    "value_loss": "value loss",
-    "kl_per_sequence": "KL/episode",
-    "kl_beta": "KL weight",
-    "clip_fraction": "clipped",
-    "margin": "margin",
-    "entropy": "entropy",
-    "tokens_per_episode": "tokens",
-}
 PLAIN_STEPS = 100
 
 

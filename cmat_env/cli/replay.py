@@ -31,6 +31,9 @@ def replay_command(
         bool, typer.Option("--tokens", help="Show every token: mask, log-probability, ratio, advantage.")
     ] = False,
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the episode as a picture instead.")] = None,
+    cast: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Film the episode for asciinema (asciicast v2).")
+    ] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page that needs nothing else.")] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Play the log again in a fresh environment and compare.")
@@ -50,7 +53,7 @@ def replay_command(
     """
     from rich.console import Console  # noqa: PLC0415 - the command line starts without it
 
-    given = {"--svg": svg, "--html": html, "--verify": verify, "--fork": fork, "--diff": diff}
+    given = {"--svg": svg, "--cast": cast, "--html": html, "--verify": verify, "--fork": fork, "--diff": diff}
     modes = [name for name, value in given.items() if value]
     if len(modes) > 1:
         raise ConfigError(f"{modes[0]} and {modes[1]} cannot both be done; choose one")
@@ -68,6 +71,11 @@ def replay_command(
 
         draw_svg(paths[0], svg, episode=episode, tokens=tokens)
         print(svg)
+    elif cast is not None:
+        from cmat_env.replay_cast import draw_cast  # noqa: PLC0415
+
+        seconds = draw_cast(paths[0], cast, episode=episode, tokens=tokens)
+        print(f"{cast}: {seconds:.0f} s; play it with: asciinema play {cast}")
     elif html is not None:
         _page(paths[0], html, episode, tokens=tokens)
     elif verify:

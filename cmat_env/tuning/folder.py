@@ -19,15 +19,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
-from typing import Any
-
-from safetensors import SafetensorError
+from typing import TYPE_CHECKING, Any
 
 from cmat_env import durable
 from cmat_env.errors import CheckpointError, ConfigError, LogError
-from cmat_env.policies.hf import HFPolicy
 from cmat_env.tuning.config import RunSettings, to_toml
 from cmat_env.tuning.curve import METRICS
+
+if TYPE_CHECKING:
+    from cmat_env.policies.hf import HFPolicy
 
 CONFIG, REPORT, MEMORY = "config.toml", "report.json", "memory.sqlite"
 EPISODES, TRAINING = "episodes.jsonl", "training.jsonl"
@@ -159,6 +159,8 @@ class RunFolder:
 
     @contextmanager
     def _writing(self, name: str) -> Iterator[None]:
+        from safetensors import SafetensorError  # noqa: PLC0415 - who only reads a run may lack it
+
         try:
             yield
         except (OSError, SafetensorError) as error:

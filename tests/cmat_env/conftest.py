@@ -1,4 +1,4 @@
-"""Disks of a test's own."""
+"""Disks of a test's own, and a browser."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 Mount = Callable[..., None]
+Photograph = Callable[[Path, int, int], npt.NDArray[np.float32]]
 
 
 @pytest.fixture
@@ -30,3 +33,27 @@ def mount() -> Iterator[Mount]:
     yield made
     for folder in reversed(mounted):
         subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def photograph(chromium: str, tmp_path: Path) -> Photograph:
+    """`photograph(page, width, height)`: the picture of a page as Chromium draws it, (H, W, 3), from 0 to 1."""
+
+    def taken(page: Path, width: int, height: int) -> npt.NDArray[np.float32]:
+        flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+        picture = tmp_path / f"{page.stem}.png"
+        subprocess.run(
+            [
+                *(chromium, *flags.split(), "--disable-component-update", "--disable-sync"),
+                *("--hide-scrollbars", f"--window-size={width},{height}", f"--user-data-dir={tmp_path / 'profile'}"),
+                *(f"--screenshot={picture}", page.resolve().as_uri()),
+            ],
+            check=True,
+            capture_output=True,
+            timeout=240,
+        )
+        from matplotlib.image import imread  # noqa: PLC0415 - half a second
+
+        return np.asarray(imread(picture), dtype=np.float32)[..., :3]
+
+    return taken

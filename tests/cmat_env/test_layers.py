@@ -22,17 +22,20 @@ HEAVY = {
 LEAVES = ("agents", "envs", "policies")
 LAYERS = {
     "types": 0, "protocols": 0, "dialogue": 0, "spaces": 0, "errors": 0, "checks": 0, "terminal": 0, "durable": 0,
+    "looks": 0, "look_html": 0, "graph_path": 0, "episode_text": 0, "episode_html": 0,
     "agents": 1, "policies": 1, "envs": 1,
     "ledger": 2, "order": 2, "team": 2, "episode": 2, "collab": 2, "views": 2, "registry": 2,
     "game": 2, "vector": 2, "vector_seeds": 2, "workers": 2,
     "invariants": 2, "task_player": 2, "task_checks": 2, "team_checks": 2, "policy_checks": 2, "testing": 2,
     "plan": 3, "trials": 3, "experience": 3, "running": 3, "rollout": 3,
     "credit": 3, "log": 3, "log_fields": 3, "log_heard": 3, "log_lines": 3,
-    "replay": 3, "replay_page": 3, "replay_view": 3, "replay_tokens": 3, "replay_diff": 3, "replay_html": 3,
+    "replay": 3, "replay_view": 3, "replay_tokens": 3, "replay_diff": 3, "replay_html": 3,
+    "look_rich": 3, "html_page": 3, "charts": 3, "log_tail": 3, "replay_cast": 3, "report_tables": 3,
     "keys": 3, "report": 3, "scores": 3, "reexecution": 3, "forking": 3,
     "statistics": 3, "tables": 3, "chat_rows": 3, "exports": 3, "agentbench": 3, "comparison": 3, "suite_report": 3,
     "menu": 3,
     "evaluate": 4, "playing": 4, "suite": 4, "paired": 4, "curate": 4, "curate_files": 4, "tuning": 4, "doctor": 4,
+    "run_log": 4, "run_charts": 4, "run_tables": 4, "run_page": 4,
     "cli": 5,
 }  # fmt: skip
 TENSORS_ONLY = ("advantages", "batch", "group", "losses", "ppo", "rows", "sft", "adaptive")

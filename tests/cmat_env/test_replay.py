@@ -13,8 +13,10 @@ from cmat_env.errors import LogError
 from cmat_env.keys import name_of
 from cmat_env.log import EpisodeWriter
 from cmat_env.log_lines import EpisodeRecord
+from cmat_env.look_rich import content
+from cmat_env.looks import rows_of
 from cmat_env.replay import HELP, Place, Shelf, browse, draw_svg, move, replay
-from cmat_env.replay_view import content, rows_of, whole
+from cmat_env.replay_view import whole
 from cmat_env.types import Dialogue, Generation, Judgement, Payment, Step, Trajectory, Verdict
 
 QUERY = "Action: Operation\n```sql\nSELECT name FROM towns WHERE size > 3\n```"

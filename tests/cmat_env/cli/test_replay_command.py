@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,33 @@ def test_a_picture_is_drawn(run: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert 0 == main(["replay", str(run), "--svg", str(run / "x.svg")])
     assert f"{run / 'x.svg'}\n" == capsys.readouterr().out
     assert (run / "x.svg").read_text().startswith("<svg")
+
+
+def test_a_film_is_made(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An asciicast of version 2: times that rise, the words of the terminal in order, and the same file each time."""
+    films = [run / "new" / "one.cast", run / "two.cast"]
+    for film in films:
+        assert 0 == main(["replay", str(run), "--episode", "2", "--cast", str(film)])
+    said = capsys.readouterr().out
+    first, second = (film.read_text() for film in films)
+    header, *events = (json.loads(line) for line in first.splitlines())
+    times = [time for time, _, _ in events]
+    shown = "".join(data for _, _, data in events)
+    assert 0 == main(["replay", str(run), "--episode", "2"])
+    plain = capsys.readouterr().out
+
+    assert first == second
+    assert {"version": 2, "width": 100, "height": 32} == {name: header[name] for name in ("version", "width", "height")}
+    assert {"o"} == {kind for _, kind, _ in events}
+    assert sorted(times) == times
+    assert 5 < times[-1] < 60
+    assert f"{films[0]}: {times[-1]:.0f} s; play it with: asciinema play {films[0]}" in said
+    assert plain.split("\n")[1].rstrip() in re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    assert shown.count("\n") == shown.count("\r\n")
+    assert "\x1b[" in shown
+    assert 2 == main(["replay", str(run), "--episode", "9", "--cast", str(run / "x.cast")])
+    assert 2 == main(["replay", str(run), "--cast", str(run / "two.cast" / "x.cast")])
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_a_log_is_verified(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
-import shutil
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -112,14 +110,3 @@ def play_team(guess_task: Callable[..., Task]) -> PlayTeam:
         return result.finished
 
     return play
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """Debian's Chromium; without it the test is skipped, or fails under CI=true."""
-    found = shutil.which("chromium-headless-shell") or shutil.which("chromium")
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("chromium is missing: apt-get install chromium")
-        pytest.skip("chromium is missing: apt-get install chromium")
-    return found
