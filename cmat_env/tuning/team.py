@@ -22,7 +22,17 @@ from cmat_env.types import Policy
 
 def make_env(settings: RunSettings, tasks: str, roles: Sequence[str] | None = None, **others: Any) -> CollabEnv:
     """The team's environment on tasks of this source; `others` are settings of the environment laid over the run's."""
-    return make(settings.task.env, **{**made_with(settings, tasks, roles), **others})
+    return make(settings.task.env, **laid_over(made_with(settings, tasks, roles), others))
+
+
+def laid_over(settings: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with others in their place; of sections within sections, what the others do not name stays."""
+    merged = dict(settings)
+    for name, value in others.items():
+        below = merged.get(name)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[name] = laid_over(below, value) if both else value  # type: ignore[arg-type]
+    return merged
 
 
 def made_with(settings: RunSettings, tasks: str, roles: Sequence[str] | None = None) -> dict[str, Any]:

@@ -160,12 +160,29 @@ def tiny_agent(settings: RunSettings, dialogues: Sequence[Dialogue]) -> HFPolicy
 def fixed_phrases(dialogues: Sequence[Dialogue]) -> list[str]:
     """The fixed wording of the protocols that occurs in the dialogues; each becomes one token.
 
-    These are the frames of AgentBench's v0.2 actions, of our verdicts, and of what the checker is shown.
+    These are the frames of AgentBench's v0.2 actions, of our shop, of our verdicts, and of what the checker is shown.
     """
     known = [
         "Action: Operation\n```sql\n",
         "\n```",
         "Action: Answer\nFinal Answer: ",
+        "Think: I run this.\n\nAct: bash\n\n```bash\n",
+        "Think: I am done.\n\nAct: answer(",
+        "Think: I am done.\n\nAct: finish",
+        "The output of the OS:\n\n",
+        "The output of the OS is empty.",
+        "Action: get_relations(",
+        "Action: get_neighbors(",
+        "Action: get_attributes(",
+        ", which are instances of ",
+        "Final Answer: #",
+        "Action: search[",
+        "Action: click[",
+        "Observation:\n",
+        "\n\nAvailable Actions:\n{'has_search_bar': ",
+        "False, 'clickables': ['back to search', ",
+        "'description', 'features', 'reviews', 'buy now'",
+        " [SEP] ",
         format_verdict(Verdict(approve=True)),
         format_verdict(Verdict(approve=False)),
         "\nProposal:\n",
