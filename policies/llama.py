@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from cmat_env.policies.decode import KVBlock
@@ -58,6 +60,7 @@ class LlamaForward:
         weights_of: a linear module -> its effective weight and bias, with the adapter of a role merged in. Gradients
             flow to whatever it returns.
         embed: (B, T) ids -> (B, T, width), where the model's own embedding does not know all ids.
+        recompute: on the way back read and run each layer again, instead of keeping all that it computed.
     """
 
     def __init__(
@@ -65,11 +68,16 @@ class LlamaForward:
         model: PreTrainedModel,
         weights_of: Callable[[nn.Module], Weights],
         embed: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        *,
+        recompute: bool = False,
     ) -> None:
         trunk, config = model.model, model.config
         self._heads, self._groups = config.num_attention_heads, config.num_key_value_heads
         self._size = getattr(config, "head_dim", None) or config.hidden_size // self._heads
-        self._layers = [_read(layer, weights_of) for layer in trunk.layers]
+        self._layers: list[Callable[[], _Layer]] = [partial(_read, layer, weights_of) for layer in trunk.layers]
+        if not recompute:
+            self._layers = [_kept(read()) for read in self._layers]
+        self._recompute = recompute
         self._embed = embed or (lambda ids: functional.embedding(ids, trunk.embed_tokens.weight))
         self._norm, self._epsilon = trunk.norm.weight, config.rms_norm_eps
         self._rotary = trunk.rotary_emb
@@ -112,25 +120,43 @@ class LlamaForward:
     def _run(
         self, ids: torch.Tensor, positions: torch.Tensor, attend: Attend, wanted: torch.Tensor | None = None
     ) -> torch.Tensor:
-        batch, width = ids.shape
-        heads, groups, size = self._heads, self._groups, self._size
         x = self._embed(ids)
-        shape, epsilon = x.shape[-1:], self._epsilon
         cos, sin = (table.unsqueeze(1) for table in self._rotary(x, positions))
-        for number, layer in enumerate(self._layers):
-            normed = functional.rms_norm(x, shape, layer.attention_norm, epsilon)
-            qkv = functional.linear(normed, *layer.qkv).view(batch, width, heads + 2 * groups, size).transpose(1, 2)
-            qk, values = qkv.split((heads + groups, groups), dim=1)
-            queries, keys = _rotate(qk, cos, sin).split((heads, groups), dim=1)
-            mixed = attend(number, queries, keys, values)
-            mixed = mixed.transpose(1, 2).reshape(batch, width, heads * size)
-            if wanted is not None and number == len(self._layers) - 1:
-                x, mixed = x[wanted], mixed[wanted]
-            x = x + functional.linear(mixed, *layer.output)
-            normed = functional.rms_norm(x, shape, layer.mlp_norm, epsilon)
-            gate, up = functional.linear(normed, *layer.gate_up).chunk(2, dim=-1)
-            x = x + functional.linear(functional.silu(gate) * up, *layer.down)
-        return functional.rms_norm(x, shape, self._norm, epsilon)
+        last = len(self._layers) - 1
+        for number, read in enumerate(self._layers):
+            run = partial(self._layer, read, partial(attend, number), cos, sin, wanted if number == last else None)
+            x = checkpoint(run, x, use_reentrant=False, preserve_rng_state=False) if self._recompute else run(x)
+        return functional.rms_norm(x, x.shape[-1:], self._norm, self._epsilon)
+
+    def _layer(
+        self,
+        read: Callable[[], _Layer],
+        attend: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        wanted: torch.Tensor | None,
+        x: torch.Tensor,
+    ) -> torch.Tensor:
+        """What a layer makes of (B, T, width) states; (N, width) of the wanted ones, where only they are."""
+        layer, shape, epsilon = read(), x.shape[-1:], self._epsilon
+        batch, width = x.shape[:2]
+        heads, groups, size = self._heads, self._groups, self._size
+        normed = functional.rms_norm(x, shape, layer.attention_norm, epsilon)
+        qkv = functional.linear(normed, *layer.qkv).view(batch, width, heads + 2 * groups, size).transpose(1, 2)
+        qk, values = qkv.split((heads + groups, groups), dim=1)
+        queries, keys = _rotate(qk, cos, sin).split((heads, groups), dim=1)
+        mixed = attend(queries, keys, values).transpose(1, 2).reshape(batch, width, heads * size)
+        if wanted is not None:
+            x, mixed = x[wanted], mixed[wanted]
+        x = x + functional.linear(mixed, *layer.output)
+        normed = functional.rms_norm(x, shape, layer.mlp_norm, epsilon)
+        gate, up = functional.linear(normed, *layer.gate_up).chunk(2, dim=-1)
+        return x + functional.linear(functional.silu(gate) * up, *layer.down)
+
+
+def _kept(layer: _Layer) -> Callable[[], _Layer]:
+    """A layer that has been read."""
+    return lambda: layer
 
 
 def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:

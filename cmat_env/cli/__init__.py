@@ -1,6 +1,6 @@
 """The command `cmat`.
 
-    cmat list | play | eval | compare | replay | curate | train | export | demo | serve | doctor | new | memory | rootfs
+    cmat list | presets | play | eval | compare | replay | curate | train | export | demo | serve | doctor | new | memory | rootfs
 
 Exit status: 0 = done, 1 = a run that failed, 2 = a user's mistake, with one line on what to do, 130 = Ctrl-C.
 """
@@ -16,7 +16,21 @@ from typing import Annotated
 
 import typer
 
-from cmat_env.cli import compare, curate, evaluate, export, info, memory, new, play, replay, rootfs, serve, train
+from cmat_env.cli import (
+    compare,
+    curate,
+    evaluate,
+    export,
+    info,
+    memory,
+    new,
+    play,
+    presets,
+    replay,
+    rootfs,
+    serve,
+    train,
+)
 from cmat_env.errors import CmatError
 from cmat_env.terminal import printable
 
@@ -61,7 +75,8 @@ app.command("export")(export.export_command)
 app.command("play")(play.play_command)
 app.command("replay")(replay.replay_command)
 app.command("curate")(curate.curate_command)
-app.command("train")(train.train_command)
+app.command("train", cls=presets.ListsPresets)(train.train_command)
+app.command("presets")(presets.presets_command)
 app.command("demo")(train.demo_command)
 app.command("serve")(serve.serve_command)
 app.command("doctor")(info.doctor_command)

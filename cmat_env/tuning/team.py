@@ -70,20 +70,21 @@ def trials(settings: RunSettings) -> Trials:
     return Trials(own.most, reflect=own.reflect, reward=own.reward, requests=requests_of(settings.team.prompts))
 
 
-def play(policy: HFPolicy, roles: Sequence[str], *, user: str = "echo", **others: Policy) -> dict[str, Policy]:
-    """Who plays each role: the model, but for the user, a policy by its specification, and those given."""
-    return {role: others.get(role) or (parse_spec(user, role=role) if role == "user" else policy) for role in roles}
+def play(policy: HFPolicy, roles: Sequence[str], *, user: str | None = "echo", **others: Policy) -> dict[str, Policy]:
+    """Who plays each role: the model, but for a user by its specification, and those given."""
+    scripted = {"user": parse_spec(user, role="user")} if user is not None and "user" in roles else {}
+    return {role: others.get(role) or scripted.get(role, policy) for role in roles}
 
 
 def training_rollout(policy: HFPolicy, settings: RunSettings, experience: Experience | None = None) -> Rollout:
     """Plays an iteration's episodes side by side, sampled, on the tasks to learn from."""
     return Rollout(
         lambda: make_env(settings, settings.task.train),
-        play(policy, settings.team.roles, user=settings.team.user),
+        play(policy, settings.team.roles, user=settings.team.scripted_user),
         prompts=prompts(settings),
         memory=memory(settings),
         seed=settings.seed,
-        width=settings.episodes,
+        width=settings.width or settings.episodes,
         trials=trials(settings),
         experience=experience,
     )

@@ -283,9 +283,7 @@ class WebShopEnv(gymnasium.Env[str, str]):
             rejected: its proposals that were refused in this turn.
         """
         state, error = self._state, self.settings.demonstrator_error
-        return next_action(
-            self.shop, state.goal, state.state, rng, error=error, rejected=rejected, codec=self.codec
-        )
+        return next_action(self.shop, state.goal, state.state, rng, error=error, rejected=rejected, codec=self.codec)
 
     def judge(self, action: str) -> Judgement | None:
         """Should this action be taken now? None = no opinion, or no episode to judge in; see `Opinion`."""

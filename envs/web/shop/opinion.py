@@ -30,7 +30,7 @@ class Opinion:
     def of_search(self, query: str) -> Judgement | None:
         """Good if the first page shows what is wanted, bad if no page does."""
         found = self._shop.results(query)
-        if self._goal.product_id in found[:self._shop.per_page]:
+        if self._goal.product_id in found[: self._shop.per_page]:
             return Judgement(good=True, reason="finds it")
         if self._goal.product_id not in found:
             return Judgement(good=False, reason="does not find it")

@@ -1,0 +1,122 @@
+"""The ready-made runs: every one is read, and those of real checkpoints run to their end on the families in miniature."""
+
+from __future__ import annotations
+
+import copy
+import json
+import runpy
+import tomllib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from huggingface_hub import constants
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from cmat_env.cli import main
+from cmat_env.errors import ConfigError
+from cmat_env.policies.hf import HFPolicy
+from cmat_env.tuning.presets import presets, settings_of, summary_of
+
+families: Any = SimpleNamespace(**runpy.run_path(str(Path(__file__).resolve().parents[2] / "policies" / "families.py")))
+SHORT = (
+    "iterations=1", "episodes=2", "evaluate_every=0", "final_episodes=2", "checkpoint_every=1", "model.max_new_tokens=6",
+    "model.rank=2", "model.virtual_tokens=2", "model.device=cpu", "threads=1", "warm_start.episodes=4",
+    "warm_start.sft.steps=2", "warm_start.sft.batch=2", "warm_start.sft.learning_rate=1e-2", "tuner.warmup=0",
+    "tuner.value_warmup=0",
+)  # fmt: skip
+"""What makes a run short; what is to be tested of a recipe stays as it is."""
+
+
+def miniature(family: str, folder: Path) -> Path:
+    """A model of the family with random weights, saved as its authors do, but small."""
+    tokenizer = copy.deepcopy(families.tokenizer_of(family))
+    config = families.CONFIGS[families.FAMILIES[family].model](len(tokenizer))
+    config.max_position_embeddings, config.sliding_window = 8_192, None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(config)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def sets(*settings: str) -> list[str]:
+    """As options of the command line."""
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+@pytest.mark.parametrize("name", sorted(presets()))
+def test_every_recipe_is_read_and_says_what_it_does(name: str) -> None:
+    """A key that no longer exists would be an error; the summary is a line of its own."""
+    assert settings_of(name, ["seed=3"]).seed == 3
+    assert 20 < len(summary_of(presets()[name])) < 130
+
+
+@pytest.mark.parametrize(
+    ("recipe", "family", "kind"),
+    [
+        ("qwen2.5-0.5b-lora", "qwen2.5", "lora"),
+        ("qwen2.5-1.5b-ptuning", "qwen2.5", "ptuning"),
+        ("mistral-7b-lora", "mistral0.3", "lora"),
+        ("mistral-7b-lora", "llama3", "lora"),
+    ],
+)
+def test_a_recipe_runs_from_its_warm_start_to_an_evaluation(
+    recipe: str, family: str, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Warm start, PPO, resuming for another iteration, and `cmat eval` of the result, in bfloat16, by recomputing."""
+    settings = settings_of(recipe)
+    assert (kind, "bfloat16", True) == (
+        settings.model.adapter, settings.model.dtype, settings.model.gradient_checkpointing,
+    )  # fmt: skip
+    given, run = miniature(family, tmp_path / "model"), tmp_path / "run"
+    train = ["train", recipe, "--out", str(run)]
+
+    assert 0 == main([*train, *sets(f"model.path={given}", *SHORT)])
+    config = run / "config.toml"
+    config.write_text(config.read_text().replace("\niterations = 1\n", "\niterations = 2\n"))
+    assert 0 == main([*train, "--resume"])
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [1, 2] == [line["iteration"] for line in lines]
+    before, warm, final = (
+        load_file(folder / "model.safetensors") for folder in (given, run / "warm_start", run / "final")
+    )
+    assert before.keys() == warm.keys() == final.keys()
+    assert not all(torch.equal(before[key], warm[key]) for key in before)
+    assert all(torch.equal(warm[key], final[key]) and warm[key].dtype == torch.bfloat16 for key in warm)
+    capsys.readouterr()
+    roles = [f"--{role}=hf:{run / 'final'}@{role}" for role in ("assistant", "checker")]
+    assert 0 == main(["eval", "cmat/DB-v0", *roles, "--episodes", "2", "--set", "max_rounds=2", "--json", "-"])
+    assert 2 == json.loads(capsys.readouterr().out)["episodes"]
+
+
+def test_a_model_of_the_hub_is_taken_from_its_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was downloaded once needs no network; what was not is an error that says what to do."""
+    saved = tmp_path / "models--acme--tiny" / "snapshots" / ("a" * 40)
+    miniature("qwen2.5", saved)
+    (tmp_path / "models--acme--tiny" / "refs").mkdir()
+    (tmp_path / "models--acme--tiny" / "refs" / "main").write_text("a" * 40)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+    assert torch.bfloat16 == HFPolicy.load("hub:acme/tiny").weights.base.dtype
+    with pytest.raises(ConfigError, match=r"acme/other cannot be had.*--set model.path=FOLDER"):
+        HFPolicy.load("hub:acme/other")
+
+
+def test_the_presets_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """By `cmat presets`, a line each; by `cmat train --help`; one of them as TOML that a file of one's own begins from."""
+    assert 0 == main(["presets"])
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(presets()) == sorted(line.split()[0] for line in lines)
+    assert 0 == main(["train", "--help"])
+    helped = capsys.readouterr().out
+    assert all(name in helped for name in presets())
+    assert 0 == main(["presets", "tinyagent-nano-db"])
+    assert "cmat/DB-v0" == tomllib.loads(capsys.readouterr().out)["task"]["env"]
+    assert 2 == main(["presets", "tinyagent-nano-bd"])
+    assert "did you mean 'tinyagent-nano-db'" in capsys.readouterr().err
