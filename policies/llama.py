@@ -124,7 +124,7 @@ class LlamaForward:
         cos, sin = (table.unsqueeze(1) for table in self._rotary(x, positions))
         last = len(self._layers) - 1
         for number, read in enumerate(self._layers):
-            run = partial(self._layer, read, partial(attend, number), cos, sin, wanted if number == last else None)
+            run = partial(self._layer, read, partial(attend, number), (cos, sin), wanted if number == last else None)
             x = checkpoint(run, x, use_reentrant=False, preserve_rng_state=False) if self._recompute else run(x)
         return functional.rms_norm(x, x.shape[-1:], self._norm, self._epsilon)
 
@@ -132,8 +132,7 @@ class LlamaForward:
         self,
         read: Callable[[], _Layer],
         attend: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
-        cos: torch.Tensor,
-        sin: torch.Tensor,
+        turns: tuple[torch.Tensor, torch.Tensor],
         wanted: torch.Tensor | None,
         x: torch.Tensor,
     ) -> torch.Tensor:
@@ -144,7 +143,7 @@ class LlamaForward:
         normed = functional.rms_norm(x, shape, layer.attention_norm, epsilon)
         qkv = functional.linear(normed, *layer.qkv).view(batch, width, heads + 2 * groups, size).transpose(1, 2)
         qk, values = qkv.split((heads + groups, groups), dim=1)
-        queries, keys = _rotate(qk, cos, sin).split((heads, groups), dim=1)
+        queries, keys = _rotate(qk, *turns).split((heads, groups), dim=1)
         mixed = attend(queries, keys, values).transpose(1, 2).reshape(batch, width, heads * size)
         if wanted is not None:
             x, mixed = x[wanted], mixed[wanted]

@@ -16,7 +16,6 @@ from transformers.utils import logging as bars
 from cmat_env.errors import ConfigError
 from cmat_env.policies import virtual
 
-
 HUB = "hub:"
 _WANTED = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
 

@@ -1,6 +1,7 @@
 """The command `cmat`.
 
-    cmat list | presets | play | eval | compare | replay | curate | train | export | demo | serve | doctor | new | memory | rootfs
+    cmat list | play | eval | compare | replay | curate | train | presets | export | demo | serve | doctor | new |
+         memory | rootfs
 
 Exit status: 0 = done, 1 = a run that failed, 2 = a user's mistake, with one line on what to do, 130 = Ctrl-C.
 """

@@ -230,6 +230,7 @@ class Run:
             "iteration": tuner.iteration,
             "episodes": tuner.iteration * settings.episodes,
             "success": sum(success) / max(1, len(success)),
+            **_by_member(first),
             "dropped": len(result.dropped),
             "roles": {role: {**found, "factor": factors[role]} for role, found in statistics.items()},
             "rollout_seconds": played - started,
@@ -325,3 +326,11 @@ class Run:
 def _brief(report: EvalReport) -> dict[str, Any]:
     """An evaluation without its single episodes."""
     return {name: value for name, value in report.to_json().items() if name != "per_episode"}
+
+
+def _by_member(episodes: Sequence[Trajectory]) -> dict[str, dict[str, float]]:
+    """Success of each member of a mixture, for the metrics; nothing where there is none."""
+    members = EvalReport.of("", episodes, seconds=0.0).by_member
+    return (
+        {"success_by_member": {name: score.success_rate or 0.0 for name, score in members.items()}} if members else {}
+    )

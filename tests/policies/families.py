@@ -1,9 +1,9 @@
 """Real chat models in miniature: configurations, templates and tokens of well-known families.
 
-The templates have the shapes of the families' own and were written for these tests. Each family has its marks: Qwen 2.5
-puts a system prompt of its own where none is, Qwen 3 drops the thinking of earlier turns, Llama 3 begins with a token and
-trims, Mistral 0.2 refuses a system prompt, Mistral 0.3 moves it to the latest message, Gemma 2 refuses it, Gemma 3 puts
-it into the first message; Gemma's end of turn is not its end of sequence.
+The templates have the shapes of the families' own and were written for these tests. Each family has its marks: Qwen
+2.5 puts a system prompt of its own where none is, Qwen 3 drops the thinking of earlier turns, Llama 3 begins with a
+token and trims, Mistral 0.2 refuses a system prompt, Mistral 0.3 moves it to the latest message, Gemma 2 refuses it,
+Gemma 3 puts it into the first message; Gemma's end of turn is not its end of sequence.
 """
 
 from __future__ import annotations

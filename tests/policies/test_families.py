@@ -1,4 +1,4 @@
-"""Real chat models in miniature: under every family's template, tokens are kept, and probabilities are transformers'."""
+"""Real chat models in miniature: under every template tokens are kept, and probabilities are transformers'."""
 
 from __future__ import annotations
 
@@ -203,6 +203,26 @@ def test_bfloat16_stays_near_one(model_of: ModelOf, name: str, adapter: str) -> 
     assert torch.bfloat16 == policy.weights.model("assistant").dtype
     assert off.mean() < 0.005
     assert off.max() < 0.1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lora_is_trained_in_32_bits_over_a_base_of_16(model_of: ModelOf, name: str) -> None:
+    """A change below the base's precision is kept, and moves what is said; merged into the base it would be nothing."""
+    policy = policy_of(model_of, name, dtype=torch.bfloat16, adapter="lora")
+    dialogues = played(policy, turns=1)
+    before = evaluated(policy, dialogues, width=0)
+    for parameter in policy.weights.policy_parameters("assistant"):
+        assert torch.float32 == parameter.dtype
+        parameter.data.add_(2e-3)
+    merged = [
+        policy.weights.weights_of("assistant", module)[0] - module.base_layer.weight
+        for module in policy.weights.base.modules()
+        if hasattr(module, "lora_A")
+    ]
+    lost = sum(int((change == 0).sum()) for change in merged) / sum(change.numel() for change in merged)
+
+    assert lost > 0.5
+    assert (evaluated(policy, dialogues, width=0) - before).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,4 +1,4 @@
-"""The ready-made runs: every one is read, and those of real checkpoints run to their end on the families in miniature."""
+"""The ready-made runs: each is read, and those of real checkpoints run to their end on the families in miniature."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from cmat_env.tuning.presets import presets, settings_of, summary_of
 
 families: Any = SimpleNamespace(**runpy.run_path(str(Path(__file__).resolve().parents[2] / "policies" / "families.py")))
 SHORT = (
-    "iterations=1", "episodes=2", "evaluate_every=0", "final_episodes=2", "checkpoint_every=1", "model.max_new_tokens=6",
+    "iterations=1", "episodes=2", "evaluate_every=0", "final_episodes=2", "checkpoint_every=1", "tuner.warmup=0",
     "model.rank=2", "model.virtual_tokens=2", "model.device=cpu", "threads=1", "warm_start.episodes=4",
-    "warm_start.sft.steps=2", "warm_start.sft.batch=2", "warm_start.sft.learning_rate=1e-2", "tuner.warmup=0",
-    "tuner.value_warmup=0",
+    "warm_start.sft.steps=2", "warm_start.sft.batch=2", "warm_start.sft.learning_rate=1e-2",
+    "tuner.value_warmup=0", "model.max_new_tokens=6",
 )  # fmt: skip
 """What makes a run short; what is to be tested of a recipe stays as it is."""
 
@@ -109,7 +109,7 @@ def test_a_model_of_the_hub_is_taken_from_its_cache(tmp_path: Path, monkeypatch:
 
 
 def test_the_presets_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    """By `cmat presets`, a line each; by `cmat train --help`; one of them as TOML that a file of one's own begins from."""
+    """By `cmat presets`, a line each, and `cmat train --help`; one as TOML that a file of one's own begins from."""
     assert 0 == main(["presets"])
     lines = capsys.readouterr().out.splitlines()
     assert sorted(presets()) == sorted(line.split()[0] for line in lines)
