@@ -207,7 +207,7 @@ def test_bfloat16_stays_near_one(model_of: ModelOf, name: str, adapter: str) -> 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_lora_is_trained_in_32_bits_over_a_base_of_16(model_of: ModelOf, name: str) -> None:
-    """A change below the base's precision is kept, and moves what is said; merged into the base it would be nothing."""
+    """A change below the base's precision is kept, and moves what is said; merged, a third of it would be lost."""
     policy = policy_of(model_of, name, dtype=torch.bfloat16, adapter="lora")
     dialogues = played(policy, turns=1)
     before = evaluated(policy, dialogues, width=0)
@@ -221,7 +221,7 @@ def test_a_lora_is_trained_in_32_bits_over_a_base_of_16(model_of: ModelOf, name:
     ]
     lost = sum(int((change == 0).sum()) for change in merged) / sum(change.numel() for change in merged)
 
-    assert lost > 0.5
+    assert lost > 0.3
     assert (evaluated(policy, dialogues, width=0) - before).abs().max() > 1e-3
 
 
