@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import runpy
 import tomllib
 from pathlib import Path
@@ -17,8 +18,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from cmat_env.cli import main
-from cmat_env.errors import ConfigError
+from cmat_env.errors import CmatError, ConfigError
 from cmat_env.policies.hf import HFPolicy
+from cmat_env.registry import make_task
 from cmat_env.tuning.presets import presets, settings_of, summary_of
 
 families: Any = SimpleNamespace(**runpy.run_path(str(Path(__file__).resolve().parents[2] / "policies" / "families.py")))
@@ -120,3 +122,37 @@ def test_the_presets_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) 
     assert "cmat/DB-v0" == tomllib.loads(capsys.readouterr().out)["task"]["env"]
     assert 2 == main(["presets", "tinyagent-nano-bd"])
     assert "did you mean 'tinyagent-nano-db'" in capsys.readouterr().err
+
+
+def test_all_tasks_are_learned_by_one_team(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`tinyagent-nano` shortened: every task is demonstrated, played and evaluated, and its results stand by itself."""
+    members = settings_of("tinyagent-nano").task.settings["members"]
+    try:
+        for member in members.values():
+            make_task(member["env"]).close()
+    except (CmatError, OSError) as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"not here: {error}")
+    rounds = [f"task.settings.members.{name}.settings.max_rounds=2" for name in members]
+    short = (
+        *SHORT,
+        *rounds,
+        "episodes=9",
+        "final_episodes=9",
+        "warm_start.episodes=9",
+        "model.width=16",
+        "model.layers=1",
+    )
+    run = tmp_path / "run"
+
+    assert 0 == main(["train", "tinyagent-nano", "--out", str(run), *sets(*short)])
+    [line] = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    report = json.loads((run / "report.json").read_text())["evaluations"]["after: team, greedy"]
+    assert set(members) == set(line["success_by_member"]) == set(report["by_member"])
+    assert {"db": 4, "os": 2, "kg": 2, "web": 1} == {
+        name: score["episodes"] for name, score in report["by_member"].items()
+    }
+    assert {f"{name}/" for name in members} == {kind[: kind.index("/") + 1] for kind in report["by_type"]}
+    shown = capsys.readouterr().out
+    assert all(f"│   {name} " in shown for name in members)
