@@ -33,7 +33,7 @@ from cmat_env.tuning.config import (
 from cmat_env.tuning.evaluations import Evaluations
 from cmat_env.tuning.rows import role_batch
 from cmat_env.tuning.run import Interrupted, Run
-from cmat_env.tuning.settings import ALGORITHMS, PairsSettings, SFTSettings, TunerSettings
+from cmat_env.tuning.settings import ALGORITHMS, AdaptiveSettings, PairsSettings, SFTSettings, TunerSettings
 from cmat_env.tuning.team import make_env, prompts
 
 EASY = {"families": ["count_all", "max", "min", "sum"], "max_rounds": 3, "max_observation": 48}
@@ -275,3 +275,33 @@ def test_a_user_that_learns_is_played_and_tuned_by_itself(tmp_path: Path) -> Non
     assert first.policies["user"] == first.policies["assistant"] == f"hf:{tmp_path / 'run' / 'warm_start'}"
     assert first.trajectory.steps[0].generation.token_ids
     assert {"user"} == set(metrics(tmp_path / "run")[-1]["roles"])
+
+
+def test_a_mixture_is_resumed_as_it_was(finished: Path, tmp_path: Path) -> None:
+    """Tasks of all members by the same seeds, chosen among by learnability; metrics tell the members apart."""
+    members = {
+        "db": {"env": "cmat/DB-v0", "settings": EASY},
+        "chain": {"env": "cmat/DB-Composite-v0", "settings": {"parts": [2], "max_rounds": 3, "max_observation": 48}},
+    }
+    settings = dataclasses.replace(
+        SMALL,
+        iterations=3,
+        evaluate_every=0,
+        task=TaskSettings(env="cmat/Mix-v0", settings={"members": members}),
+        model=dataclasses.replace(SMALL.model, path=str(finished / "warm_start")),
+        adaptive=AdaptiveSettings(candidates=3),
+    )
+    asked: list[str] = []
+    Run(settings, tmp_path / "whole").execute()
+    cut = Run(
+        settings, tmp_path / "cut", report=lambda event, _: asked.append(event), stop=lambda: "iteration" in asked
+    )
+    with pytest.raises(Interrupted):
+        cut.execute()
+    Run(settings, tmp_path / "cut").execute(resume=True)
+    lines = metrics(tmp_path / "whole")
+
+    assert lines == metrics(tmp_path / "cut")
+    assert {"db", "chain"} == {name for line in lines for name in line["success_by_member"]}
+    report = json.loads((tmp_path / "cut" / "report.json").read_text())["evaluations"]["before: team, greedy"]
+    assert {"db": 2, "chain": 2} == {name: score["episodes"] for name, score in report["by_member"].items()}
