@@ -272,5 +272,5 @@ def _unwrap(model: PreTrainedModel) -> None:
         if hasattr(module, "lora_A") and hasattr(module, "base_layer"):
             parent, _, attribute = name.rpartition(".")
             setattr(model.get_submodule(parent), attribute, module.base_layer)
-    del model.peft_config
+    del model.__dict__["peft_config"]
     model._hf_peft_config_loaded = False

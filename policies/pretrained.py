@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
+from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as bars
 
@@ -76,7 +77,7 @@ def read(
 
             with torch.random.fork_rng(devices=[]):  # the adapter is filled at random before it is read
                 model = PeftModel.from_pretrained(model, str(part)).merge_and_unload()
-    model.to(place)
+    nn.Module.to(model, place)
     return model, tokenizer, None if prompt is None else prompt.to(model.device, model.dtype)
 
 

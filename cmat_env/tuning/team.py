@@ -30,8 +30,10 @@ def laid_over(settings: Mapping[str, Any], others: Mapping[str, Any]) -> dict[st
     merged = dict(settings)
     for name, value in others.items():
         below = merged.get(name)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[name] = laid_over(below, value) if both else value  # type: ignore[arg-type]
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[name] = laid_over(below, value)
+        else:
+            merged[name] = value
     return merged
 
 

@@ -95,12 +95,13 @@ def test_a_dry_run_is_shown_where_the_member_has_one() -> None:
     env = cmat_env.make(
         "cmat/Mix-v0", members={"db": Member("cmat/DB-v0"), "blind": Member("cmat/DB-v0", dry_run=False)}, dry_run=True
     )
+    task: Any = env.task
     shown = {}
     for seed in (0, 1):
         env.reset(seed=seed)
         env.step("")  # the user says nothing of its own
-        env.step(env.task.solution()[0])
-        shown[env.task.name] = "Dry run:" in env.observe("checker_0")["message"]
+        env.step(task.solution()[0])
+        shown[task.name] = "Dry run:" in env.observe("checker_0")["message"]
     env.close()
 
     assert {"db": True, "blind": False} == shown

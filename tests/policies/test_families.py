@@ -214,11 +214,8 @@ def test_a_lora_is_trained_in_32_bits_over_a_base_of_16(model_of: ModelOf, name:
     for parameter in policy.weights.policy_parameters("assistant"):
         assert torch.float32 == parameter.dtype
         parameter.data.add_(2e-3)
-    merged = [
-        policy.weights.weights_of("assistant", module)[0] - module.base_layer.weight
-        for module in policy.weights.base.modules()
-        if hasattr(module, "lora_A")
-    ]
+    layers: list[Any] = [module for module in policy.weights.base.modules() if hasattr(module, "lora_A")]
+    merged = [policy.weights.weights_of("assistant", layer)[0] - layer.base_layer.weight for layer in layers]
     lost = sum(int((change == 0).sum()) for change in merged) / sum(change.numel() for change in merged)
 
     assert lost > 0.3

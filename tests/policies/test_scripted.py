@@ -207,11 +207,13 @@ def test_oracles_say_what_a_task_lacks() -> None:
 
 def test_a_task_without_a_demonstrator_is_demonstrated_by_its_solution() -> None:
     """One warm start plays tasks of both kinds; a refused action is proposed again."""
-    task = TwoSteps()
-    task.demonstrate = None  # type: ignore[assignment, method-assign]
+
+    class Solved(TwoSteps):
+        demonstrate = None  # type: ignore[assignment]
+
     policy = DemonstratorPolicy()
     talk = dialogue("assistant", ("user", "q"))
-    policy.begin(talk, task)
+    policy.begin(talk, Solved())
     said = []
     for speaker, message in (("checker", "Verdict: revise"), ("environment", "seen"), ("environment", "")):
         [reply] = policy.generate([talk], seed=0)

@@ -271,7 +271,7 @@ def test_a_user_that_learns_is_played_and_tuned_by_itself(tmp_path: Path) -> Non
 
     assert ("user", "assistant") == policy.weights.roles
     assert {"user"} == changed
-    assert [1.0, 1.0] == paid.rewards[range(2), paid.mask.sum(-1) - 1].tolist() == paid.returns.tolist()
+    assert [1.0, 1.0] == paid.rewards[torch.arange(2), paid.mask.sum(-1) - 1].tolist() == paid.returns.tolist()
     assert first.policies["user"] == first.policies["assistant"] == f"hf:{tmp_path / 'run' / 'warm_start'}"
     assert first.trajectory.steps[0].generation.token_ids
     assert {"user"} == set(metrics(tmp_path / "run")[-1]["roles"])

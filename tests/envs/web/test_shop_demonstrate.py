@@ -33,7 +33,8 @@ def test_slips_cost_success_and_without_them_nearly_all_is_right() -> None:
 def actions(env: WebShopEnv) -> list[str]:
     """The demonstrator's episode of seed 0."""
     env.reset(seed=0)
-    rng, taken, over = random.Random(0), [], False
+    rng, over = random.Random(0), False
+    taken: list[str] = []
     while not over:
         taken.append(env.demonstrate(rng))
         _, _, over, _, _ = env.step(taken[-1])
