@@ -171,7 +171,8 @@ class Episode:
             return
         wording = self.team.wording
         parts = [*self.news, wording.proposal.format(action=text)]
-        if self.team.dry_run:
+        self.dry_run = ""
+        if self.team.dry_run and _extra(task, "dry_runs") is not False:
             self.dry_run = wording.dry_run.format(observation=self._dry_run(task, text))
             parts.append(self.dry_run)
         self.news = []
@@ -199,7 +200,7 @@ class Episode:
         else:
             self.refused = self.last_judgement
             told = text if self.team.feedback == "words" else self.team.wording.refusal
-            shared = self.team.dry_run and self.team.share_dry_run
+            shared = self.dry_run and self.team.share_dry_run
             self._address("assistant", f"{told}\n{self.dry_run}" if shared else told, "checker")
         read = {"approve": verdict.approve, "confidence": verdict.confidence, "parsed": verdict.parsed}
         self.infos["checker"] = {**self.infos["checker"], "verdict": read}

@@ -88,6 +88,16 @@ class EvalReport:
         )
 
     @property
+    def by_member(self) -> dict[str, Score]:
+        """Of a mixture, how the episodes of each member went: its name stands before "/" in their types; else empty."""
+        if not self.per_episode or not all("/" in kind for kind in self.by_type):
+            return {}
+        names = sorted({kind.partition("/")[0] for kind in self.by_type})
+        return {
+            name: Score.of([row for row in self.per_episode if row.task_type.startswith(f"{name}/")]) for name in names
+        }
+
+    @property
     def episodes(self) -> int:
         """How many were finished."""
         return self.total.episodes
@@ -117,10 +127,12 @@ class EvalReport:
 
     def to_json(self) -> dict[str, Any]:
         """The report in JSON's types, as `cmat eval --json` writes it."""
+        members = self.by_member
         return {
             "env": self.env,
             **_listed(asdict(self.total)),
             "by_type": {kind: _listed(asdict(score)) for kind, score in self.by_type.items()},
+            **({"by_member": {name: _listed(asdict(each)) for name, each in members.items()}} if members else {}),
             "outcomes": self.outcomes,
             "seconds": self.seconds,
             "dropped": len(self.dropped),

@@ -119,6 +119,13 @@ class RoleModels:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # one a role is what we want
                 self.base.add_adapter(config, adapter_name=role)
+        for parameter in self._lora_parameters():  # what is trained needs more than 16 bits
+            parameter.data = parameter.data.float()
+
+    def _lora_parameters(self, role: str = "") -> list[nn.Parameter]:
+        """Of a role, or of all."""
+        part = f".{role}." if role else ""
+        return [parameter for name, parameter in self.base.named_parameters() if "lora_" in name and part in name]
 
     def model(self, role: str) -> PreTrainedModel:
         """The causal language model with this role's weights active."""
@@ -165,7 +172,7 @@ class RoleModels:
         """What training this role may change in the language model; disjoint between roles unless "shared"."""
         self._check(role)
         if self.settings.kind == "lora":
-            parameters = [p for name, p in self.base.named_parameters() if "lora_" in name and f".{role}." in name]
+            parameters = self._lora_parameters(role)
             for parameter in parameters:
                 parameter.requires_grad_(True)
             return parameters
@@ -192,8 +199,21 @@ class RoleModels:
         inner = getattr(module, "base_layer", module)
         weight: torch.Tensor = inner.weight
         if role in getattr(module, "lora_A", {}):
-            weight = weight + module.get_delta_weight(role)
+            weight = weight + module.get_delta_weight(role).to(weight.dtype)
         return weight, inner.bias
+
+    @torch.no_grad()
+    def merge(self, role: str) -> None:
+        """Add the LoRA of a role to the base, and take all of them off: from here on the weights are shared."""
+        self._check(role)
+        for module in self.base.modules():
+            if role in getattr(module, "lora_A", {}):
+                inner: Any = module  # PEFT's wrapper around a linear module
+                inner.base_layer.weight.copy_(self.weights_of(role, inner)[0])
+        _unwrap(self.base)
+        self.base.requires_grad_(True)
+        self.settings = AdapterSettings("shared")
+        self.version += 1
 
     def state_dict(self) -> dict[str, dict[str, torch.Tensor]]:
         """By role, everything that tuning may change, its value head too."""
@@ -244,3 +264,13 @@ class RoleModels:
     def _check(self, role: str) -> None:
         if role not in self.roles:
             raise ConfigError(f"this policy has no weights for role {role!r}; {did_you_mean(role, self.roles)}")
+
+
+def _unwrap(model: PreTrainedModel) -> None:
+    """Take PEFT's wrappers off a model."""
+    for name, module in list(model.named_modules()):
+        if hasattr(module, "lora_A") and hasattr(module, "base_layer"):
+            parent, _, attribute = name.rpartition(".")
+            setattr(model.get_submodule(parent), attribute, module.base_layer)
+    del model.__dict__["peft_config"]
+    model._hf_peft_config_loaded = False

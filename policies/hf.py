@@ -43,6 +43,8 @@ class HFPolicy:
         sampling: the distribution of replies.
         seed: of what is initialised at random.
         prompt: (P, width) virtual tokens before everything that it reads, with shared weights.
+        gradient_checkpointing: in updates keep no more than each layer's input, and compute the rest again on the way
+            back: less memory for a third more time, and the same gradients.
 
     Attributes:
         context: longest dialogue, in tokens.
@@ -61,8 +63,10 @@ class HFPolicy:
         sampling: Sampling | None = None,
         seed: int = 0,
         prompt: torch.Tensor | None = None,
+        gradient_checkpointing: bool = False,
     ) -> None:
         modules.check_head(model)
+        self._recompute = gradient_checkpointing
         self.weights = RoleModels(model.eval(), roles, adapter or AdapterSettings(), seed=seed, prompt=prompt)
         self.sampling = sampling or Sampling()
         self.chat = ChatEncoder(tokenizer)
@@ -82,19 +86,27 @@ class HFPolicy:
         roles: Sequence[str] = ("assistant",),
         adapter: str | None = None,
         sampling: Sampling | None = None,
+        dtype: str = "auto",
+        device: str = "cpu",
     ) -> HFPolicy:
         """A policy from a folder in the Hugging Face format.
 
         Args:
-            path: of the model, or of a run's `final/`, whose sub-folders hold the weights of its roles.
+            path: of the model, or of a run's `final/`, whose sub-folders hold the weights of its roles; or
+                "hub:OWNER/NAME", which is downloaded from the Hugging Face Hub if it was not before.
             roles: the roles that it plays.
             adapter: sub-folder to take the weights from; by default the one named like the first role, if there is one.
             sampling: the distribution of replies.
+            dtype: of the weights, such as "bfloat16"; "auto" = as they were saved.
+            device: where they go, such as "cuda:1"; "auto" = to a GPU if there is one.
 
         Raises:
-            ConfigError: the folder is not there or holds no model.
+            ConfigError: the folder is not there or holds no model, or there is no such device.
         """
-        model, tokenizer, prompt = pretrained.read(Path(path), adapter=adapter, default=roles[0])
+        folder = pretrained.folder_of(path)
+        model, tokenizer, prompt = pretrained.read(
+            folder, adapter=adapter, default=roles[0], dtype=dtype, device=device
+        )
         shared = AdapterSettings(kind="shared")
         return cls(model, tokenizer, roles=roles, adapter=shared, sampling=sampling, prompt=prompt)
 
@@ -192,7 +204,7 @@ class HFPolicy:
             model = self.weights.model(role)
             config = model.config.get_text_config()
             heads = config.num_attention_heads
-            fast = llama.supports(model)
+            fast = self._fast(model)
             store = KVStore(
                 layers=config.num_hidden_layers,
                 heads=getattr(config, "num_key_value_heads", None) or heads,
@@ -240,22 +252,30 @@ class HFPolicy:
         mask = None
         if batch.packed:
             mask = (batch.segments.unsqueeze(-1) == batch.segments.unsqueeze(-2)).tril()
-        if llama.supports(model):
+        recompute = self._recompute and torch.is_grad_enabled()
+        if self._fast(model):
             whole = None if mask is None else mask.unsqueeze(1)
-            return self._llama(model, role).whole(batch, whole, wanted)
+            return self._llama(model, role, recompute=recompute).whole(batch, whole, wanted)
         places = torch.arange(batch.token_ids.shape[1], device=batch.token_ids.device)
-        hidden: torch.Tensor = model.base_model(
-            **modules.inputs(batch.token_ids, self._embed(model, role)),
-            position_ids=batch.positions,
-            attention_mask=mask if mask is None else modules.attention_mask(model, mask, places.unsqueeze(-1) - places),
-            use_cache=False,
-        ).last_hidden_state
+        with modules.recomputing(model, wanted=recompute):
+            hidden: torch.Tensor = model.base_model(
+                **modules.inputs(batch.token_ids, self._embed(model, role)),
+                position_ids=batch.positions,
+                attention_mask=mask
+                if mask is None
+                else modules.attention_mask(model, mask, places.unsqueeze(-1) - places),
+                use_cache=False,
+            ).last_hidden_state
         return hidden[wanted]
 
-    def _llama(self, model: PreTrainedModel, role: str | None) -> llama.LlamaForward:
+    def _fast(self, model: PreTrainedModel) -> bool:
+        """Is it run by `llama`? That merges a LoRA into copies of the weights, whose 16 bits would round it away."""
+        return llama.supports(model) and (self.weights.settings.kind != "lora" or model.dtype == torch.float32)
+
+    def _llama(self, model: PreTrainedModel, role: str | None, *, recompute: bool = False) -> llama.LlamaForward:
         """The fast forward pass with a role's adapter, or with none."""
-        merged = self.weights.weights_of
-        return llama.LlamaForward(model, lambda linear: merged(role or "", linear), self._embed(model, role))
+        merged, embed = self.weights.weights_of, self._embed(model, role)
+        return llama.LlamaForward(model, lambda linear: merged(role or "", linear), embed, recompute=recompute)
 
     def _embed(self, model: PreTrainedModel, role: str | None) -> virtual.Embed | None:
         """The embedding of ids where a role has virtual tokens; None = the model's own."""

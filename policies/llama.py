@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from cmat_env.policies.decode import KVBlock
@@ -60,6 +62,7 @@ class LlamaForward:
         weights_of: a linear module -> its effective weight and bias, with the adapter of a role merged in. Gradients
             flow to whatever it returns.
         embed: (B, T) ids -> (B, T, width), where the model's own embedding does not know all ids.
+        recompute: on the way back read and run each layer again, instead of keeping all that it computed.
     """
 
     def __init__(
@@ -67,11 +70,16 @@ class LlamaForward:
         model: PreTrainedModel,
         weights_of: Callable[[nn.Module], Weights],
         embed: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        *,
+        recompute: bool = False,
     ) -> None:
         trunk, config = model.model, model.config
         self._heads, self._groups = config.num_attention_heads, config.num_key_value_heads
         self._size = getattr(config, "head_dim", None) or config.hidden_size // self._heads
-        self._layers = [_read(layer, weights_of) for layer in trunk.layers]
+        self._layers: list[Callable[[], _Layer]] = [partial(_read, layer, weights_of) for layer in trunk.layers]
+        if not recompute:
+            self._layers = [_kept(read()) for read in self._layers]
+        self._recompute = recompute
         self._embed = embed or (lambda ids: functional.embedding(ids, trunk.embed_tokens.weight))
         self._norm, self._epsilon = trunk.norm.weight, config.rms_norm_eps
         self._rotary = trunk.rotary_emb
@@ -138,23 +146,41 @@ class LlamaForward:
 
         `attend` is given the number of a layer and its queries, keys and values, (B, T, H or K, D).
         """
-        heads, groups, size = self._heads, self._groups, self._size
         x = self._embed(ids)
-        shape, epsilon = x.shape[-1:], self._epsilon
-        cos, sin = (table[..., : size // 2].unsqueeze(2) for table in self._rotary(x, positions))
-        for number, layer in enumerate(self._layers):
-            normed = functional.rms_norm(x, shape, layer.attention_norm, epsilon)
-            qkv = functional.linear(normed, *layer.qkv).unflatten(-1, (heads + 2 * groups, size))
-            qk, values = qkv.split((heads + groups, groups), dim=2)
-            queries, keys = _rotate(qk, cos, sin).split((heads, groups), dim=2)
-            mixed = attend(number, queries, keys, values)
-            if ends is not None and number == len(self._layers) - 1:
-                x = x.index_select(1, ends)
-            x = x + functional.linear(mixed, *layer.output)
-            normed = functional.rms_norm(x, shape, layer.mlp_norm, epsilon)
-            gate, up = functional.linear(normed, *layer.gate_up).chunk(2, dim=-1)
-            x = x + functional.linear(functional.silu(gate) * up, *layer.down)
-        return functional.rms_norm(x, shape, self._norm, epsilon)
+        cos, sin = (table[..., : self._size // 2].unsqueeze(2) for table in self._rotary(x, positions))
+        last = len(self._layers) - 1
+        for number, read in enumerate(self._layers):
+            run = partial(self._layer, read, partial(attend, number), (cos, sin), ends if number == last else None)
+            x = checkpoint(run, x, use_reentrant=False, preserve_rng_state=False) if self._recompute else run(x)
+        return functional.rms_norm(x, x.shape[-1:], self._norm, self._epsilon)
+
+    def _layer(
+        self,
+        read: Callable[[], _Layer],
+        attend: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
+        turns: tuple[torch.Tensor, torch.Tensor],
+        ends: torch.Tensor | None,
+        x: torch.Tensor,
+    ) -> torch.Tensor:
+        """What a layer makes of (B, T, width) states; of those at the `ends` alone, where only they are wanted."""
+        layer, shape, epsilon = read(), x.shape[-1:], self._epsilon
+        heads, groups, size = self._heads, self._groups, self._size
+        normed = functional.rms_norm(x, shape, layer.attention_norm, epsilon)
+        qkv = functional.linear(normed, *layer.qkv).unflatten(-1, (heads + 2 * groups, size))
+        qk, values = qkv.split((heads + groups, groups), dim=2)
+        queries, keys = _rotate(qk, *turns).split((heads, groups), dim=2)
+        mixed = attend(queries, keys, values)
+        if ends is not None:
+            x = x.index_select(1, ends)
+        x = x + functional.linear(mixed, *layer.output)
+        normed = functional.rms_norm(x, shape, layer.mlp_norm, epsilon)
+        gate, up = functional.linear(normed, *layer.gate_up).chunk(2, dim=-1)
+        return x + functional.linear(functional.silu(gate) * up, *layer.down)
+
+
+def _kept(layer: _Layer) -> Callable[[], _Layer]:
+    """A layer that has been read."""
+    return lambda: layer
 
 
 def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:

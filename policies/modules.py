@@ -7,13 +7,17 @@ call `past_key_values.update` and that accept such a mask (Llama, Qwen, Mistral,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from cmat_env.errors import ConfigError
 from cmat_env.policies.decode import KVBlock
@@ -101,6 +105,28 @@ def attention_mask(
         return full
     local = _additive(visible & (distance < window), model.dtype)
     return {"full_attention": full, "sliding_attention": local} if kinds else local
+
+
+@contextmanager
+def recomputing(model: PreTrainedModel, *, wanted: bool) -> Iterator[None]:
+    """Within it, layers keep no more than their input for the way back, and compute the rest again then.
+
+    transformers' own switch works in training mode only, which turns on dropout, too.
+
+    Raises:
+        ConfigError: the model has no layers of transformers' kind that can.
+    """
+    layers = [layer for layer in model.modules() if wanted and isinstance(layer, GradientCheckpointingLayer)]
+    if wanted and not layers:
+        raise ConfigError(f"{type(model).__name__} cannot recompute its layers; set gradient_checkpointing=false")
+    for layer in layers:
+        again = partial(checkpoint, layer.forward, use_reentrant=False, preserve_rng_state=False)
+        layer.__dict__["forward"] = again  # in the place of the class's own
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.__dict__["forward"]
 
 
 def logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:

@@ -206,35 +206,32 @@ class GoldPolicy:
 class DemonstratorPolicy:
     """Plays the task's imperfect demonstrator, which is told what the checker refused in this turn.
 
-    As the user it states the task word for word; as the checker it is an `OracleChecker`.
+    A task without one is played by its solution, as `GoldPolicy` does; so are user and checker.
     """
 
     def __init__(self) -> None:
         self._tasks: WeakKeyDictionary[Dialogue, Task] = WeakKeyDictionary()
-        self._checker = OracleChecker()
+        self._gold = GoldPolicy()
 
     def begin(self, dialogue: Dialogue, task: Task) -> None:
         """Meet the task of this episode.
 
         Raises:
-            ConfigError: the task has no demonstrator.
+            ConfigError: the task has neither a demonstrator nor a solution.
         """
-        if dialogue.role == "checker":
-            self._checker.begin(dialogue, task)
-        elif dialogue.role != "user":
-            _extra(task, "demonstrate", "demonstrator")
+        if dialogue.role not in ("user", "checker") and _optional(task, "demonstrate") is not None:
             self._tasks[dialogue] = task
+        else:
+            self._gold.begin(dialogue, task)
 
     def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
         """Answer each dialogue with the demonstrator's next action."""
         return [self._answer(dialogue, seed) for dialogue in dialogues]
 
     def _answer(self, dialogue: Dialogue, seed: int) -> Generation:
-        if dialogue.role == "checker":
-            return self._checker.generate([dialogue], seed=seed)[0]
-        if dialogue.role == "user":
-            return Generation(_last(dialogue))
-        demonstrate = _extra(_task_of(self._tasks, dialogue, "demonstrator"), "demonstrate", "demonstrator")
+        if dialogue not in self._tasks:
+            return self._gold.generate([dialogue], seed=seed)[0]
+        demonstrate = _optional(self._tasks[dialogue], "demonstrate")
         return Generation(demonstrate(random.Random(stream_of(dialogue, seed)), refused_proposals(dialogue)))
 
 

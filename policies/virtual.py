@@ -54,9 +54,9 @@ def make_encoder(model: PreTrainedModel, tokens: int) -> PromptEncoder:
     config = PromptEncoderConfig(
         num_virtual_tokens=tokens, token_dim=width, encoder_hidden_size=width, num_transformer_submodules=1
     )
-    network = Network(config).to(table.device, table.dtype)  # type: ignore[no-untyped-call]
+    network = Network(config).to(table.device)  # type: ignore[no-untyped-call]
     spread = getattr(model.config.get_text_config(), "initializer_range", 0.02)
-    return PromptEncoder(network, (spread * torch.randn(tokens, width)).to(table))
+    return PromptEncoder(network, (spread * torch.randn(tokens, width)).to(table.device))
 
 
 def embedding(model: PreTrainedModel, prompt: torch.Tensor) -> Embed:
@@ -66,7 +66,7 @@ def embedding(model: PreTrainedModel, prompt: torch.Tensor) -> Embed:
 
     def embed(ids: torch.Tensor) -> torch.Tensor:
         words: torch.Tensor = table(ids.clamp(max=size - 1))
-        return torch.where((ids >= size).unsqueeze(-1), prompt[(ids - size).clamp(min=0)], words)
+        return torch.where((ids >= size).unsqueeze(-1), prompt[(ids - size).clamp(min=0)].to(words.dtype), words)
 
     return embed
 

@@ -1,6 +1,6 @@
 """The command `cmat`.
 
-    cmat list | play | eval | compare | replay | curate | train | watch | report | export | demo | serve
+    cmat list | play | eval | compare | replay | curate | train | presets | watch | report | export | demo | serve
     cmat doctor | new | memory | rootfs
 
 Exit status: 0 = done, 1 = a run that failed, 2 = a user's mistake, with one line on what to do, 130 = Ctrl-C.
@@ -26,6 +26,7 @@ from cmat_env.cli import (
     memory,
     new,
     play,
+    presets,
     replay,
     report,
     rootfs,
@@ -77,7 +78,8 @@ app.command("export")(export.export_command)
 app.command("play")(play.play_command)
 app.command("replay")(replay.replay_command)
 app.command("curate")(curate.curate_command)
-app.command("train")(train.train_command)
+app.command("train", cls=presets.ListsPresets)(train.train_command)
+app.command("presets")(presets.presets_command)
 app.command("watch")(watch.watch_command)
 app.command("report")(report.report_command)
 app.command("demo")(train.demo_command)

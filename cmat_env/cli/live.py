@@ -20,6 +20,7 @@ from cmat_env.log_lines import EpisodeRecord
 from cmat_env.replay_view import whole
 from cmat_env.report import EvalReport
 from cmat_env.run_charts import FIGURES
+from cmat_env.scores import Score
 from cmat_env.tuning.config import RunSettings
 from cmat_env.tuning.curve import smooth, sparkline
 
@@ -79,7 +80,8 @@ class Live:
         return f"{done} demonstrations played" if done == total else None
 
     def _on_model(self, figures: Mapping[str, Any]) -> str:
-        return f"TinyAgent: {figures['parameters']:,} parameters, {figures['vocabulary']} tokens"
+        name = self._settings.model.path or "TinyAgent"
+        return f"{name}: {figures['parameters']:,} parameters, {figures['vocabulary']} tokens"
 
     def _on_warm_start(self, figures: Mapping[str, Any]) -> str | None:
         step, steps = figures["step"], figures["steps"]
@@ -93,7 +95,7 @@ class Live:
         if when != "now":
             self._stage = (f"evaluating, {when} tuning", 1, 1)
             self._evaluations.append((when, title, report))
-        return f"{when}: {title}: success {_rate(report)}"
+        return f"{when}: {title}: success {_rate(report.total)}"
 
     def _on_iteration(self, figures: Mapping[str, Any]) -> str:
         done, total = figures["iteration"], self._settings.iterations
@@ -149,9 +151,15 @@ class Live:
             table.add_column(column)
         titles = dict.fromkeys(title for _, title, _ in self._evaluations)
         for title in titles:
-            cells = {when: _rate(report) for when, name, report in self._evaluations if name == title}
-            table.add_row(title, cells.get("before", ""), cells.get("after", ""))
+            reports = {when: report for when, name, report in self._evaluations if name == title}
+            self._add_row(table, title, {when: report.total for when, report in reports.items()})
+            for member in dict.fromkeys(name for report in reports.values() for name in report.by_member):
+                self._add_row(table, f"  {member}", {when: each.by_member[member] for when, each in reports.items()})
         return table
+
+    @staticmethod
+    def _add_row(table: Table, title: str, scores: Mapping[str, Score]) -> None:
+        table.add_row(title, *(_rate(scores[when]) if when in scores else "" for when in ("before", "after")))
 
 
 def show_change(folder: Path) -> None:
@@ -180,9 +188,9 @@ def _warning(alarm: Mapping[str, Any]) -> str:
     return f"! {alarm['role']}: {alarm['text']}"
 
 
-def _rate(report: EvalReport) -> str:
-    low, high = report.to_json()["success_ci95"]
-    return f"{report.success_rate:.3f} [{low:.3f}, {high:.3f}]"
+def _rate(score: Score) -> str:
+    low, high = score.success_ci95
+    return f"{score.success_rate or 0:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _as_text(renderable: RenderableType, console: Console) -> str:

@@ -26,6 +26,8 @@ def show_report(report: EvalReport) -> None:
     for kind, score in report.by_type.items():
         table.add_row(Text(printable(kind)), *_cells(score))
     table.add_section()
+    for name, score in report.by_member.items():
+        table.add_row(Text(printable(f"all of {name}")), *_cells(score))
     table.add_row("all", *_cells(report.total), style="bold")
     console = Console()
     console.print(table)

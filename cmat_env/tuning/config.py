@@ -43,8 +43,9 @@ class TeamSettings:
 
     Attributes:
         roles: who is on the team.
-        learners: whose weights are tuned.
-        user: who states the task, as the command line names it: "echo" = verbatim, "user:split", ...
+        learners: whose weights are tuned. A user that learns is played by the model.
+        user: who states the task, as the command line names it: "echo" = verbatim, "user:split", ...; where the user
+            learns, who demonstrates it in the warm start.
         questions: how many the assistant may ask the user in an episode.
         max_revisions: how often a turn the checker may ask for another proposal.
         dry_run: does the checker see what the proposal would give?
@@ -87,10 +88,15 @@ class TeamSettings:
         for role in self.learners:
             if role not in self.roles:
                 raise ConfigError(f"learner {role!r} is not on the team; {did_you_mean(role, self.roles)}")
-        if "user" in self.learners:
-            raise ConfigError(
-                "the user states the task verbatim and has nothing to learn yet; leave it out of learners"
-            )
+
+    @property
+    def scripted_user(self) -> str | None:
+        """Who plays the user; None = the model does, since it learns."""
+        return None if "user" in self.learners else self.user
+
+    def policies(self, model: str) -> dict[str, str]:
+        """By role, who plays it, as an episode log says it; `model` names the model."""
+        return {role: self.scripted_user or model if role == "user" else model for role in self.roles}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,12 @@ class ModelSettings:
     """The language model.
 
     Attributes:
-        path: folder of a model to start from; empty = make a TinyAgent of the size below and warm it up.
+        path: folder of a model to start from, or "hub:OWNER/NAME" of the Hugging Face Hub; empty = make a TinyAgent of
+            the size below and warm it up.
+        dtype: of its weights; "auto" = as they were saved. What is trained of a LoRA or of virtual tokens is float32.
+        device: where it runs, such as "cuda:1"; "auto" = on a GPU if there is one.
+        gradient_checkpointing: updates keep no more than each layer's input, and compute the rest again on the way
+            back: less memory for a third more time, and the same gradients.
         vocabulary, width, layers, heads, feed_forward, context: of the TinyAgent.
         adapter: what each role owns: "full" weights, a "lora", or virtual tokens ("ptuning").
         rank: of the LoRA.
@@ -126,6 +137,9 @@ class ModelSettings:
     """
 
     path: str = ""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str = "cpu"
+    gradient_checkpointing: bool = False
     vocabulary: int = 768
     width: int = 128
     layers: int = 3
@@ -150,6 +164,8 @@ class WarmStartSettings:
     """Demonstrations for the supervised warm start.
 
     Attributes:
+        given: does a model that is given (`model.path`) imitate them, too? It does by a LoRA of `model.rank`, which is
+            then added to its weights; without, it is tuned as it is.
         file: of dialogues to imitate instead of demonstrations, in any form that `cmat_env.chat_rows` reads; "" = none.
         episodes: how many are demonstrated.
         settings: further settings of the environment while demonstrations are played, such as how often the
@@ -161,6 +177,7 @@ class WarmStartSettings:
         sft: how they are imitated.
     """
 
+    given: bool = False
     file: str = ""
     episodes: int = 6000
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -187,6 +204,8 @@ class RunSettings:
         iterations: updates.
         episodes: of an iteration.
         samples: episodes of the same task (a group); divides episodes.
+        width: most episodes that are played side by side, each with its own keys and values in memory; 0 = all of an
+            iteration, and 128 of an evaluation.
         evaluate_every: iterations between evaluations on few tasks; 0 = only before and after.
         evaluate_episodes: of these evaluations.
         final_episodes: of the evaluations before and after.
@@ -204,6 +223,7 @@ class RunSettings:
     iterations: int = 30
     episodes: int = 128
     samples: int = 1
+    width: int = 0
     evaluate_every: int = 10
     evaluate_episodes: int = 200
     final_episodes: int = 400
@@ -225,7 +245,7 @@ class RunSettings:
     alarms: AlarmSettings = field(default_factory=AlarmSettings)
 
     def __post_init__(self) -> None:
-        _at_least(self, 0, "iterations", "evaluate_every", "record_every", "threads")
+        _at_least(self, 0, "iterations", "width", "evaluate_every", "record_every", "threads")
         _at_least(
             self,
             1,

@@ -14,7 +14,7 @@ from cmat_env.report import EvalReport
 from cmat_env.rollout import Episode
 from cmat_env.tuning.config import RunSettings
 from cmat_env.tuning.events import Report
-from cmat_env.tuning.folder import EPISODES, FINAL, MEMORY, WARM_START, RunFolder
+from cmat_env.tuning.folder import EPISODES, FINAL, MEMORY, RunFolder, base_of
 from cmat_env.tuning.team import made_with, make_env, play, prompts
 from cmat_env.types import Policy, Trajectory
 
@@ -81,11 +81,11 @@ class Evaluations:
         sampling = Sampling(greedy=greedy, max_new_tokens=settings.model.max_new_tokens)
         return evaluate(
             lambda: make_env(settings, settings.task.evaluate, roles),
-            play(policy.with_sampling(sampling), roles, user=settings.team.user, **(others or {})),
+            play(policy.with_sampling(sampling), roles, user=settings.team.scripted_user, **(others or {})),
             episodes=[Episode(index) for index in range(episodes)],
             seed=settings.seed,
             prompts=prompts(settings),
-            width=128,
+            width=settings.width or 128,
             on_end=on_end,
             budget=settings.team.memory or None,
             digest=settings.team.digest,
@@ -119,10 +119,11 @@ class Evaluations:
 
     def _writer(self, when: str) -> EpisodeWriter:
         settings = self._settings
-        model = f"hf:{self._folder.path / {'before': WARM_START, 'after': FINAL}[when]}"
+        path = self._folder.path
+        model = f"hf:{base_of(settings, path) if when == 'before' else path / FINAL}"
         return EpisodeWriter(
             self._folder.path / EPISODES,
-            policies={role: settings.team.user if role == "user" else model for role in settings.team.roles},
+            policies=settings.team.policies(model),
             settings=made_with(settings, settings.task.evaluate),
             notes={"phase": when, "seed": settings.seed, "greedy": True},
         )

@@ -36,6 +36,16 @@ LOGS = (METRICS, TRAINING, EPISODES)
 """What only grows; a checkpoint holds how long each was."""
 
 
+def warmed_up(settings: RunSettings) -> bool:
+    """Does the run make the model that it tunes by a warm start?"""
+    return not settings.model.path or settings.warm_start.given
+
+
+def base_of(settings: RunSettings, folder: Path) -> str:
+    """Where the model that a run in this folder tunes comes from."""
+    return str(folder / WARM_START) if warmed_up(settings) else settings.model.path
+
+
 class RunFolder:
     """Reads and writes the folder of a run; each file is whole or not there.
 

@@ -10,7 +10,7 @@ import torch
 from cmat_env.credit import TokenCredit
 from cmat_env.log import EpisodeWriter
 from cmat_env.tuning.config import RunSettings
-from cmat_env.tuning.folder import TRAINING, WARM_START
+from cmat_env.tuning.folder import TRAINING, base_of
 from cmat_env.tuning.rows import RoleBatch, Row, pack, scatter
 from cmat_env.tuning.team import made_with
 from cmat_env.tuning.tuner import Tuner
@@ -32,10 +32,9 @@ def record(folder: Path, tuner: Tuner, trajectories: Sequence[Trajectory], setti
     done = tuner.iteration
     if not settings.record_every or ((done - 1) % settings.record_every and done != settings.iterations):
         return
-    model = f"hf:{settings.model.path or folder / WARM_START}"
     with EpisodeWriter(
         folder / TRAINING,
-        policies={role: settings.team.user if role == "user" else model for role in settings.team.roles},
+        policies=settings.team.policies(f"hf:{base_of(settings, folder)}"),
         settings=made_with(settings, settings.task.train),
         notes={
             "iteration": done,

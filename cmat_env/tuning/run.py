@@ -30,7 +30,7 @@ from cmat_env.tuning.config import RunSettings
 from cmat_env.tuning.curve import draw_png
 from cmat_env.tuning.evaluations import TEAM_GREEDY, Evaluations
 from cmat_env.tuning.events import Interrupted, Report
-from cmat_env.tuning.folder import BEST, FINAL, MEMORY, WARM_START, RunFolder
+from cmat_env.tuning.folder import BEST, FINAL, MEMORY, WARM_START, RunFolder, base_of, warmed_up
 from cmat_env.tuning.metrics import Metrics
 from cmat_env.tuning.recording import record
 from cmat_env.tuning.state import (
@@ -140,21 +140,24 @@ class Run:
 
         It is read from the disk in any case, so that a run that is resumed begins from the same.
         """
-        settings, known = self.settings, self.folder.path / WARM_START
-        if not settings.model.path and not (resume and known.exists()):
+        settings = self.settings
+        made = resume and (self.folder.path / WARM_START).exists()
+        if warmed_up(settings) and not made:
             warm_up(settings, self.folder, resume=resume, report=self._report, stop=self._stop)
-        return HFPolicy.load(settings.model.path or known, roles=settings.team.roles)
+        size, base = settings.model, base_of(settings, self.folder.path)
+        return HFPolicy.load(base, roles=settings.team.roles, dtype=size.dtype, device=size.device)
 
     def policy(self, base: HFPolicy) -> HFPolicy:
         """One set of weights per role over the base."""
-        size = self.settings.model
+        size, scripted = self.settings.model, self.settings.team.scripted_user is not None
         return HFPolicy(
             base.weights.base,
             base.chat.tokenizer,
-            roles=[role for role in self.settings.team.roles if role != "user"],
+            roles=[role for role in self.settings.team.roles if role != "user" or not scripted],
             adapter=AdapterSettings(size.adapter, rank=size.rank, tokens=size.virtual_tokens),
             sampling=Sampling(temperature=size.temperature, max_new_tokens=size.max_new_tokens),
             seed=self.settings.seed,
+            gradient_checkpointing=size.gradient_checkpointing,
         )
 
     # -- the parts -----------------------------------------------------------------------------------------------
@@ -227,6 +230,7 @@ class Run:
             "iteration": tuner.iteration,
             "episodes": tuner.iteration * settings.episodes,
             "success": sum(success) / max(1, len(success)),
+            **_by_member(first),
             "dropped": len(result.dropped),
             "roles": {role: {**found, "factor": factors[role]} for role, found in statistics.items()},
             "rollout_seconds": played - started,
@@ -322,3 +326,11 @@ class Run:
 def _brief(report: EvalReport) -> dict[str, Any]:
     """An evaluation without its single episodes."""
     return {name: value for name, value in report.to_json().items() if name != "per_episode"}
+
+
+def _by_member(episodes: Sequence[Trajectory]) -> dict[str, dict[str, float]]:
+    """Success of each member of a mixture, for the metrics; nothing where there is none."""
+    members = EvalReport.of("", episodes, seconds=0.0).by_member
+    return (
+        {"success_by_member": {name: score.success_rate or 0.0 for name, score in members.items()}} if members else {}
+    )

@@ -22,7 +22,19 @@ from cmat_env.types import Policy
 
 def make_env(settings: RunSettings, tasks: str, roles: Sequence[str] | None = None, **others: Any) -> CollabEnv:
     """The team's environment on tasks of this source; `others` are settings of the environment laid over the run's."""
-    return make(settings.task.env, **{**made_with(settings, tasks, roles), **others})
+    return make(settings.task.env, **laid_over(made_with(settings, tasks, roles), others))
+
+
+def laid_over(settings: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with others in their place; of sections within sections, what the others do not name stays."""
+    merged = dict(settings)
+    for name, value in others.items():
+        below = merged.get(name)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[name] = laid_over(below, value)
+        else:
+            merged[name] = value
+    return merged
 
 
 def made_with(settings: RunSettings, tasks: str, roles: Sequence[str] | None = None) -> dict[str, Any]:
@@ -60,20 +72,21 @@ def trials(settings: RunSettings) -> Trials:
     return Trials(own.most, reflect=own.reflect, reward=own.reward, requests=requests_of(settings.team.prompts))
 
 
-def play(policy: HFPolicy, roles: Sequence[str], *, user: str = "echo", **others: Policy) -> dict[str, Policy]:
-    """Who plays each role: the model, but for the user, a policy by its specification, and those given."""
-    return {role: others.get(role) or (parse_spec(user, role=role) if role == "user" else policy) for role in roles}
+def play(policy: HFPolicy, roles: Sequence[str], *, user: str | None = "echo", **others: Policy) -> dict[str, Policy]:
+    """Who plays each role: the model, but for a user by its specification, and those given."""
+    scripted = {"user": parse_spec(user, role="user")} if user is not None and "user" in roles else {}
+    return {role: others.get(role) or scripted.get(role, policy) for role in roles}
 
 
 def training_rollout(policy: HFPolicy, settings: RunSettings, experience: Experience | None = None) -> Rollout:
     """Plays an iteration's episodes side by side, sampled, on the tasks to learn from."""
     return Rollout(
         lambda: make_env(settings, settings.task.train),
-        play(policy, settings.team.roles, user=settings.team.user),
+        play(policy, settings.team.roles, user=settings.team.scripted_user),
         prompts=prompts(settings),
         memory=memory(settings),
         seed=settings.seed,
-        width=settings.episodes,
+        width=settings.width or settings.episodes,
         trials=trials(settings),
         experience=experience,
     )

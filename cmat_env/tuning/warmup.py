@@ -33,7 +33,7 @@ FIRST_DEMONSTRATION = 1 << 40
 def warm_up(
     settings: RunSettings, folder: RunFolder, *, resume: bool, report: Report, stop: Callable[[], bool]
 ) -> None:
-    """Make a TinyAgent, let it imitate demonstrations, and save it in the run's folder.
+    """Let a new TinyAgent, or the model that is given, imitate demonstrations, and save it in the run's folder.
 
     Args:
         settings: of the run.
@@ -59,12 +59,13 @@ def warm_up(
 
     rows = read_rows(settings.warm_start.file) if settings.warm_start.file else []
     dialogues = [row.dialogue() for row in rows] or demonstrate(settings, on_end)
-    policy = tiny_agent(settings, dialogues)
+    policy = given(settings) if settings.model.path else tiny_agent(settings, dialogues)
     count = sum(parameter.numel() for parameter in policy.weights.base.parameters())
     report("model", {"parameters": count, "vocabulary": len(policy.chat.tokenizer)})
     encoded = [policy.tokenize(dialogue) for dialogue in dialogues]
     if rows:
-        encoded = _that_fit([row.unlearned(each) for row, each in zip(rows, encoded, strict=True)], policy, report)
+        encoded = [row.unlearned(each) for row, each in zip(rows, encoded, strict=True)]
+    encoded = _that_fit(encoded, policy, report)
     imitation = sft.Imitation(policy, encoded, settings.warm_start.sft, seed=settings.seed)
     parts: dict[str, Stateful] = {"imitation": imitation, "random": RandomStates()}
     if resume:
@@ -79,13 +80,15 @@ def warm_up(
             raise Interrupted
 
     imitation.finish(on_step)
+    if settings.model.path:
+        policy.weights.merge(policy.weights.roles[0])
     folder.save_model(policy, WARM_START)
     if imitated.exists():
         durable.remove_folder(imitated)
 
 
 def _that_fit(encoded: list[Dialogue], policy: HFPolicy, report: Report) -> list[Dialogue]:
-    """Dialogues from a file are of any length: those beyond the context are left out, and counted."""
+    """Those beyond the context are left out, and counted."""
     fitting = [dialogue for dialogue in encoded if len(dialogue.token_ids) <= policy.context]
     if not fitting:
         size = f"model.context={policy.context} tokens"
@@ -135,6 +138,8 @@ def demonstrate(settings: RunSettings, on_end: OnEnd | None = None) -> list[Dial
     dialogues: list[Dialogue] = []
     for trajectory, draw in zip(result.finished, share, strict=True):
         dialogues.extend(trajectory.dialogues["assistant"])
+        if "user" in settings.team.learners:
+            dialogues.extend(trajectory.dialogues["user"])
         if "checker" in roles and draw < warm.checker_share:
             dialogues.extend(trajectory.dialogues["checker"])
     return dialogues
@@ -159,15 +164,45 @@ def tiny_agent(settings: RunSettings, dialogues: Sequence[Dialogue]) -> HFPolicy
     )
 
 
+def given(settings: RunSettings) -> HFPolicy:
+    """The model that is given, with one LoRA that all roles share while they imitate."""
+    size = settings.model
+    base = HFPolicy.load(size.path, dtype=size.dtype, device=size.device)
+    return HFPolicy(
+        base.weights.base,
+        base.chat.tokenizer,
+        adapter=AdapterSettings("lora", rank=size.rank),
+        seed=settings.seed,
+        gradient_checkpointing=size.gradient_checkpointing,
+    )
+
+
 def fixed_phrases(dialogues: Sequence[Dialogue]) -> list[str]:
     """The fixed wording of the protocols that occurs in the dialogues; each becomes one token.
 
-    These are the frames of AgentBench's v0.2 actions, of our verdicts, and of what the checker is shown.
+    These are the frames of AgentBench's v0.2 actions, of our shop, of our verdicts, and of what the checker is shown.
     """
     known = [
         "Action: Operation\n```sql\n",
         "\n```",
         "Action: Answer\nFinal Answer: ",
+        "Think: I run this.\n\nAct: bash\n\n```bash\n",
+        "Think: I am done.\n\nAct: answer(",
+        "Think: I am done.\n\nAct: finish",
+        "The output of the OS:\n\n",
+        "The output of the OS is empty.",
+        "Action: get_relations(",
+        "Action: get_neighbors(",
+        "Action: get_attributes(",
+        ", which are instances of ",
+        "Final Answer: #",
+        "Action: search[",
+        "Action: click[",
+        "Observation:\n",
+        "\n\nAvailable Actions:\n{'has_search_bar': ",
+        "False, 'clickables': ['back to search', ",
+        "'description', 'features', 'reviews', 'buy now'",
+        " [SEP] ",
         format_verdict(Verdict(approve=True)),
         format_verdict(Verdict(approve=False)),
         "\nProposal:\n",

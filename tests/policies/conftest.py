@@ -3,56 +3,20 @@
 from __future__ import annotations
 
 import copy
+import runpy
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    Gemma2Config,
-    Gemma3TextConfig,
-    GPT2Config,
-    LlamaConfig,
-    MistralConfig,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-    Qwen3Config,
-)
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from cmat_env.policies.tiny import train_tokenizer
 
-CONTEXT = 160
-_SIZE: dict[str, Any] = {
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 4,
-    "max_position_embeddings": CONTEXT,
-    "initializer_range": 0.3,
-}
-_FAMILIES: dict[str, Callable[[int], PreTrainedConfig]] = {
-    "llama": lambda size: LlamaConfig(vocab_size=size, **_SIZE),
-    "qwen2": lambda size: Qwen2Config(vocab_size=size, **_SIZE),
-    "qwen3": lambda size: Qwen3Config(vocab_size=size, **_SIZE),
-    "gemma2": lambda size: Gemma2Config(vocab_size=size, query_pre_attn_scalar=4, sliding_window=9, **_SIZE),
-    "gemma3_text": lambda size: Gemma3TextConfig(  # one layer of each kind
-        vocab_size=size,
-        query_pre_attn_scalar=4,
-        sliding_window=9,
-        layer_types=["sliding_attention", "full_attention"],
-        **_SIZE,
-    ),
-    "mistral": lambda size: MistralConfig(vocab_size=size, sliding_window=9, **_SIZE),
-    "gpt2": lambda size: GPT2Config(
-        vocab_size=size, n_embd=16, n_layer=2, n_head=4, n_positions=CONTEXT, initializer_range=0.3
-    ),
-}
+families: Any = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("families.py"))))
 
 ModelOf = Callable[..., PreTrainedModel]
 
@@ -78,7 +42,7 @@ def model_of(tokenizer: PreTrainedTokenizerFast) -> ModelOf:
     def made(family: str) -> PreTrainedModel:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(1)
-            model: PreTrainedModel = AutoModelForCausalLM.from_config(_FAMILIES[family](len(tokenizer)))
+            model: PreTrainedModel = AutoModelForCausalLM.from_config(families.CONFIGS[family](len(tokenizer)))
             for name, parameter in model.named_parameters():
                 if "bias" in name or "norm" in name:
                     torch.nn.init.normal_(parameter, mean=1.0 if "norm" in name else 0.0, std=0.2)

@@ -1,160 +1,29 @@
-"""Real chat models in miniature: under every family's template, tokens are kept, and probabilities are transformers'.
-
-The templates have the shapes of well-known families and were written for these tests. Each family has its marks: Qwen
-2.5 puts a system prompt of its own where none is, Qwen 3 drops the thinking of earlier turns, Llama 3 begins with a
-token and trims, Mistral 0.2 refuses a system prompt, Mistral 0.3 moves it to the latest message, Gemma 2 refuses it,
-Gemma 3 puts it into the first message; Gemma's end of turn is not its end of sequence.
-"""
+"""Real chat models in miniature: under every template tokens are kept, and probabilities are transformers'."""
 
 from __future__ import annotations
 
 import copy
+import runpy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel
 
 from cmat_env.cli import main
 from cmat_env.policies.adapters import AdapterSettings
 from cmat_env.policies.chat import ChatEncoder
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
-from cmat_env.policies.tiny import train_tokenizer
 from cmat_env.testing import check_policy
 from cmat_env.tuning.rows import Row, pack
 from cmat_env.types import Dialogue, Generation, Message
 
-_CHATML_PROMPT = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-QWEN25 = (
-    "{% if messages[0].role != 'system' %}{{ '<|im_start|>system\nYou help.<|im_end|>\n' }}{% endif %}"
-    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
-) + _CHATML_PROMPT
-QWEN3 = (
-    "{% set ns = namespace(last=0) %}{% for m in messages %}{% if m.role == 'user' %}{% set ns.last = loop.index0 %}"
-    "{% endif %}{% endfor %}"
-    "{% for m in messages %}{% if m.role == 'assistant' %}"
-    "{% set parts = m.content.split('</think>') %}{% set said = parts[-1].lstrip('\n') %}"
-    "{% if loop.index0 > ns.last %}"
-    "{% set thought = parts[0].split('<think>')[-1].strip('\n') if parts|length > 1 else '' %}"
-    "{{ '<|im_start|>assistant\n<think>\n' + thought + '\n</think>\n\n' + said + '<|im_end|>\n' }}"
-    "{% else %}{{ '<|im_start|>assistant\n' + said + '<|im_end|>\n' }}{% endif %}"
-    "{% else %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endif %}{% endfor %}"
-) + _CHATML_PROMPT
-LLAMA3 = (
-    "{{ bos_token }}{% for m in messages %}"
-    "{{ '<|start_header_id|>' + m.role + '<|end_header_id|>\n\n' + m.content | trim + '<|eot_id|>' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
-)
-_ALTERNATE = (
-    "{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
-    "{{ raise_exception('Conversation roles must alternate user/assistant') }}{% endif %}"
-)
-MISTRAL02 = (
-    "{{ bos_token }}{% for m in messages %}" + _ALTERNATE + "{% if m.role == 'user' %}"
-    "{{ '[INST] ' + m.content + ' [/INST]' }}{% else %}{{ m.content + eos_token }}{% endif %}{% endfor %}"
-)
-MISTRAL03 = (
-    "{% if messages[0].role == 'system' %}{% set system = messages[0].content %}{% set loop_messages = messages[1:] %}"
-    "{% else %}{% set loop_messages = messages %}{% endif %}"
-    "{{ bos_token }}{% for m in loop_messages %}" + _ALTERNATE + "{% if m.role == 'user' %}"
-    "{% if loop.last and system is defined %}{{ '[INST] ' + system + '\n\n' + m.content + '[/INST]' }}"
-    "{% else %}{{ '[INST] ' + m.content + '[/INST]' }}{% endif %}"
-    "{% else %}{{ ' ' + m.content + eos_token }}{% endif %}{% endfor %}"
-)
-_GEMMA_TURNS = (
-    "{% for m in loop_messages %}" + _ALTERNATE + "{% set role = 'model' if m.role == 'assistant' else m.role %}"
-    "{{ '<start_of_turn>' + role + '\n' + (first if loop.first else '') + m.content | trim + '<end_of_turn>\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
-)
-GEMMA2 = (
-    "{{ bos_token }}{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
-    "{% set loop_messages = messages %}{% set first = '' %}"
-) + _GEMMA_TURNS
-GEMMA3 = (
-    "{{ bos_token }}{% if messages[0].role == 'system' %}{% set first = messages[0].content + '\n\n' %}"
-    "{% set loop_messages = messages[1:] %}{% else %}{% set first = '' %}{% set loop_messages = messages %}{% endif %}"
-) + _GEMMA_TURNS
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A template, the model it goes with, the tokens it writes, and what two turns of a guessing game look like.
-
-    Attributes:
-        model: see conftest's `model_of`.
-        template: its chat template.
-        special: tokens of the family; the first begins a text and the second ends one.
-        style: what `ChatTemplate` should find.
-        text: of a dialogue with a system prompt, two replies and the prompt for a third.
-    """
-
-    model: str
-    template: str
-    special: tuple[str, ...]
-    style: str
-    text: str
-
-
-_CHATML_TEXT = (
-    "<|im_start|>system\nGuess.<|im_end|>\n<|im_start|>user\n1 to 16<|im_end|>\n<|im_start|>assistant\n{0}<|im_end|>\n"
-    "<|im_start|>user\nhigher<|im_end|>\n<|im_start|>assistant\n{1}<|im_end|>\n"
-    "<|im_start|>user\nlower<|im_end|>\n<|im_start|>assistant\n"
-)
-_HEADER = "<|start_header_id|>{}<|end_header_id|>\n\n".format
-_GEMMA_TEXT = (
-    "<bos><start_of_turn>user\nGuess.\n\n1 to 16<end_of_turn>\n<start_of_turn>model\n{0}<end_of_turn>\n"
-    "<start_of_turn>user\nhigher<end_of_turn>\n<start_of_turn>model\n{1}<end_of_turn>\n"
-    "<start_of_turn>user\nlower<end_of_turn>\n<start_of_turn>model\n"
-)
-_CHATML = ("<|endoftext|>", "<|im_end|>", "<|im_start|>")
-_GEMMA = ("<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>")
-
-FAMILIES = {
-    "qwen2.5": Family("qwen2", QWEN25, _CHATML, "prefix", _CHATML_TEXT),
-    "qwen3": Family("qwen3", QWEN3, _CHATML, "anchored", _CHATML_TEXT),
-    "llama3": Family(
-        "llama",
-        LLAMA3,
-        ("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
-        "prefix",
-        f"<|begin_of_text|>{_HEADER('system')}Guess.<|eot_id|>{_HEADER('user')}1 to 16<|eot_id|>{_HEADER('assistant')}"
-        f"{{0}}<|eot_id|>{_HEADER('user')}higher<|eot_id|>{_HEADER('assistant')}{{1}}<|eot_id|>"
-        f"{_HEADER('user')}lower<|eot_id|>{_HEADER('assistant')}",
-    ),
-    "mistral0.2": Family(
-        "mistral",
-        MISTRAL02,
-        ("<s>", "</s>"),
-        "prefix",
-        "<s>[INST] Guess.\n\n1 to 16 [/INST]{0}</s>[INST] higher [/INST]{1}</s>[INST] lower [/INST]",
-    ),
-    "mistral0.3": Family(
-        "mistral",
-        MISTRAL03,
-        ("<s>", "</s>", "[INST]", "[/INST]"),
-        "anchored",
-        "<s>[INST] Guess.\n\n1 to 16[/INST]{0}</s>[INST] higher[/INST]{1}</s>[INST] lower[/INST]",
-    ),
-    "gemma2": Family("gemma2", GEMMA2, _GEMMA, "prefix", _GEMMA_TEXT),
-    "gemma3": Family("gemma3_text", GEMMA3, _GEMMA, "prefix", _GEMMA_TEXT),
-}
-
-
-@cache
-def tokenizer_of(name: str) -> PreTrainedTokenizerFast:
-    """A small tokenizer with the family's special tokens and template."""
-    family = FAMILIES[name]
-    texts = ["guess a number from 1 to 16", "higher", "lower", "<think>\nhm\n</think>\n\n8"] * 4
-    tokenizer = train_tokenizer(texts, vocabulary=300)
-    begin, end, *others = family.special
-    tokenizer.add_special_tokens({"bos_token": begin, "eos_token": end, "additional_special_tokens": list(others)})
-    tokenizer.chat_template = family.template
-    return tokenizer
-
+families: Any = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("families.py"))))
+FAMILIES, tokenizer_of = families.FAMILIES, families.tokenizer_of
 
 ModelOf = Callable[..., PreTrainedModel]
 ROLES = ("assistant", "checker")
@@ -337,6 +206,23 @@ def test_bfloat16_stays_near_one(model_of: ModelOf, name: str, adapter: str) -> 
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_lora_is_trained_in_32_bits_over_a_base_of_16(model_of: ModelOf, name: str) -> None:
+    """A change below the base's precision is kept, and moves what is said; merged, a third of it would be lost."""
+    policy = policy_of(model_of, name, dtype=torch.bfloat16, adapter="lora")
+    dialogues = played(policy, turns=1)
+    before = evaluated(policy, dialogues, width=0)
+    for parameter in policy.weights.policy_parameters("assistant"):
+        assert torch.float32 == parameter.dtype
+        parameter.data.add_(2e-3)
+    layers: list[Any] = [module for module in policy.weights.base.modules() if hasattr(module, "lora_A")]
+    merged = [policy.weights.weights_of("assistant", layer)[0] - layer.base_layer.weight for layer in layers]
+    lost = sum(int((change == 0).sum()) for change in merged) / sum(change.numel() for change in merged)
+
+    assert lost > 0.3
+    assert (evaluated(policy, dialogues, width=0) - before).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_contract_of_policies_is_kept(model_of: ModelOf, name: str) -> None:
     """Empty, odd and overlong messages, several turns, roles mixed in one batch."""
     check_policy(policy_of(model_of, name), roles=ROLES)
@@ -377,5 +263,5 @@ def test_a_folder_without_a_template_says_what_to_do(
     [line] = capsys.readouterr().err.splitlines()
     assert f"the tokenizer of {tmp_path} has no chat template; put the one" in line
     assert "into chat_template.jinja beside it" in line
-    (tmp_path / "chat_template.jinja").write_text(GEMMA2)
+    (tmp_path / "chat_template.jinja").write_text(families.GEMMA2)
     assert FAMILIES["gemma2"].style == HFPolicy.load(tmp_path).chat.template.style

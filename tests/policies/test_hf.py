@@ -301,3 +301,32 @@ def test_impossible_adapters_are_refused() -> None:
         AdapterSettings("lore")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="rank=0"):
         AdapterSettings("lora", rank=0)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2"])
+def test_a_merged_lora_says_the_same_and_is_a_plain_model(
+    make: Callable[..., HFPolicy], tokenizer: PreTrainedTokenizerFast, tmp_path: Path, family: str
+) -> None:
+    """After a warm start by LoRA the base holds what was learned; PEFT has left no trace in memory or on disk."""
+    policy = make(family, LORA)
+    shake(policy, "assistant")
+    policy.weights_changed()
+    expected = two_turns(policy, asked("a", "bb"))
+    policy.weights.merge("assistant")
+    policy.weights_changed()
+
+    assert expected == two_turns(policy, asked("a", "bb"))
+    policy.save(tmp_path)
+    assert not any(path.is_dir() for path in tmp_path.iterdir())
+    loaded = HFPolicy.load(tmp_path, sampling=policy.sampling)
+    assert expected == two_turns(loaded, asked("a", "bb"))
+    again = HFPolicy(loaded.weights.base, tokenizer, adapter=LORA, sampling=policy.sampling)
+    assert expected == two_turns(again, asked("a", "bb"))
+
+
+def test_a_device_that_is_not_here_is_a_clear_error(make: Callable[..., HFPolicy], tmp_path: Path) -> None:
+    """With what may be given in its place; "auto" takes what there is."""
+    make().save(tmp_path)
+    with pytest.raises(ConfigError, match="device='cuda:99' is not here"):
+        HFPolicy.load(tmp_path, device="cuda:99")
+    assert HFPolicy.load(tmp_path, device="auto", dtype="bfloat16").weights.base.dtype == torch.bfloat16

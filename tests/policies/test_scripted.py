@@ -197,12 +197,31 @@ def test_refused_proposals_are_in_order() -> None:
 
 
 def test_oracles_say_what_a_task_lacks() -> None:
-    """A task without solution() or demonstrate() is named, with the method it lacks."""
+    """A task without solution() is named, with the method it lacks; a demonstrator can do with that one."""
     talk = dialogue("assistant", ("user", "q"))
     with pytest.raises(ConfigError, match=r"Bare has no solution\(\)"):
         GoldPolicy().begin(talk, Bare())
-    with pytest.raises(ConfigError, match=r"Bare has no demonstrate\(\)"):
+    with pytest.raises(ConfigError, match=r"Bare has no solution\(\)"):
         DemonstratorPolicy().begin(talk, Bare())
+
+
+def test_a_task_without_a_demonstrator_is_demonstrated_by_its_solution() -> None:
+    """One warm start plays tasks of both kinds; a refused action is proposed again."""
+
+    class Solved(TwoSteps):
+        demonstrate = None  # type: ignore[assignment]
+
+    policy = DemonstratorPolicy()
+    talk = dialogue("assistant", ("user", "q"))
+    policy.begin(talk, Solved())
+    said = []
+    for speaker, message in (("checker", "Verdict: revise"), ("environment", "seen"), ("environment", "")):
+        [reply] = policy.generate([talk], seed=0)
+        talk.reply(reply)
+        talk.say(Message(speaker, message))
+        said.append(reply.text)
+
+    assert ["look", "look", "answer"] == said
 
 
 def test_an_oracle_that_never_met_its_task_says_so() -> None:

@@ -32,10 +32,12 @@ class Shop:
 
     Args:
         catalogue: what is sold.
+        per_page: products on a page of results.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, *, per_page: int = PER_PAGE) -> None:
         self.catalogue = catalogue
+        self.per_page = per_page
 
     def results(self, query: str) -> tuple[str, ...]:
         """Ids of the products that a search finds, best first, at most 50."""
@@ -74,7 +76,7 @@ class Shop:
         if state.page == "index":
             return True
         if state.page == "results":
-            return state.number == 1 or (state.number - 1) * PER_PAGE < len(self.results(state.query))
+            return state.number == 1 or (state.number - 1) * self.per_page < len(self.results(state.query))
         product = self.catalogue.by_id.get(state.product)
         offered = dict(product.options) if product else {}
         return product is not None and all(value in offered.get(name, ()) for name, value in state.chosen)
@@ -95,13 +97,13 @@ class Shop:
 
     def _results(self, state: State) -> list[Piece]:
         found = self.results(state.query)
-        first = (state.number - 1) * PER_PAGE
+        first = (state.number - 1) * self.per_page
         pieces = [_BACK, Piece("text", f"Page {state.number} (Total results: {len(found)})", group="nav")]
         if state.number > 1:
             pieces.append(_PREVIOUS)
-        if first + PER_PAGE < len(found):
+        if first + self.per_page < len(found):
             pieces.append(_NEXT)
-        for id in found[first : first + PER_PAGE]:
+        for id in found[first : first + self.per_page]:
             pieces += _card(self.catalogue.by_id[id])
         return pieces
 

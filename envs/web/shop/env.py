@@ -12,12 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cmat_env.checks import check_whole
 from cmat_env.envs.task_env import RestorableEnv, Snapshot
 from cmat_env.envs.web.search.engine import EngineName
 from cmat_env.envs.web.shop.catalogue import Catalogue, Goal
 from cmat_env.envs.web.shop.codec import CODECS, Click, Codec, FormatName, Search, Unreadable
+from cmat_env.envs.web.shop.demonstrate import Uniform, next_action
 from cmat_env.envs.web.shop.elements import ElementIds
-from cmat_env.envs.web.shop.engine import Shop
+from cmat_env.envs.web.shop.engine import PER_PAGE, Shop
 from cmat_env.envs.web.shop.episode import Episode, Mode, ShopSettings
 from cmat_env.envs.web.shop.opinion import Opinion
 from cmat_env.envs.web.shop.page import Piece, as_rich_text, as_text
@@ -41,11 +43,12 @@ class WebShopEnv(RestorableEnv[Goal, Episode]):
         shop_seed: of generated shops, which.
         catalogue: what is sold, where goals are passed.
         goals: of WebShop's own files, which, such as "0:200"; all by default.
+        per_page: products on a page of results; WebShop has 10.
         search: the engine: "auto", "fts5" or "tantivy".
         browser: visit the shop in a real Chromium, over HTTP; the same observations and rewards, hundreds of times
             slower.
         headless: False shows the browser's window, where there is a screen.
-        observation_mode, action_format, max_rounds, quote, max_observation: see `ShopSettings`.
+        observation_mode, action_format, max_rounds, quote, max_observation, demonstrator_error: see `ShopSettings`.
 
     `reset(seed=, options={"task": ...})`: of generated goals, each seed has its own; of a list, seeds go round it;
     options name one by id or number. At the end, infos hold success (reward 1), score, outcome ("correct", "partial",
@@ -63,6 +66,7 @@ class WebShopEnv(RestorableEnv[Goal, Episode]):
         shop_seed: int = 0,
         catalogue: Catalogue | None = None,
         goals: str | None = None,
+        per_page: int = PER_PAGE,
         search: EngineName = "auto",
         browser: bool = False,
         headless: bool = True,
@@ -71,12 +75,17 @@ class WebShopEnv(RestorableEnv[Goal, Episode]):
         max_rounds: int | None = None,
         quote: bool = True,
         max_observation: int = 20_000,
+        demonstrator_error: float = 0.5,
     ) -> None:
-        self.settings = ShopSettings(observation_mode, action_format, max_rounds, quote, max_observation)
+        self.settings = ShopSettings(
+            observation_mode, action_format, max_rounds, quote, max_observation, demonstrator_error
+        )
         stock = open_stock(
             tasks, products=products, shop_seed=shop_seed, catalogue=catalogue, goals=goals, search=search
         )
-        self.source, self.shop, self.task_types = stock.source, Shop(stock.catalogue), stock.task_types
+        check_whole("per_page", per_page)
+        self.source, self.task_types = stock.source, stock.task_types
+        self.shop = Shop(stock.catalogue, per_page=per_page)
         self.observation_space = AnyText(100_000 + 2 * max_observation)
         self.action_space = AnyText(1_000_000)
         self.surface: Surface = open_surface(self.shop, browser=browser, headless=headless)
@@ -241,6 +250,16 @@ class WebShopEnv(RestorableEnv[Goal, Episode]):
     def solution_of(self, goal: Goal) -> list[str]:
         """The actions that fulfil a goal: search for the title, take the product, choose, buy."""
         return list(Opinion(self.shop, goal).path(self.codec))
+
+    def demonstrate(self, rng: Uniform, rejected: Sequence[str] = ()) -> str:
+        """The next action of the imperfect demonstrator.
+
+        Args:
+            rng: a `random.Random` or a `numpy.random.Generator`.
+            rejected: its proposals that were refused in this turn.
+        """
+        state, error = self._state, self.settings.demonstrator_error
+        return next_action(self.shop, state.task, state.state, rng, error=error, rejected=rejected, codec=self.codec)
 
     def judge(self, action: str) -> Judgement | None:
         """Should this action be taken now? None = no opinion, or no episode to judge in; see `Opinion`."""

@@ -10,6 +10,7 @@ from cmat_env.envs.web.shop.catalogue import Goal
 from cmat_env.envs.web.shop.codec import FORMAT_NAMES, FormatName
 from cmat_env.envs.web.shop.elements import ElementIds
 from cmat_env.envs.web.shop.state import State
+from cmat_env.errors import ConfigError
 
 Mode = Literal["text", "text_rich", "html", "url", "axtree"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -26,6 +27,7 @@ class ShopSettings:
         max_rounds: actions in an episode; None = 20, or 10 in format "v0.2".
         quote: put what sellers and customers wrote between « and » in the text modes.
         max_observation: characters of a page; the rest is cut.
+        demonstrator_error: share of the imperfect demonstrator's choices that are slips.
 
     Raises:
         ConfigError: a setting is out of range.
@@ -36,11 +38,14 @@ class ShopSettings:
     max_rounds: int | None = None
     quote: bool = True
     max_observation: int = 20_000
+    demonstrator_error: float = 0.5
 
     def __post_init__(self) -> None:
         for name, known in (("observation_mode", MODES), ("action_format", FORMAT_NAMES)):
             check_known(name, getattr(self, name), known)
         check_whole("max_observation", self.max_observation)
+        if not 0.0 <= self.demonstrator_error <= 1.0:
+            raise ConfigError(f"demonstrator_error={self.demonstrator_error} is no share; give a number from 0 to 1")
         if self.max_rounds is not None:
             check_whole("max_rounds", self.max_rounds)
 

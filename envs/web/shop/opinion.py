@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from cmat_env.envs.web.shop.catalogue import Goal, Product
 from cmat_env.envs.web.shop.codec import Codec
-from cmat_env.envs.web.shop.engine import BUY, NEXT, PER_PAGE, Shop
+from cmat_env.envs.web.shop.engine import BUY, NEXT, Shop
 from cmat_env.envs.web.shop.page import Page, Piece, qualified
 from cmat_env.envs.web.shop.reward import score_purchase
 from cmat_env.envs.web.shop.state import State
@@ -30,7 +30,7 @@ class Opinion:
     def of_search(self, query: str) -> Judgement | None:
         """Good if the first page shows what is wanted, bad if no page does."""
         found = self._shop.results(query)
-        if self._goal.product_id in found[:PER_PAGE]:
+        if self._goal.product_id in found[: self._shop.per_page]:
             return Judgement(good=True, reason="finds it")
         if self._goal.product_id not in found:
             return Judgement(good=False, reason="does not find it")
@@ -73,15 +73,15 @@ class Opinion:
         found = self._shop.results(self._wanted.name)
         assert state is not None and self._wanted.id in found, "a title finds its own product"
         yield codec.search(self._wanted.name)
-        for _ in range(found.index(self._wanted.id) // PER_PAGE):
+        for _ in range(found.index(self._wanted.id) // self._shop.per_page):
             yield codec.click(NEXT.lower())
         yield codec.click(self._wanted.id.lower())
         page = self._shop.page(State("item", state.query, 1, self._wanted.id), self._goal.instruction)
         for name, value in self._goal.options:
-            yield codec.click(self._label(page, name, value))
+            yield codec.click(self.label(page, name, value))
         yield codec.click(BUY.lower())
 
-    def _label(self, page: Page, name: str, value: str) -> str:
+    def label(self, page: Page, name: str, value: str) -> str:
         """How an option is called where it is clicked; digits alone could be the number of an element."""
         for label, piece in page.clickables.items():
             if piece.kind == "option" and (piece.group, piece.text) == (name, value):

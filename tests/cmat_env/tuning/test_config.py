@@ -161,7 +161,6 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         (lambda: RunSettings(pairs=PairsSettings(path="p.jsonl")), "pairs.path is for dpo"),
         (lambda: PairsSettings(each=0), "each=0"),
         (lambda: TeamSettings(learners=("asistant",)), "did you mean 'assistant'"),
-        (lambda: TeamSettings(learners=("user",)), "nothing to learn"),
         (lambda: TeamSettings(memory=5), "budget=5"),
         (lambda: TeamSettings(prompts="papers"), "did you mean 'paper'"),
         (lambda: TeamSettings(max_revisions=-1), "max_revisions"),

@@ -18,6 +18,8 @@ from transformers import AutoModelForCausalLM
 from cmat_env.errors import ConfigError
 from cmat_env.log import read_episodes
 from cmat_env.policies.hf import HFPolicy
+from cmat_env.policies.scripted import GoldPolicy
+from cmat_env.rollout import Episode, Rollout
 from cmat_env.tuning import checkpoint
 from cmat_env.tuning.alarms import AlarmSettings
 from cmat_env.tuning.config import (
@@ -29,8 +31,10 @@ from cmat_env.tuning.config import (
     from_mapping,
 )
 from cmat_env.tuning.evaluations import Evaluations
+from cmat_env.tuning.rows import role_batch
 from cmat_env.tuning.run import Interrupted, Run
-from cmat_env.tuning.settings import ALGORITHMS, PairsSettings, SFTSettings, TunerSettings
+from cmat_env.tuning.settings import ALGORITHMS, AdaptiveSettings, PairsSettings, SFTSettings, TunerSettings
+from cmat_env.tuning.team import make_env, prompts
 
 EASY = {"families": ["count_all", "max", "min", "sum"], "max_rounds": 3, "max_observation": 48}
 SMALL = RunSettings(
@@ -236,3 +240,68 @@ def test_learning_happens(tmp_path: Path) -> None:
     assert 0.08 <= after - before
     rates = [line["success"] for line in metrics(tmp_path / "learning")]
     assert sum(rates[:3]) / 3 + 0.08 <= sum(rates[-3:]) / 3
+
+
+def test_a_user_that_learns_is_played_and_tuned_by_itself(tmp_path: Path) -> None:
+    """It imitates the one that is set, states the task itself, is paid for the team's success, and it alone changes."""
+    settings = dataclasses.replace(
+        SMALL,
+        iterations=2,
+        evaluate_every=0,
+        team=TeamSettings(roles=("user", "assistant"), learners=("user",), user="user:paraphrase"),
+        model=dataclasses.replace(SMALL.model, adapter="lora", rank=2),
+        tuner=TunerSettings(value_warmup=0, warmup=0, minibatch=2),
+    )
+    run = Run(settings, tmp_path / "run")
+    base = run.warm_start(resume=False)
+    policy = run.policy(base)
+    before = policy.weights.state_dict()
+    run.train(policy)
+    after = policy.weights.state_dict()
+    changed = {role for role in before for key in before[role] if not torch.equal(before[role][key], after[role][key])}
+    [first, *_] = read_episodes(tmp_path / "run" / "training.jsonl")
+
+    rollout = Rollout(
+        lambda: make_env(settings, "generated:train"),
+        {"user": policy, "assistant": GoldPolicy()},
+        prompts=prompts(settings),
+    )
+    paid = role_batch(rollout.run([Episode(0), Episode(1)]).finished, "user")
+    rollout.close()
+
+    assert ("user", "assistant") == policy.weights.roles
+    assert {"user"} == changed
+    assert [1.0, 1.0] == paid.rewards[torch.arange(2), paid.mask.sum(-1) - 1].tolist() == paid.returns.tolist()
+    assert first.policies["user"] == first.policies["assistant"] == f"hf:{tmp_path / 'run' / 'warm_start'}"
+    assert first.trajectory.steps[0].generation.token_ids
+    assert {"user"} == set(metrics(tmp_path / "run")[-1]["roles"])
+
+
+def test_a_mixture_is_resumed_as_it_was(finished: Path, tmp_path: Path) -> None:
+    """Tasks of all members by the same seeds, chosen among by learnability; metrics tell the members apart."""
+    members = {
+        "db": {"env": "cmat/DB-v0", "settings": EASY},
+        "chain": {"env": "cmat/DB-Composite-v0", "settings": {"parts": [2], "max_rounds": 3, "max_observation": 48}},
+    }
+    settings = dataclasses.replace(
+        SMALL,
+        iterations=3,
+        evaluate_every=0,
+        task=TaskSettings(env="cmat/Mix-v0", settings={"members": members}),
+        model=dataclasses.replace(SMALL.model, path=str(finished / "warm_start")),
+        adaptive=AdaptiveSettings(candidates=3),
+    )
+    asked: list[str] = []
+    Run(settings, tmp_path / "whole").execute()
+    cut = Run(
+        settings, tmp_path / "cut", report=lambda event, _: asked.append(event), stop=lambda: "iteration" in asked
+    )
+    with pytest.raises(Interrupted):
+        cut.execute()
+    Run(settings, tmp_path / "cut").execute(resume=True)
+    lines = metrics(tmp_path / "whole")
+
+    assert lines == metrics(tmp_path / "cut")
+    assert {"db", "chain"} == {name for line in lines for name in line["success_by_member"]}
+    report = json.loads((tmp_path / "cut" / "report.json").read_text())["evaluations"]["before: team, greedy"]
+    assert {"db": 2, "chain": 2} == {name: score["episodes"] for name, score in report["by_member"].items()}
