@@ -1,4 +1,4 @@
-"""What an observation offers to do, where it says so in AgentBench's words: "Available Actions:" and a dictionary.
+"""What an observation offers to do, where it says so: AgentBench's "Available Actions:", or a line "Legal moves: ".
 
 And how such an action is written: as AgentBench's text, or as its tool calls where the instructions explain those.
 """
@@ -14,6 +14,7 @@ from typing import Any, Literal
 from cmat_env.types import Message
 
 _AVAILABLE = "\n\nAvailable Actions:\n"
+_LEGAL = "Legal moves: "
 _NOUNS = (
     "bag bed blue bottle cable camera chair coffee cream dress free jeans lamp large light mat organic phone red "
     "rug set shirt shoes small snack table tea toy watch white wood"
@@ -30,6 +31,12 @@ def offered_by(observation: str) -> dict[str, Any]:
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def moves_in(observation: str) -> list[str]:
+    """The moves of a board game that the last line lists; none where it is no such list."""
+    line = observation.rpartition("\n")[2]
+    return line.removeprefix(_LEGAL).split(", ") if line.startswith(_LEGAL) else []
 
 
 def any_of(
