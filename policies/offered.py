@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import random
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from cmat_env.types import Message
 
 _AVAILABLE = "\n\nAvailable Actions:\n"
 _LEGAL = "Legal moves: "
+_INSTRUCTION = re.compile(r"Instruction: \[SEP\] (.*?) \[SEP\] ")
 _NOUNS = (
     "bag bed blue bottle cable camera chair coffee cream dress free jeans lamp large light mat organic phone red "
     "rug set shirt shoes small snack table tea toy watch white wood"
@@ -31,6 +33,12 @@ def offered_by(observation: str) -> dict[str, Any]:
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def wish_in(observation: str) -> str:
+    """What a customer of the web shop wants, where the page says so."""
+    found = _INSTRUCTION.search(observation)
+    return found[1] if found else ""
 
 
 def moves_in(observation: str) -> list[str]:
