@@ -1,6 +1,7 @@
 """The command `cmat`.
 
-    cmat list | play | eval | compare | replay | curate | train | export | demo | serve | doctor | new | memory | rootfs
+    cmat list | play | eval | compare | replay | curate | train | sb3 | export | demo | serve | doctor | new | memory |
+    rootfs
 
 Exit status: 0 = done, 1 = a run that failed, 2 = a user's mistake, with one line on what to do, 130 = Ctrl-C.
 """
@@ -16,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from cmat_env.cli import compare, curate, evaluate, export, info, memory, new, play, replay, rootfs, serve, train
+from cmat_env.cli import compare, curate, evaluate, export, info, memory, new, play, replay, rootfs, sb3, serve, train
 from cmat_env.errors import CmatError
 from cmat_env.terminal import printable
 
@@ -62,6 +63,7 @@ app.command("play")(play.play_command)
 app.command("replay")(replay.replay_command)
 app.command("curate")(curate.curate_command)
 app.command("train")(train.train_command)
+app.command("sb3")(sb3.sb3_command)
 app.command("demo")(train.demo_command)
 app.command("serve")(serve.serve_command)
 app.command("doctor")(info.doctor_command)
