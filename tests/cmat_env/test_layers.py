@@ -184,6 +184,14 @@ def test_the_package_list_is_complete() -> None:
     assert FOLDERS == settings["package-dir"]
 
 
+def test_the_core_stands_on_few_packages() -> None:
+    """Under ten; what is heavy is an extra."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert len(project["dependencies"]) < 10
+    assert not any(name in " ".join(project["dependencies"]) for name in ("torch", "transformers", "peft", "httpx"))
+
+
 def test_every_room_has_its_layer() -> None:
     """A new module of `cmat_env` is given its place here, so that the other tests know it."""
     assert set() == {room(name) for name in MODULES if room(name)} - set(LAYERS)
