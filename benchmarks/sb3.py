@@ -1,7 +1,7 @@
 """Do Stable-Baselines3's learners learn here, against random and first choice, and does a router save tokens?
 
-Run:  pip install 'cmat-env[sb3,web]' && python benchmarks/sb3.py [--steps N] [--episodes N] [--seeds N]
-      (about three minutes of one core)
+Run:  pip install 'cmat-env[sb3,web]' && python benchmarks/sb3.py [--only PART] [--steps N] [--episodes N] [--seeds ...]
+      (about ten minutes of one core)
 
 Training episodes are of the train split, evaluation episodes of the held-out one; actions are greedy. The router is
 asked at every proposal whether the checker, which knows the answer and costs what it would read and write, is called.
@@ -26,13 +26,14 @@ from cmat_env.registry import make
 from cmat_env.views import RoleEnv
 
 Choose = Callable[[MenuEnv, Any], int]
+STEPS = {"checker": 20_480, "shopper": 12_288, "router": 3072}
 SETTINGS = {"n_steps": 256, "batch_size": 128, "learning_rate": 1e-3, "ent_coef": 0.01, "gamma": 0.95}
 TOKEN_PRICE = 0.01
 
 
 def checker(split: str) -> MenuEnv:
     """Approve or refuse what an imperfect assistant proposes to do with a database, with a dry run to read."""
-    return MenuEnv(_checker_view(split), "verdicts", features=MenuFeatures(size=2))
+    return MenuEnv(_checker_view(split), "verdicts", features=MenuFeatures(context=256, size=2))
 
 
 def router(split: str) -> MenuEnv:
@@ -43,7 +44,7 @@ def router(split: str) -> MenuEnv:
 def shopper(split: str) -> MenuEnv:
     """Buy in a web shop: the menu is what the page lets click, or a search for the words of the wish."""
     env = make("cmat/WebShop-v0", roles=("assistant",), tasks=f"generated:{split}")
-    return MenuEnv(RoleEnv(env), "offered", features=MenuFeatures(context=64, choice=16, size=20))
+    return MenuEnv(RoleEnv(env), "offered", features=MenuFeatures(context=32, choice=16, size=20))
 
 
 def _checker_view(split: str) -> RoleEnv:
@@ -114,25 +115,27 @@ def table(
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=3072, help="of training")
+    parser.add_argument("--only", choices=STEPS, nargs="+", default=list(STEPS), help="which parts")
+    parser.add_argument("--steps", type=int, help=f"of training; by default {STEPS}")
     parser.add_argument("--episodes", type=int, default=100, help="of evaluation")
-    parser.add_argument("--seeds", type=int, default=3, help="of training")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of training")
+    parser.add_argument("--algorithms", nargs="+", default=["PPO", "MaskablePPO"], help="of those that choose")
     given = parser.parse_args()
-    seeds = range(given.seeds)
-    for title, make_env in (("Checker of a team at databases", checker), ("Shopper", shopper)):
-        players: dict[str, Any] = {
-            "random": [partial(random_choice, seed) for seed in seeds],
+    for part in given.only:
+        make_env = {"checker": checker, "shopper": shopper, "router": router}[part]
+        train = partial(learned, make_env, steps=given.steps or STEPS[part])
+        always: dict[str, Any] = {
+            "random": [partial(random_choice, seed) for seed in given.seeds],
             "first choice": [partial(fixed, 0)],
         }
-        for algorithm in ("PPO", "MaskablePPO"):
-            players[algorithm] = [partial(learned, make_env, algorithm, steps=given.steps, seed=seed) for seed in seeds]
-        table(title, make_env, players, ("return", "success"), given.episodes)
-    routes: dict[str, Any] = {
-        "never call": [partial(fixed, 0)],
-        "always call": [partial(fixed, 1)],
-        "router (PPO)": [partial(learned, router, "PPO", steps=given.steps, seed=seed) for seed in seeds],
-    }
-    table("Router", router, routes, ("return", "success", "calls", "tokens"), given.episodes)
+        if part == "router":
+            always = {"never call": [partial(fixed, 0)], "always call": [partial(fixed, 1)]}
+        learners = {
+            name: [partial(train, name, seed=seed) for seed in given.seeds]
+            for name in (given.algorithms if part != "router" else ["PPO"])
+        }
+        columns = ("return", "success", "calls", "tokens") if part == "router" else ("return", "success")
+        table(part.capitalize(), make_env, always | learners, columns, given.episodes)
 
 
 if __name__ == "__main__":

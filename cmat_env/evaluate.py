@@ -9,8 +9,8 @@ from pathlib import Path
 
 from cmat_env.agents.memory_rules import MemorySettings
 from cmat_env.errors import ConfigError
+from cmat_env.game import make_playable
 from cmat_env.playing import InOrder, MakeEnv, OnEnd, Outcome, Play, elsewhere, here
-from cmat_env.registry import make
 from cmat_env.report import EvalReport
 from cmat_env.rollout import Episode, Limits, Trials
 from cmat_env.scores import MemoryUse
@@ -71,7 +71,7 @@ def evaluate(
         UnknownNameError: there is no such environment, role or policy.
     """
     started = time.perf_counter()
-    make_env: MakeEnv = functools.partial(make, env, roles=tuple(policies)) if isinstance(env, str) else env
+    make_env: MakeEnv = functools.partial(make_playable, env, roles=tuple(policies)) if isinstance(env, str) else env
     if workers < 1:
         raise ConfigError(f"workers={workers} must be at least 1")
     env_id, task_count, skipped = _facts(make_env)

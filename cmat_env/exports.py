@@ -17,6 +17,7 @@ import numpy as np
 from cmat_env.chat_rows import ChatRow, facts_of
 from cmat_env.errors import ConfigError, MissingExtraError
 from cmat_env.types import Step, Trajectory
+from cmat_env.verifiers import episodes_of
 
 if TYPE_CHECKING:
     import datasets
@@ -51,6 +52,17 @@ def to_parquet(rows: Iterable[ChatRow], file: Path) -> int:
     file.parent.mkdir(parents=True, exist_ok=True)
     data.to_parquet(str(file))
     return len(data)
+
+
+def to_verifiers(episodes: Iterable[Trajectory], file: Path, *, roles: Sequence[str]) -> int:
+    """Write episodes as verifiers reads them (`verifiers.v1.utils.trace_store`), and say how many.
+
+    Args:
+        episodes: in order.
+        file: `traces.jsonl` in the folder of a run.
+        roles: whose traces are marked as trainable; every role's are written.
+    """
+    return _write_lines(file, episodes_of(episodes, roles))
 
 
 def to_prompts(rows: Iterable[ChatRow], file: Path) -> int:

@@ -6,19 +6,23 @@ dialogue and a policy of its own. `Rollout`, `evaluate`, logs and replay play it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gymnasium.spaces import Dict, Discrete, Space
 from pettingzoo.utils.env import AECEnv
 
-from cmat_env.envs.classic import BoardGame, game_of
-from cmat_env.errors import ConfigError, ContractError
+from cmat_env.collab import CollabEnv
+from cmat_env.envs.classic import GAMES, BoardGame, game_of
+from cmat_env.errors import ConfigError, ContractError, did_you_mean
 from cmat_env.ledger import Ledger
 from cmat_env.order import SPEAKERS
+from cmat_env.registry import make
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement, Payment, Verdict
 
 PLAYERS = ("first", "second")
+PREFIX = "pettingzoo/"
 _LONGEST = 10_000
 
 
@@ -56,9 +60,9 @@ class GameEnv(AECEnv[str, dict[str, Any], str]):
         self.game: BoardGame = game_of(game)
         self.tries = tries
         self.board: Any = self.game.made()
-        self.metadata = {"name": f"pettingzoo/{game}", "render_modes": ["ansi"], "is_parallelizable": False}
+        self.env_id = f"{PREFIX}{game}"
+        self.metadata = {"name": self.env_id, "render_modes": ["ansi"], "is_parallelizable": False}
         self.render_mode = "ansi"
-        self.env_id = f"pettingzoo/{game}"
         self.instructions = self.game.rules
         self.possible_agents = [f"{role}_0" for role in PLAYERS]
         self.agents: list[str] = []
@@ -175,8 +179,10 @@ class GameEnv(AECEnv[str, dict[str, Any], str]):
     def _show(self, news: str) -> None:
         """Tell the player whose turn it is what happened, and how the board stands."""
         agent = self.agent_selection
-        board = self.game.board(self.board.observe(self._seat[agent]))
-        self._messages[agent] = f"{news}\n{board}\nLegal moves: {', '.join(self.legal_moves())}"
+        self._messages[agent] = f"{news}\n{self._board_of(agent)}\nLegal moves: {', '.join(self.legal_moves())}"
+
+    def _board_of(self, agent: str) -> str:
+        return self.game.board(self.board.observe(self._seat[agent]))
 
     def _end(self, winner: str | None, outcome: str) -> None:
         paid = {each: 0.0 if winner is None else 1.0 if each == winner else -1.0 for each in self.possible_agents}
@@ -184,8 +190,41 @@ class GameEnv(AECEnv[str, dict[str, Any], str]):
             if amount:
                 self.ledger.pay(Payment(each[:-2], amount, "game", self._turns[each[:-2]]))
                 self.rewards[each] = amount
-            self._messages[each] = f"The game is over: {outcome}."
+            self._messages[each] = f"The game is over: {outcome}.\n{self._board_of(each)}"
         first = paid[self.possible_agents[0]]
         end = {"success": first > 0, "score": first, "outcome": outcome}
         self.outcome = {**end, "terminated": True, "truncated": False}
         self.infos = {agent: {**self.infos[agent], **end} for agent in self.agents}
+
+
+def game_ids() -> list[str]:
+    """The ids of all board games, such as "pettingzoo/connect_four"."""
+    return [f"{PREFIX}{name}" for name in GAMES]
+
+
+def is_game(id: str) -> bool:
+    """Does an id name a board game of two players, rather than a task of a team?"""
+    return id.startswith(PREFIX)
+
+
+def make_playable(id: str, *, roles: Sequence[str] | None = None, **settings: Any) -> CollabEnv | GameEnv:
+    """What evaluation, logs and replay play under an id: a team around a task, or a board game.
+
+    Args:
+        id: of a registered environment, or one of `game_ids`.
+        roles: who plays; for a game both players.
+        settings: as `cmat_env.make` and `GameEnv` take them.
+
+    Raises:
+        UnknownNameError: there is no such environment.
+        ConfigError: a setting is unknown or out of range, or the roles are not those of a game.
+        MissingExtraError: the extra that it needs is not installed.
+    """
+    if not is_game(id):
+        return make(id, **settings) if roles is None else make(id, roles=roles, **settings)
+    if roles is not None and set(roles) != set(PLAYERS):
+        raise ConfigError(f"{id} is played by the roles {' and '.join(PLAYERS)}; {', '.join(roles)} came")
+    for name in settings:
+        if name != "tries":
+            raise ConfigError(f"{id} has no setting {name!r}; {did_you_mean(name, ('tries',))}")
+    return GameEnv(id.removeprefix(PREFIX), **settings)

@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from cmat_env.agents.agent import Agent
-from cmat_env.collab import CollabEnv
 from cmat_env.errors import CmatError, ConfigError, LogError
+from cmat_env.game import make_playable
 from cmat_env.ledger import RewardRule
 from cmat_env.log_fields import json_safe
 from cmat_env.log_lines import EpisodeRecord
 from cmat_env.order import Wording
-from cmat_env.registry import make
+from cmat_env.plan import Playable
 from cmat_env.rollout import role_of
 from cmat_env.trials import REASON
 from cmat_env.types import Step
@@ -43,7 +43,7 @@ class Divergence:
     now: Any
 
 
-def remake(record: EpisodeRecord) -> CollabEnv:
+def remake(record: EpisodeRecord) -> Playable:
     """A fresh environment like the one that an episode was recorded in.
 
     Raises:
@@ -61,10 +61,10 @@ def remake(record: EpisodeRecord) -> CollabEnv:
     for name, kind in (("rewards", RewardRule), ("wording", Wording)):
         if isinstance(settings.get(name), Mapping):
             settings[name] = kind(**settings[name])
-    return make(record.trajectory.env_id, **settings)
+    return make_playable(record.trajectory.env_id, **settings)
 
 
-def verify(record: EpisodeRecord, env: CollabEnv | None = None) -> Divergence | None:
+def verify(record: EpisodeRecord, env: Playable | None = None) -> Divergence | None:
     """Play an episode's actions again and compare everything that the environment says.
 
     Args:
@@ -100,7 +100,7 @@ def first_difference(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> tup
     return None
 
 
-def _divergences(record: EpisodeRecord, env: CollabEnv) -> Iterator[Divergence]:
+def _divergences(record: EpisodeRecord, env: Playable) -> Iterator[Divergence]:
     episode = record.trajectory
     done = 0
     try:
@@ -123,7 +123,7 @@ def _divergences(record: EpisodeRecord, env: CollabEnv) -> Iterator[Divergence]:
         yield Divergence(done, "crash", "none", f"{type(error).__name__}: {error}")
 
 
-def _play(env: CollabEnv, step: Step) -> dict[str, Any]:
+def _play(env: Playable, step: Step) -> dict[str, Any]:
     """Take a recorded action; the same facts as `facts`, of now."""
     agent = env.agent_selection
     seen = env.observe(agent)
@@ -152,7 +152,7 @@ def _consequences(verdict: Any, judgement: Any, payments: Sequence[Any], info: M
     }
 
 
-def _endings(record: EpisodeRecord, env: CollabEnv) -> Iterator[tuple[str, Any, Any]]:
+def _endings(record: EpisodeRecord, env: Playable) -> Iterator[tuple[str, Any, Any]]:
     episode, now = record.trajectory, env.outcome
     if now is None:
         if not (episode.truncated and episode.outcome in _LIMITS):

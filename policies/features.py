@@ -19,7 +19,7 @@ from cmat_env.checks import check_whole
 from cmat_env.types import Dialogue
 
 _WORD = re.compile(r"\w+|[^\w\s]")
-_OVERLAPS = 3
+_MORE = 4  # numbers of a choice besides its hashed words
 _LONGEST = 4000
 Vector = Any
 
@@ -29,12 +29,12 @@ class MenuFeatures:
     """What a learner sees of a dialogue and of the choices that it has.
 
     Beside each other: the task's statement and the latest message, hashed to `context` numbers each; then for every
-    choice its words, hashed to `choice` numbers, and three numbers on how it overlaps with the statement. All numbers
-    are in [-1, 1].
+    choice its words, hashed to `choice` numbers, three numbers on how it overlaps with the statement (words that every
+    choice has do not count), and one that is 1 if the role has said it before. All numbers are in [-1, 1].
 
     Attributes:
         context: numbers for each of the two messages.
-        choice: numbers for each choice, besides the three.
+        choice: numbers for each choice, besides the four.
         size: choices that there may be.
 
     Raises:
@@ -52,7 +52,7 @@ class MenuFeatures:
     @property
     def length(self) -> int:
         """Numbers in all."""
-        return 2 * self.context + self.size * (self.choice + _OVERLAPS)
+        return 2 * self.context + self.size * (self.choice + _MORE)
 
     def of(self, dialogue: Dialogue, choices: Sequence[str]) -> Vector:
         """The vector.
@@ -62,11 +62,16 @@ class MenuFeatures:
         heard = [each.content for each in dialogue.messages if each.speaker != "system"] or [""]
         parts = [hashed(heard[0], self.context), hashed(heard[-1], self.context)]
         stated = set(words_of(heard[0]))
-        for choice in choices[: self.size]:
-            parts += [hashed(choice, self.choice), _overlap(words_of(choice), stated)]
+        said = {each.content for each in dialogue.messages if each.speaker == dialogue.role}
+        words = [words_of(choice) for choice in choices[: self.size]]
+        common = set[str]().union(*words).intersection(*words) if len(words) > 1 else set[str]()
+        for choice, known in zip(choices, words, strict=False):
+            own = [word for word in known if word not in common]
+            before = np.array([choice in said], dtype=np.float32)
+            parts += [hashed(choice, self.choice), _overlap(own, stated), before]
         vector = np.zeros(self.length, dtype=np.float32)
-        known = np.concatenate(parts)
-        vector[: len(known)] = known
+        seen = np.concatenate(parts)
+        vector[: len(seen)] = seen
         return vector
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
-from cmat_env.policies.offered import offered_by
+from cmat_env.policies.offered import offered_by, wish_in
 from cmat_env.policies.scripted import APPROVE, REVISE
 from cmat_env.types import Dialogue, Generation, Oracle, Policy, Task
 
@@ -77,12 +77,12 @@ class OfferedMenu(FixedMenu):
         super().__init__([otherwise], spec="offered")
 
     def choices(self, dialogue: Dialogue, *, seed: int) -> list[str]:
-        """The clicks, in their order; a search for the words of the statement where there is a search bar."""
+        """The clicks, in their order; a search for what is wanted where there is a search bar."""
         heard = [each.content for each in dialogue.messages if each.speaker != "system"] or [""]
         offered = offered_by(heard[-1])
         found = [f"Action: click[{label}]" for label in offered.get("clickables") or () if isinstance(label, str)]
         if offered.get("has_search_bar"):
-            found.insert(0, f"Action: search[{' '.join(heard[0].split()[:12])}]")
+            found.insert(0, f"Action: search[{wish_in(heard[0]) or ' '.join(heard[0].split()[:12])}]")
         return found or list(self.texts)
 
 

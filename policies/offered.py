@@ -1,4 +1,4 @@
-"""What an observation offers to do, where it says so in AgentBench's words: "Available Actions:" and a dictionary.
+"""What an observation offers to do, where it says so: AgentBench's "Available Actions:", or a line "Legal moves: ".
 
 And how such an action is written: as AgentBench's text, or as its tool calls where the instructions explain those.
 """
@@ -8,12 +8,15 @@ from __future__ import annotations
 import ast
 import json
 import random
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from cmat_env.types import Message
 
 _AVAILABLE = "\n\nAvailable Actions:\n"
+_LEGAL = "Legal moves: "
+_INSTRUCTION = re.compile(r"Instruction: \[SEP\] (.*?) \[SEP\] ")
 _NOUNS = (
     "bag bed blue bottle cable camera chair coffee cream dress free jeans lamp large light mat organic phone red "
     "rug set shirt shoes small snack table tea toy watch white wood"
@@ -30,6 +33,18 @@ def offered_by(observation: str) -> dict[str, Any]:
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def wish_in(observation: str) -> str:
+    """What a customer of the web shop wants, where the page says so."""
+    found = _INSTRUCTION.search(observation)
+    return found[1] if found else ""
+
+
+def moves_in(observation: str) -> list[str]:
+    """The moves of a board game that the last line lists; none where it is no such list."""
+    line = observation.rpartition("\n")[2]
+    return line.removeprefix(_LEGAL).split(", ") if line.startswith(_LEGAL) else []
 
 
 def any_of(

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from cmat_env.errors import ConfigError, ContractError
-from cmat_env.policies.offered import any_of, offered_by
+from cmat_env.policies.offered import any_of, moves_in, offered_by
 from cmat_env.types import Dialogue, Generation, Judgement, Task
 
 Known = TypeVar("Known")
@@ -66,6 +66,8 @@ class RandomPolicy:
         offered = offered_by(_last(dialogue)) if dialogue.role != "user" else {}
         if offered:
             return any_of(offered, rng, messages=dialogue.messages)
+        if moves := moves_in(_last(dialogue)):
+            return rng.choice(moves)
         if rng.random() < 0.1:
             return _junk(rng)
         return rng.choice(_SHAPES).format(*(rng.choice(_WORDS) for _ in range(3)))

@@ -11,11 +11,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from cmat_env.policies.offered import GOODS, any_of, offered_by, write
+from cmat_env.policies.offered import GOODS, any_of, offered_by, wish_in, write
 from cmat_env.policies.scripted import stream_of
 from cmat_env.types import Dialogue, Generation
 
-_INSTRUCTION = re.compile(r"Instruction: \[SEP\] (.*?) \[SEP\] ")
 _PRODUCT = re.compile(r"b[0-9][0-9a-z]{8}")
 
 
@@ -63,5 +62,5 @@ def _offered(dialogue: Dialogue) -> dict[str, Any]:
 
 
 def _instruction(dialogue: Dialogue) -> str:
-    found = (_INSTRUCTION.search(message.content) for message in dialogue.messages)
-    return next((match[1] for match in found if match), "")
+    wishes = (wish_in(message.content) for message in dialogue.messages)
+    return next((wish for wish in wishes if wish), "")

@@ -1,7 +1,7 @@
 """The command `cmat`.
 
-    cmat list | play | eval | compare | replay | curate | train | presets | watch | report | export | demo | serve
-    cmat doctor | new | memory | rootfs
+    cmat list | play | eval | compare | replay | curate | train | presets | sb3 | watch | report | export | demo
+    cmat serve | doctor | new | memory | rootfs
 
 Exit status: 0 = done, 1 = a run that failed, 2 = a user's mistake, with one line on what to do, 130 = Ctrl-C.
 """
@@ -30,6 +30,7 @@ from cmat_env.cli import (
     replay,
     report,
     rootfs,
+    sb3,
     serve,
     train,
     watch,
@@ -80,6 +81,7 @@ app.command("replay")(replay.replay_command)
 app.command("curate")(curate.curate_command)
 app.command("train", cls=presets.ListsPresets)(train.train_command)
 app.command("presets")(presets.presets_command)
+app.command("sb3")(sb3.sb3_command)
 app.command("watch")(watch.watch_command)
 app.command("report")(report.report_command)
 app.command("demo")(train.demo_command)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cmat_env.cli.options import rules_of, settings_of, team_of, with_endpoint
+from cmat_env.cli.options import players_of, rules_of, settings_of, team_of, with_endpoint
 from cmat_env.cli.progress import Advance, progress
 from cmat_env.cli.report_view import show_report
 from cmat_env.cli.suite import entries_of, play_suite
@@ -54,6 +54,8 @@ def eval_command(
     user: Policy = None,
     assistant: Policy = None,
     checker: Policy = None,
+    first: Annotated[str | None, typer.Option(metavar="P", help="Of a board game: who begins.")] = None,
+    second: Annotated[str | None, typer.Option(metavar="P", help="Of a board game: who answers.")] = None,
     episodes: Annotated[
         int | None, typer.Option(min=1, help="How many; by default all tasks of a file, or 100 generated ones.")
     ] = None,
@@ -126,14 +128,19 @@ def eval_command(
     from cmat_env.agents.prompts import prompts_of  # noqa: PLC0415 - the command line starts without its workers
     from cmat_env.agents.reflection import requests_of  # noqa: PLC0415
     from cmat_env.evaluate import evaluate, plan_of  # noqa: PLC0415
+    from cmat_env.game import is_game, make_playable  # noqa: PLC0415
     from cmat_env.paired import CHECKER, evaluate_paired  # noqa: PLC0415
     from cmat_env.plan import Trials  # noqa: PLC0415
-    from cmat_env.registry import make  # noqa: PLC0415
     from cmat_env.suite import SuiteSettings  # noqa: PLC0415
 
     sources = {"os": os_tasks, "db": db_tasks, "kg": kg_tasks, "web": web_tasks}
     _check_what(env, suite, sources, tasks)
-    team = team_of(roles, {"user": user, "assistant": assistant, "checker": checker})
+    named = {"user": user, "assistant": assistant, "checker": checker}
+    of_teams = {f"--{role}": spec for role, spec in named.items()} | {
+        "--roles": roles, "--tasks": tasks, "--paired": paired, "--trials": trials > 1, "--memory": memory,
+        "--max-revisions": max_revisions, "--dry-run": dry_run, "--questions": questions,
+    }  # fmt: skip
+    team = players_of(env or "", {"first": first, "second": second}, of_teams) or team_of(roles, named)
     human = "human" in team.values()
     if human and workers > 1:
         raise ConfigError("a human can only play with --workers 1")
@@ -144,7 +151,7 @@ def eval_command(
     rules = rules_of(team).but(
         max_revisions=max_revisions, dry_run=dry_run, questions=questions, prompts=prompts, memory=budget
     )
-    made_with |= {"roles": tuple(team), **rules.settings()}
+    made_with |= {"roles": tuple(team), **({} if is_game(env or "") else rules.settings())}
     if suite is not None:
         if settings or paired:
             raise ConfigError("--set and --paired are for one ENV; a suite plays by AgentBench's rules")
@@ -155,11 +162,11 @@ def eval_command(
     given = {"tasks": tasks, "graphs": graphs, "script_dir": None if script_dir is None else str(script_dir)}
     made_with |= {name: value for name, value in given.items() if value is not None}
     assert env is not None
-    make_env = functools.partial(make, env, **made_with)
-    if paired and (trials > 1 or memory is not None or budget):
-        raise ConfigError("--paired plays one trial without memory; leave --trials, --memory and --budget out")
-    if trials > 1 and not reflect and greedy and any(spec.startswith("hf:") for spec in team.values()):
-        raise ConfigError("--no-reflect tries again with a new sample, but greedy models have one only; add --sampled")
+    make_env = functools.partial(make_playable, env, **made_with)
+    _check_trials(
+        team, paired=paired, plain=trials == 1 and memory is None and not budget,
+        anew=trials > 1 and not reflect, greedy=greedy,
+    )  # fmt: skip
     _check_writable(json_file, record)
     plan = plan_of(make_env, episodes, seed=seed)
     played: dict[str, Any] = {"episodes": plan, "seed": seed, "prompts": prompts_of(rules.prompts), "greedy": greedy}
@@ -205,6 +212,14 @@ def _check_what(env: str | None, suite: str | None, sources: Mapping[str, str | 
         raise ConfigError("a suite takes neither ENV nor --tasks; give its tasks with --os, --db, --kg, --web")
     elif not given:
         raise ConfigError("which tasks? give at least one of --os, --db, --kg, --web: a file, or generated:heldout")
+
+
+def _check_trials(team: Mapping[str, str], *, paired: bool, plain: bool, anew: bool, greedy: bool) -> None:
+    """Arms are compared in one trial without memory; and a new sample is another one only where one is drawn."""
+    if paired and not plain:
+        raise ConfigError("--paired plays one trial without memory; leave --trials, --memory and --budget out")
+    if anew and greedy and any(spec.startswith("hf:") for spec in team.values()):
+        raise ConfigError("--no-reflect tries again with a new sample, but greedy models have one only; add --sampled")
 
 
 def _of_arm(wanted: str, on_end: Callable[[int, Trajectory], None], arm: str, index: int, episode: Trajectory) -> None:

@@ -19,8 +19,9 @@ SQLITE = (3, 37, 0)
 
 
 def list_command() -> None:
-    """List the environments, and the words that name policies."""
-    from cmat_env.policies.spec import names  # noqa: PLC0415 - the command line starts without its workers
+    """List the environments, the board games, and the words that name policies."""
+    from cmat_env.game import game_ids  # noqa: PLC0415 - the command line starts without its workers
+    from cmat_env.policies.spec import names  # noqa: PLC0415
     from cmat_env.registry import list_envs, spec  # noqa: PLC0415
 
     print("environments")
@@ -28,6 +29,9 @@ def list_command() -> None:
         chosen = spec(env_id)
         needs = f"  needs {chosen.missing}: pip install 'cmat-env[{chosen.extra}]'" if chosen.missing else ""
         print(f"  {env_id}{needs}")
+    print("games of two players, --first and --second")
+    for game in game_ids():
+        print(f"  {game}")
     print("policies")
     for name in names():
         print(f"  {name}")

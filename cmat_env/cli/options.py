@@ -40,6 +40,34 @@ def team_of(roles: str | None, given: dict[str, str | None]) -> dict[str, str]:
     return {role: given.get(role) or DEFAULTS[role] for role in ROLES if role in named}
 
 
+def players_of(env: str, given: Mapping[str, str | None], refused: Mapping[str, Any]) -> dict[str, str]:
+    """The policies of the two players of a board game; none where the environment is no game.
+
+    Args:
+        env: its id.
+        given: by player, the specification that the user wrote, if any.
+        refused: by flag, what the user gave that only a team has.
+
+    Raises:
+        ConfigError: a player has no policy, or the user gave players to a team, or a game what is for a team.
+    """
+    from cmat_env.game import is_game  # noqa: PLC0415 - the command line starts without its workers
+
+    if not is_game(env):
+        if any(given.values()):
+            raise ConfigError(
+                "--first and --second are for a board game, such as pettingzoo/connect_four; see cmat list"
+            )
+        return {}
+    for flag, value in refused.items():
+        if value:
+            raise ConfigError(f"{env} is a game of two players, and {flag} is for a team; leave it out")
+    for player, spec in given.items():
+        if not spec:
+            raise ConfigError(f"who plays {player}? name a policy, such as --{player} random")
+    return {player: str(spec) for player, spec in given.items()}
+
+
 def with_endpoint(
     team: Mapping[str, str], base_url: str | None, assignments: Iterable[str], *, greedy: bool
 ) -> dict[str, Policy | str]:

@@ -27,7 +27,8 @@ class TaskSettings:
 
     Attributes:
         env: id of a registered environment.
-        train, evaluate: where its tasks come from while training and in evaluations.
+        train, evaluate: where its tasks come from while training and in evaluations, given to the environment as
+            `tasks`; "" = it has no such setting, and seeds tell evaluations from training.
         settings: further settings of the environment, as its constructor takes them.
     """
 

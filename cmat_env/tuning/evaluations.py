@@ -21,6 +21,8 @@ from cmat_env.types import Policy, Trajectory
 TEAM_GREEDY = "team, greedy"
 """The evaluation that says which checkpoint is the best."""
 _ALONE_GREEDY = "without checker, greedy"
+_UNSEEN = 1_000_000_007
+"""The first seed of evaluations on the tasks of training, which begin elsewhere; some tasks cut seeds at 2**30."""
 
 
 class Evaluations:
@@ -78,11 +80,12 @@ class Evaluations:
         Long-term memory is read as training has left it, and not written to.
         """
         settings = self._settings
+        first = _UNSEEN if settings.task.evaluate == settings.task.train else 0
         sampling = Sampling(greedy=greedy, max_new_tokens=settings.model.max_new_tokens)
         return evaluate(
             lambda: make_env(settings, settings.task.evaluate, roles),
             play(policy.with_sampling(sampling), roles, user=settings.team.scripted_user, **(others or {})),
-            episodes=[Episode(index) for index in range(episodes)],
+            episodes=[Episode(first + index) for index in range(episodes)],
             seed=settings.seed,
             prompts=prompts(settings),
             width=settings.width or 128,

@@ -50,7 +50,7 @@ def made_with(settings: RunSettings, tasks: str, roles: Sequence[str] | None = N
         "rewards": RewardRule(
             verdict=team.verdict, bad=team.bad, team=team.team, revision=team.revision, reviser=team.reviser
         ),
-        "tasks": tasks,
+        **({"tasks": tasks} if tasks else {}),
         **settings.task.settings,
     }
 

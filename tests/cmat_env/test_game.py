@@ -13,9 +13,10 @@ pytest.importorskip("pygame", reason="the extra classic is not installed")
 from pettingzoo.test.api_test import api_test
 from pettingzoo.test.seed_test import seed_test
 
+from cmat_env.cli import main
 from cmat_env.errors import ConfigError, ContractError, UnknownNameError
 from cmat_env.evaluate import evaluate
-from cmat_env.game import GameEnv
+from cmat_env.game import GameEnv, make_playable
 from cmat_env.log import EpisodeWriter, read_episodes
 from cmat_env.types import Dialogue, Generation
 
@@ -119,11 +120,62 @@ def test_policies_play_each_other_and_are_logged(tmp_path: Path) -> None:
     assert report.outcomes["first won"] > report.outcomes["second won"]  # who begins has more of the board
 
 
+def test_the_command_plays_and_verifies_games(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`cmat eval` takes two players; `random` reads the legal moves; the log comes again exactly."""
+    team = ["--first", "random", "--second", "random"]
+    assert 0 == main(["eval", "pettingzoo/connect_four", *team, "--episodes", "20", "--record", str(tmp_path)])
+    assert 0 == main(["replay", str(tmp_path), "--verify"])
+    shown = capsys.readouterr().out
+    episodes = [record.trajectory for record in read_episodes(tmp_path)]
+
+    assert "20 of 20 episodes came again exactly" in shown
+    assert (
+        {"first won", "second won"} <= {episode.outcome for episode in episodes} <= {"first won", "second won", "draw"}
+    )
+    assert episodes == [episode for episode in episodes if "illegal" not in episode.outcome]
+
+
+def test_a_person_plays_a_game(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The seat that nobody else is named for is the person's; who has lost sees how the board stands."""
+    typed = iter(["nonsense", ""] * 3)
+    monkeypatch.setattr("builtins.input", lambda prompt="": next(typed))
+    assert 0 == main(["play", "pettingzoo/tictactoe", "--first", "random", "--record", str(tmp_path)])
+    shown = capsys.readouterr().out
+    [record] = read_episodes(tmp_path)
+
+    assert {"first": "random", "second": "human"} == record.policies
+    assert [] == [words for words in ("You are the second", "Legal moves: ", "no legal move") if words not in shown]
+    assert "The game is over: illegal move by second.\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["eval", "pettingzoo/connect_four", "--first", "random"], "who plays second?"),
+        (["eval", "pettingzoo/conect_four", "--first", "random", "--second", "random"], "did you mean 'connect_four'"),
+        (["eval", "pettingzoo/connect_four", "--assistant", "gold"], "--assistant is for a team"),
+        (["eval", "cmat/DB-v0", "--assistant", "gold", "--first", "random"], "are for a board game"),
+        (["play", "cmat/DB-v0", "--first", "random"], "are for a board game"),
+        (["play", "pettingzoo/connect_four", "--first", "random", "--second", "random"], "use cmat eval"),
+        (["play", "pettingzoo/connect_four"], "who plays first?"),
+        (["eval", "pettingzoo/tictactoe", "--first", "random", "--second", "random", "--set", "size=4"], "no setting"),
+    ],
+)
+def test_a_wrong_command_says_what_to_do(command: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 2, and a line."""
+    assert 2 == main(command)
+    assert words in capsys.readouterr().err
+
+
 def test_mistakes_are_named() -> None:
     """A game that is not there, a setting out of range, a turn that is not there."""
     with pytest.raises(UnknownNameError, match=r"did you mean 'connect_four'\?"):
         GameEnv("conect_four")
     with pytest.raises(ConfigError, match="tries=-1"):
         GameEnv(tries=-1)
+    with pytest.raises(ConfigError, match="is played by the roles first and second; user, assistant came"):
+        make_playable("pettingzoo/tictactoe", roles=("user", "assistant"))
     with pytest.raises(ContractError, match="call reset"):
         GameEnv().step("1")

@@ -32,7 +32,8 @@ LAYERS = {
     "replay": 3, "replay_view": 3, "replay_tokens": 3, "replay_diff": 3, "replay_html": 3,
     "look_rich": 3, "html_page": 3, "charts": 3, "log_tail": 3, "replay_cast": 3, "report_tables": 3,
     "keys": 3, "report": 3, "scores": 3, "reexecution": 3, "forking": 3,
-    "statistics": 3, "tables": 3, "chat_rows": 3, "exports": 3, "agentbench": 3, "comparison": 3, "suite_report": 3,
+    "statistics": 3, "tables": 3, "chat_rows": 3, "verifiers": 3, "exports": 3, "agentbench": 3,
+    "comparison": 3, "suite_report": 3,
     "menu": 3,
     "evaluate": 4, "playing": 4, "suite": 4, "paired": 4, "curate": 4, "curate_files": 4, "tuning": 4, "doctor": 4,
     "run_log": 4, "run_charts": 4, "run_tables": 4, "run_page": 4,
@@ -185,6 +186,14 @@ def test_the_package_list_is_complete() -> None:
 
     assert packages == sorted(settings["packages"])
     assert FOLDERS == settings["package-dir"]
+
+
+def test_the_core_stands_on_few_packages() -> None:
+    """Under ten; what is heavy is an extra."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert len(project["dependencies"]) < 10
+    assert not any(name in " ".join(project["dependencies"]) for name in ("torch", "transformers", "peft", "httpx"))
 
 
 def test_every_room_has_its_layer() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -124,3 +126,52 @@ def test_a_new_user_gets_from_a_task_to_a_trained_role(python: Path, tmp_path: P
     assert trained > chance + 0.3
     shown = ran(python, "-m", "cmat_env.cli", "replay", "runs/eval", "--episode", "1", cwd=tmp_path)
     assert [] == [words for words in ("me/Countdown-v0", "There are", "assistant") if words not in shown]
+
+
+def as_written(page: str, folder: Path) -> Iterator[list[str]]:
+    """The command lines of a page, in order; its TOML is written to run.toml, its Python is one script, `page.py`."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    script = ""
+    for language, block in re.findall(r"^```(\w+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        if language == "toml":
+            (folder / "run.toml").write_text(block)
+        elif language == "python":
+            script += block
+        elif language == "sh":
+            for line in block.splitlines():
+                if words := shlex.split(line, comments=True):
+                    yield words
+    if script:
+        (folder / "page.py").write_text(script)
+        yield ["python", "page.py"]
+
+
+def test_the_tutorials_commands_work_as_they_stand_there(python: Path, tmp_path: Path) -> None:
+    """All of both pages: two packages made, installed, tested, listed, evaluated, doctored, trained on and replayed."""
+    pytest.importorskip("torch", reason="the extra train is not installed")
+    shown = {}
+    for page in ("plug-in.md", "tune-your-task.md"):
+        for name, *words in as_written(page, tmp_path):
+            where = {
+                "cmat": ["-m", "cmat_env.cli", *words],
+                "python": words,
+                "pip": ["-m", "pip", "--quiet", *words, "--no-deps", "--no-build-isolation"],
+            }[name]
+            shown[shlex.join([name, *words])] = ran(python, *where, cwd=tmp_path)
+
+    def of(*words: str) -> str:
+        """What the only command with these words printed."""
+        [found] = [text for command, text in shown.items() if all(word in command.split() for word in words)]
+        return found
+
+    assert "  word-count/WordCount-v0\n" in of("cmat", "list")
+    assert "There are " in of("python", "page.py")
+    assert "passed" in of("pytest", "word-count")
+    assert "100.0%" in of("word-count/WordCount-v0", "gold")
+    assert "0.0%" in of("price-quiz/PriceQuiz-v0", "random")
+    assert "Verdict: " in of("replay", "runs/first")
+    assert "task contract" in of("cmat", "doctor")
+    assert "success on generated:dev" in of("cmat", "train")
+    assert "price" in of("hf:runs/quiz/final")
+    assert "Answer" in of("replay", "runs/quiz-heldout")
+    assert "assistant" in of("replay", "runs/quiz/training.jsonl", "--tokens")

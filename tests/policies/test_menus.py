@@ -56,13 +56,23 @@ def test_hashing_is_stable_and_reads_words_and_their_order() -> None:
 def test_features_have_one_length_whatever_was_said() -> None:
     """Padding is 0; what overlaps with the statement shows; everything lies in the box."""
     vector = SMALL.of(heard("price of tea", "row 3"), ["tea price", "x"])
-    overlaps = vector[64:].reshape(3, 11)[:, 8:]
+    overlaps = vector[64:].reshape(3, 12)[:, 8:]
 
-    assert (SMALL.length,) == vector.shape == (2 * 32 + 3 * 11,)
+    assert (SMALL.length,) == vector.shape == (2 * 32 + 3 * 12,)
     assert [1.0, pytest.approx(2 / 3)] == overlaps[0, :2].tolist()
     assert [0.0, 0.0] == overlaps[1, :2].tolist()
-    assert [0.0, 0.0, 0.0] == overlaps[2].tolist()
+    assert [0.0, 0.0, 0.0, 0.0] == overlaps[2].tolist()
     assert np.abs(SMALL.of(heard("a" * 10**6), ["b" * 10**6] * 9)).max() <= 1.0
+
+
+def test_features_tell_what_was_said_and_what_only_this_choice_says() -> None:
+    """1 for a choice that the role has said; words that all choices have are no overlap."""
+    dialogue = heard("find red tea")
+    dialogue.reply(Generation("click[red]"))
+    overlaps = SMALL.of(dialogue, ["click[red]", "click[green]"])[64:].reshape(3, 12)[:, 8:]
+
+    assert [1.0, 0.0] == overlaps[:2, 0].tolist()
+    assert [1.0, 0.0, 0.0] == overlaps[:, 3].tolist()
 
 
 def test_a_menu_reads_what_is_offered() -> None:
@@ -72,6 +82,8 @@ def test_a_menu_reads_what_is_offered() -> None:
 
     assert ["Action: click[buy now]", "Action: click[red]"] == OfferedMenu().choices(heard("find it", text), seed=0)
     assert "Action: search[find it]" == OfferedMenu().choices(heard("find it", search), seed=0)[0]
+    wish = "WebShop [SEP] Instruction: [SEP] a red tea pot [SEP] Search"
+    assert "Action: search[a red tea pot]" == OfferedMenu().choices(heard(wish, search), seed=0)[0]
     assert ["Action: click[back to search]"] == OfferedMenu().choices(heard("nothing"), seed=0)
 
 
