@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from cmat_env.errors import ConfigError, ContractError
+from cmat_env.lessons import Lessons, asked_to_reflect
 from cmat_env.policies.offered import any_of, offered_by
 from cmat_env.types import Dialogue, Generation, Judgement, Task
 
@@ -204,9 +205,14 @@ class DemonstratorPolicy:
     """Plays the task's imperfect demonstrator, which is told what the checker refused in this turn.
 
     As the user it states the task word for word; as the checker it is an `OracleChecker`.
+
+    Args:
+        reflects: does it reflect on failures, and heed what its prompt tells of earlier trials and tasks? The task must
+            have `demonstrate(rng, rejected, lessons)` and `lesson()` for that.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, reflects: bool = False) -> None:
+        self.reflects = reflects
         self._tasks: WeakKeyDictionary[Dialogue, Task] = WeakKeyDictionary()
         self._checker = OracleChecker()
 
@@ -231,8 +237,14 @@ class DemonstratorPolicy:
             return self._checker.generate([dialogue], seed=seed)[0]
         if dialogue.role == "user":
             return Generation(_last(dialogue))
-        demonstrate = _extra(_task_of(self._tasks, dialogue, "demonstrator"), "demonstrate", "demonstrator")
-        return Generation(demonstrate(random.Random(stream_of(dialogue, seed)), refused_proposals(dialogue)))
+        task, rng = _task_of(self._tasks, dialogue, "demonstrator"), random.Random(stream_of(dialogue, seed))
+        demonstrate, refused = _extra(task, "demonstrate", "demonstrator"), refused_proposals(dialogue)
+        if not self.reflects:
+            return Generation(demonstrate(rng, refused))
+        if asked_to_reflect(_last(dialogue)):
+            return Generation(_extra(task, "lesson", "demonstrator")())
+        first = dialogue.messages[0]
+        return Generation(demonstrate(rng, refused, Lessons.of(first.content if first.speaker == "system" else "")))
 
 
 def refused_proposals(dialogue: Dialogue) -> list[str]:

@@ -17,6 +17,7 @@ from cmat_env.checks import check_known
 from cmat_env.envs.composite.tasks import Composite
 from cmat_env.envs.source import Source, task_of_reset
 from cmat_env.errors import ConfigError
+from cmat_env.lessons import Lessons
 from cmat_env.types import Brief, Judgement
 
 Closing = Literal["answers", "user"]
@@ -36,6 +37,7 @@ class State:
         over: has it ended?
         metrics: of the parts that are answered.
         opening: what was shown of the world at first, where the task says nothing of it.
+        lessons: what a rule can say of each part that is answered.
     """
 
     task: Composite[Any]
@@ -44,6 +46,7 @@ class State:
     over: bool = False
     metrics: tuple[Any, ...] = ()
     opening: str = ""
+    lessons: tuple[str, ...] = ()
 
     @property
     def answered(self) -> bool:
@@ -68,6 +71,7 @@ class CompositeEnv(gymnasium.Env[str, str]):
         source: of the composite tasks.
         closing: "answers" = it ends when the last part is answered, "user" = when the user ends the dialogue then.
         reward: "whole" or "parts".
+        report: say at the end which parts are right. Nobody is told the right answer.
 
     At the end, infos hold success (every part is right), score (the share that is right), outcome and parts, a list of
     {"family", "right"} where an unanswered part is not right. A part that ends without an answer ends the whole.
@@ -76,7 +80,13 @@ class CompositeEnv(gymnasium.Env[str, str]):
     metadata = {"render_modes": []}  # noqa: RUF012 - the base class declares it so
 
     def __init__(
-        self, inner: Any, source: Source[Composite[Any]], *, closing: Closing = "answers", reward: Paying = "whole"
+        self,
+        inner: Any,
+        source: Source[Composite[Any]],
+        *,
+        closing: Closing = "answers",
+        reward: Paying = "whole",
+        report: bool = False,
     ) -> None:
         check_known("closing", closing, get_args(Closing))
         check_known("reward", reward, get_args(Paying))
@@ -84,6 +94,7 @@ class CompositeEnv(gymnasium.Env[str, str]):
         self.source = source
         self.closing = closing
         self.reward = reward
+        self.report = report
         self.observation_space = inner.observation_space
         self.action_space = inner.action_space
         self._episode: State | None = None
@@ -155,7 +166,12 @@ class CompositeEnv(gymnasium.Env[str, str]):
     def _answer(self, seen: str, *, right: bool, metrics: Any) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """A part is answered: begin the next one, or end."""
         before = self._state
-        state = self._episode = replace(before, right=(*before.right, right), metrics=(*before.metrics, metrics))
+        state = self._episode = replace(
+            before,
+            right=(*before.right, right),
+            metrics=(*before.metrics, metrics),
+            lessons=(*before.lessons, self.inner.lesson(right=right) if hasattr(self.inner, "lesson") else ""),
+        )
         count, done = len(state.task.parts), len(state.right)
         paid = float(right) / count if self.reward == "parts" else 0.0
         if state.answered and self.closing == "answers":
@@ -199,6 +215,9 @@ class CompositeEnv(gymnasium.Env[str, str]):
             "parts": [{"family": name, "right": each} for name, each in zip(state.task.families, right, strict=True)],
             "metrics": list(state.metrics),
         }
+        if self.report:
+            told = [f"Part {place} was {'right' if each else 'wrong'}." for place, each in enumerate(right, start=1)]
+            seen = "\n".join(filter(None, (seen, " ".join(told))))
         return seen, reward, not truncated, truncated, info
 
     def _info(self) -> dict[str, Any]:
@@ -209,7 +228,13 @@ class CompositeEnv(gymnasium.Env[str, str]):
         """The actions of a right episode: those of every part."""
         return [action for part in self.task.parts for action in self.inner.solution_of(part)]
 
-    def demonstrate(self, rng: Any, rejected: Any = ()) -> str:
+    def lesson(self) -> str:
+        """What a rule can say at the end: of the first part that is wrong, then of those that are right."""
+        said = list(zip(self._state.lessons, self._state.right, strict=True))
+        wrong = next((lesson for lesson, right in said if not right), "")
+        return " ".join(filter(None, (wrong, *(lesson for lesson, right in said if right))))
+
+    def demonstrate(self, rng: Any, rejected: Any = (), lessons: Lessons | None = None) -> str:
         """The next action of the inner task's imperfect demonstrator.
 
         Raises:
@@ -217,7 +242,7 @@ class CompositeEnv(gymnasium.Env[str, str]):
         """
         if not hasattr(self.inner, "demonstrate"):
             raise ConfigError(f"{type(self.inner).__name__} has no demonstrator; choose another policy, such as gold")
-        return str(self.inner.demonstrate(rng, rejected))
+        return str(self.inner.demonstrate(rng, rejected, *(() if lessons is None else (lessons,))))
 
     def judge(self, action: str) -> Judgement | None:
         """The inner task's opinion on an action in the present part; None where none is left."""

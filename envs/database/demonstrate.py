@@ -6,13 +6,20 @@ executed and the answer copies what came out, so that only the choice of the sta
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from cmat_env.envs.database.backend import Result
 from cmat_env.envs.database.tasks import DBTask
+from cmat_env.lessons import Lessons
 
 DONE = ("done",)
+NOTHING = Lessons()
+Option = tuple[str, float]
+_SQL = re.compile(r"```sql (.*?) ```")
+_NAME = re.compile(r"[a-z_]\w*")
+_CONSTANT = re.compile(r"'[^']*'|\b\d+\b")
 
 
 class Uniform(Protocol):
@@ -34,9 +41,53 @@ def alternatives(task: DBTask, *, error: float) -> list[tuple[str, float]]:
     return [(task.reference or "", 1.0 - error if wrong else 1.0), *wrong]
 
 
-def choose_sql(task: DBTask, rng: Uniform, *, error: float, refuse: Callable[[str], bool]) -> str | None:
+def heeded(task: DBTask, options: Sequence[Option], lessons: Lessons) -> list[Option]:
+    """The statements that are left, by what was learned before; all of them where nothing would be left.
+
+    What was right in an earlier trial is kept, and what was wrong left out. Of earlier tasks, one that was solved by a
+    statement of the right form tells the form. In a question with a house's word (`DBTask.jargon`), what an earlier
+    statement on the same table read tells the column, or, if it was wrong, which one it is not.
+    """
+    kept = [option for option in options if option[0] in lessons.right]
+    kept = kept or [option for option in options if option[0] not in lessons.wrong]
+    solved = [sql for note in lessons.solved for sql in _SQL.findall(note)]
+    if task.jargon:
+        table, columns = task.tables[0].name, _told_apart(options)
+        for sql in solved:
+            if table in _names(sql):
+                kept = [option for option in kept if _names(option[0]) & columns & _names(sql)] or kept
+        for sql in lessons.failed:
+            if table in _names(sql):
+                kept = [option for option in kept if not _names(option[0]) & columns & _names(sql)] or kept
+    elif any(_form(sql) == _form(task.reference or "") for sql in solved):
+        kept = [option for option in kept if _form(option[0]) == _form(task.reference or "")] or kept
+    return kept or list(options)
+
+
+def _names(sql: str) -> frozenset[str]:
+    """The tables and columns of a statement."""
+    return frozenset(_NAME.findall(_CONSTANT.sub("", sql)))
+
+
+def _told_apart(options: Sequence[Option]) -> frozenset[str]:
+    """The names that stand in some of the statements only."""
+    sets = [_names(sql) for sql, _ in options]
+    return frozenset.union(*sets) - frozenset.intersection(*sets)
+
+
+def _form(sql: str) -> str:
+    """A statement without names and constants."""
+    return _NAME.sub("?", _CONSTANT.sub("?", sql))
+
+
+def choose_sql(
+    task: DBTask, rng: Uniform, *, error: float, refuse: Callable[[str], bool], lessons: Lessons = NOTHING
+) -> str | None:
     """Draw a statement among those not refused, by their renormalised probabilities; None if all are refused."""
-    left = [(sql, share) for sql, share in alternatives(task, error=error) if not refuse(sql)]
+    known = heeded(task, alternatives(task, error=error), lessons)
+    left = [(sql, share) for sql, share in known if not refuse(sql)]
+    if not left:
+        left = [(sql, share) for sql, share in alternatives(task, error=error) if not refuse(sql)]
     if not left:
         return None
     mark = rng.random() * sum(share for _, share in left)
@@ -60,6 +111,7 @@ def next_action(
     executed: Sequence[str],
     result: Result | None,
     rejected: Collection[str],
+    lessons: Lessons = NOTHING,
     query: Callable[[str], str],
     answer: Callable[[Sequence[str]], str],
 ) -> str:
@@ -75,6 +127,7 @@ def next_action(
         executed: the statements of the episode so far.
         result: what the last of them gave.
         rejected: texts that were refused in this turn.
+        lessons: what it was told of earlier trials and tasks.
         query: writes a statement down.
         answer: writes an answer down.
     """
@@ -84,7 +137,9 @@ def next_action(
         text = answer(DONE if task.write else copied_answer(result))
         if task.write or text not in rejected:
             return text
-    sql = choose_sql(task, rng, error=error, refuse=lambda sql: sql in executed or query(sql) in rejected)
+    sql = choose_sql(
+        task, rng, error=error, refuse=lambda sql: sql in executed or query(sql) in rejected, lessons=lessons
+    )
     if sql is not None:
         return query(sql)
     return query(task.reference) if result is None else answer(copied_answer(result))

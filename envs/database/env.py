@@ -18,7 +18,7 @@ from gymnasium.error import ResetNeeded
 from cmat_env.envs.database.backend import Backend
 from cmat_env.envs.database.choice import open_backend
 from cmat_env.envs.database.codec import CODECS, Answer, Codec, FormatName, Malformed, Move, Query
-from cmat_env.envs.database.demonstrate import DONE, Uniform, next_action
+from cmat_env.envs.database.demonstrate import DONE, NOTHING, Uniform, next_action
 from cmat_env.envs.database.episode import DBSettings, Episode, Snapshot, WriteGrading
 from cmat_env.envs.database.gold import Gold, final_rows
 from cmat_env.envs.database.grade import GRADERS, GraderName, grade_table
@@ -28,6 +28,7 @@ from cmat_env.envs.database.sqlite import DialectName
 from cmat_env.envs.database.tasks import DBTask
 from cmat_env.envs.source import Generated, task_of_reset
 from cmat_env.envs.tool_calls import MAX_CALLS
+from cmat_env.lessons import Lessons, reflection
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
 
@@ -235,12 +236,18 @@ class DBEnv(gymnasium.Env[str, str]):
         first = [] if task.reference is None else [self.codec.query(task.reference)]
         return [*first, self.codec.answer(DONE if task.write else task.answers)]
 
-    def demonstrate(self, rng: Uniform, rejected: Sequence[str] = ()) -> str:
+    def lesson(self, *, right: bool = False) -> str:
+        """What a rule can say of the episode that has ended: what it executed last was wrong, or right."""
+        moves = self._state.executed[-1:]
+        return reflection(wrong=() if right else moves, right=moves if right else ())
+
+    def demonstrate(self, rng: Uniform, rejected: Sequence[str] = (), lessons: Lessons = NOTHING) -> str:
         """The next action of the imperfect demonstrator.
 
         Args:
             rng: a `random.Random` or a `numpy.random.Generator`.
             rejected: its proposals that were refused in this turn.
+            lessons: what it was told of earlier trials and tasks.
         """
         state = self._state
         return next_action(
@@ -250,6 +257,7 @@ class DBEnv(gymnasium.Env[str, str]):
             executed=state.executed,
             result=state.result,
             rejected=rejected,
+            lessons=lessons,
             query=self.codec.query,
             answer=self.codec.answer,
         )

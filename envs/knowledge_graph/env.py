@@ -7,6 +7,7 @@ reward:      0 or 1 (exact match), or F1, at the end
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from gymnasium.error import ResetNeeded
 
 from cmat_env.envs.knowledge_graph.codec import CODECS, Codec, Final, FormatName, Malformed, Move, state
 from cmat_env.envs.knowledge_graph.compiler import Dialect, Fidelity, ImpossibleError
+from cmat_env.envs.knowledge_graph.demonstrate import NOTHING, Uniform, next_call, slip
 from cmat_env.envs.knowledge_graph.episode import Episode, KGSettings, RewardName, Snapshot
 from cmat_env.envs.knowledge_graph.grade import Grade, grade
 from cmat_env.envs.knowledge_graph.graphs import open_graph
@@ -28,6 +30,7 @@ from cmat_env.envs.knowledge_graph.tasks import Call, KGTask
 from cmat_env.envs.knowledge_graph.tools import perform
 from cmat_env.envs.source import task_of_reset
 from cmat_env.envs.tool_calls import MAX_CALLS
+from cmat_env.lessons import Lessons, reflection
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
 
@@ -50,7 +53,7 @@ class KGEnv(gymnasium.Env[str, str]):
             named graphs only, else the default graph.
         families: of generated tasks; by default all.
         limits: of a query and a program.
-        action_format, fidelity, reward, max_rounds, max_observation: see `KGSettings`.
+        action_format, fidelity, reward, max_rounds, max_observation, demonstrator_error: see `KGSettings`.
 
     `reset(seed=, options={"task": ...})`: of generated tasks, each seed has its own; of a list, seeds go round it;
     options name one by id or number. At the end, infos hold success, score (F1), outcome ("correct", "wrong", "bad
@@ -78,8 +81,9 @@ class KGEnv(gymnasium.Env[str, str]):
         reward: RewardName = "em",
         max_rounds: int = 15,
         max_observation: int = 20_000,
+        demonstrator_error: float = 0.5,
     ) -> None:
-        self.settings = KGSettings(action_format, fidelity, reward, max_rounds, max_observation)
+        self.settings = KGSettings(action_format, fidelity, reward, max_rounds, max_observation, demonstrator_error)
         whole = named_graph if named_graph is not None and "{id}" not in named_graph else None
         self.graph = open_graph(graphs, ontology=ontology, dialect=dialect, named_graph=whole)
         file = graphs if isinstance(graphs, str | Path) else None
@@ -193,6 +197,7 @@ class KGEnv(gymnasium.Env[str, str]):
             errors=before.errors + (outcome.error not in ("", "timeout")),
             timeouts=before.timeouts + (outcome.error == "timeout"),
             truncations=before.truncations + outcome.truncated,
+            made=before.made + ((str(call),) if len(outcome.session.variables) > len(before.session.variables) else ()),
         )
         limit = self.settings.max_observation
         text = outcome.observation
@@ -250,10 +255,45 @@ class KGEnv(gymnasium.Env[str, str]):
 
     def solution_of(self, task: KGTask) -> list[str]:
         """The actions that solve a task: the known calls, with entities by name, then the last variable."""
-        names = {id: name for name, id in reversed(list(task.entities.items()))}
-        written = [Call(call.tool, tuple(names.get(each, each) for each in call.arguments)) for call in task.actions]
         made = sum(call.tool not in ("get_relations", "get_attributes") for call in task.actions)
-        return [*(self.codec.call(call) for call in written[task.done :]), self.codec.final(max(made - 1, 0))]
+        return [*(self.codec.call(call) for call in _calls(task)), self.codec.final(max(made - 1, 0))]
+
+    def lesson(self, *, right: bool = False) -> str:
+        """What a rule can say of the episode that has ended: its choices were not all right, or they were."""
+        made = self._state.made
+        return reflection(wrong=() if right else made, right=made if right else ())
+
+    def demonstrate(self, rng: Uniform, rejected: Sequence[str] = (), lessons: Lessons = NOTHING) -> str:
+        """The next action of the imperfect demonstrator.
+
+        Args:
+            rng: a `random.Random` or a `numpy.random.Generator`.
+            rejected: its proposals that were refused in this turn.
+            lessons: what it was told of earlier trials and tasks.
+        """
+        state = self._state
+        calls = _calls(state.task)
+        if state.rounds >= len(calls):
+            return self.solution()[-1]
+        right, schema = calls[state.rounds], self.graph.schema
+        found = perform(
+            Call("get_relations", right.arguments[:1]),
+            state.session,
+            knowledge=self.knowledge,
+            names=state.task.entities,
+        )
+        menu = [name for name in schema.relations if re.search(rf"[\[ ]{re.escape(name)}[\],]", found.observation)]
+        ranges = {name: schema.ranges.get(iri, "") for name, iri in schema.relations.items()}
+        chosen = next_call(
+            right,
+            slip(right, menu, ranges),
+            rng,
+            error=self.settings.demonstrator_error,
+            made=state.made,
+            rejected=lambda call: self.codec.call(call) in rejected,
+            lessons=lessons,
+        )
+        return self.codec.call(chosen)
 
     def judge(self, action: str) -> Judgement | None:
         """Should this action be taken now? The episode stays as it is; see `Judge`.
@@ -281,3 +321,10 @@ class KGEnv(gymnasium.Env[str, str]):
     def close(self) -> None:
         """End the episode; the graph stays open for the other environments of this process. Twice is fine."""
         self._episode = None
+
+
+def _calls(task: KGTask) -> list[Call]:
+    """The calls of a right episode, with entities by name, but for those that earlier parts have made."""
+    names = {id: name for name, id in reversed(list(task.entities.items()))}
+    written = [Call(call.tool, tuple(names.get(each, each) for each in call.arguments)) for call in task.actions]
+    return written[task.done :]

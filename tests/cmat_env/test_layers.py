@@ -21,7 +21,7 @@ HEAVY = {
 }  # fmt: skip
 LEAVES = ("agents", "envs", "policies")
 LAYERS = {
-    "types": 0, "dialogue": 0, "spaces": 0, "errors": 0, "checks": 0, "terminal": 0, "durable": 0,
+    "types": 0, "dialogue": 0, "spaces": 0, "errors": 0, "checks": 0, "terminal": 0, "durable": 0, "lessons": 0,
     "agents": 1, "policies": 1, "envs": 1,
     "ledger": 2, "order": 2, "team": 2, "episode": 2, "collab": 2, "views": 2, "registry": 2,
     "game": 2, "vector": 2, "workers": 2,
