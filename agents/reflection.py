@@ -34,7 +34,7 @@ LONGEST = 400
 
 _THINK_END = "</think>"
 _LABEL = re.compile(r"[\s*_`#>]*+(?:reflection|lesson)[\s*_`]*+:[\s*_`]*+", re.IGNORECASE)
-_TWO_SENTENCES = re.compile(r"(?:[^.!?]|[.!?](?!\s))*+[.!?]++(?:\s++(?:[^.!?]|[.!?](?!\s))*+[.!?]++)?+(?=\s|$)")
+_TWO_SENTENCES = re.compile(r"(?:[^.!?]|[.!?](?!\s|$))*+[.!?]++(?:\s++(?:[^.!?]|[.!?](?!\s|$))*+[.!?]++)?+(?=\s|$)")
 
 
 def requests_of(style: str) -> Mapping[str, str]:
