@@ -51,9 +51,14 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         'task.settings={families=["hop_1", "hop_2", "most", "least"], max_rounds=8, max_observation=120}',
         "warm_start.settings.demonstrator_error=0.5",
     ),
-    HOUSES: ("task.settings.level=3", "warm_start.settings.demonstrator_error=0.5"),
+    HOUSES: (
+        "warm_start.sft.steps=3000",
+        "task.settings.level=3",
+        'task.settings.families=["max", "min", "sum", "max_where", "sum_where"]',
+        "warm_start.settings.demonstrator_error=0.5",
+    ),
 }
-COMMON = ("threads=1", "evaluate_every=0", "record_every=0", "warm_start.lessons=0.6")
+COMMON = ("threads=1", "evaluate_every=0", "record_every=0", "warm_start.lessons=0.7")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ TRIALS = "From your earlier trials of this task:"
 TASKS = "From your work on earlier tasks:"
 
 _REQUEST = re.compile(r"(?:^|\n)(?:Not solved: .*\. Reflect\.|The task was not solved \(.*)$")
-_SENTENCE = re.compile(r"(?:^|(?<=\.) )(.+?) was (right|wrong)\.")
+_PLAN = re.compile(r"I will try (.+)\.$")
 _BETWEEN = "; "
 
 
@@ -24,34 +24,31 @@ class Lessons:
     """What a prompt tells.
 
     Attributes:
-        right, wrong: moves of earlier trials of this task.
+        plan: of the latest reflection on an earlier trial of this task: the moves to try now.
         solved: of earlier tasks, whole notes of what solved them.
-        failed: moves that were wrong in earlier tasks.
+        planned: moves that were to be tried in earlier tasks, after others had failed.
     """
 
-    right: tuple[str, ...] = ()
-    wrong: tuple[str, ...] = ()
+    plan: tuple[str, ...] = ()
     solved: tuple[str, ...] = ()
-    failed: tuple[str, ...] = ()
+    planned: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, prompt: str) -> Lessons:
         """Read a system prompt."""
         before, _, trials = prompt.partition(TRIALS)
         tasks = _items(before.partition(TASKS)[2])
-        noted = [_sentences(item) for item in _items(trials)]
+        plans = [_moves(item) for item in _items(trials)]
         return cls(
-            right=tuple(move for right, _ in noted for move in right),
-            wrong=tuple(move for _, wrong in noted for move in wrong),
+            plan=plans[-1] if plans else (),
             solved=tuple(item for item in tasks if item.startswith("Solved: ")),
-            failed=tuple(move for item in tasks for move in _sentences(item)[1]),
+            planned=tuple(move for item in tasks for move in _moves(item)),
         )
 
 
-def reflection(*, wrong: Sequence[str], right: Sequence[str] = ()) -> str:
-    """A reflection in one or two sentences: which moves were wrong, and which ones were right."""
-    said = [f"{_BETWEEN.join(moves)} was {how}." for moves, how in ((wrong, "wrong"), (right, "right")) if moves]
-    return " ".join(said)
+def reflection(moves: Sequence[str]) -> str:
+    """A reflection in one sentence: what will be done when the task is tried again."""
+    return f"I will try {_BETWEEN.join(moves)}." if moves else ""
 
 
 def asked_to_reflect(message: str) -> bool:
@@ -63,9 +60,7 @@ def _items(text: str) -> list[str]:
     return [line.removeprefix("- ") for line in text.splitlines() if line.startswith("- ")]
 
 
-def _sentences(item: str) -> tuple[list[str], list[str]]:
-    """The moves that a note calls right, and those that it calls wrong."""
-    found: dict[str, list[str]] = {"right": [], "wrong": []}
-    for moves, how in _SENTENCE.findall(item):
-        found[how] += moves.split(_BETWEEN)
-    return found["right"], found["wrong"]
+def _moves(item: str) -> tuple[str, ...]:
+    """The moves that a note plans."""
+    found = _PLAN.match(item)
+    return tuple(found[1].split(_BETWEEN)) if found else ()

@@ -208,7 +208,7 @@ class DemonstratorPolicy:
 
     Args:
         reflects: does it reflect on failures, and heed what its prompt tells of earlier trials and tasks? The task must
-            have `demonstrate(rng, rejected, lessons)` and `lesson()` for that.
+            have `demonstrate(rng, rejected, lessons)` and `lesson(rng)` for that.
     """
 
     def __init__(self, *, reflects: bool = False) -> None:
@@ -242,7 +242,7 @@ class DemonstratorPolicy:
         if not self.reflects:
             return Generation(demonstrate(rng, refused))
         if asked_to_reflect(_last(dialogue)):
-            return Generation(_extra(task, "lesson", "demonstrator")())
+            return Generation(_extra(task, "lesson", "demonstrator")(rng))
         first = dialogue.messages[0]
         return Generation(demonstrate(rng, refused, Lessons.of(first.content if first.speaker == "system" else "")))
 

@@ -7,6 +7,7 @@ reward:      1 at the end if every part is right ("whole"), or 1/k for each of k
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -17,7 +18,7 @@ from cmat_env.checks import check_known
 from cmat_env.envs.composite.tasks import Composite
 from cmat_env.envs.source import Source, task_of_reset
 from cmat_env.errors import ConfigError
-from cmat_env.lessons import Lessons
+from cmat_env.lessons import Lessons, reflection
 from cmat_env.types import Brief, Judgement
 
 Closing = Literal["answers", "user"]
@@ -37,7 +38,7 @@ class State:
         over: has it ended?
         metrics: of the parts that are answered.
         opening: what was shown of the world at first, where the task says nothing of it.
-        lessons: what a rule can say of each part that is answered.
+        plans: what the demonstrator would do in each part that is answered, if it had to try again.
     """
 
     task: Composite[Any]
@@ -46,7 +47,7 @@ class State:
     over: bool = False
     metrics: tuple[Any, ...] = ()
     opening: str = ""
-    lessons: tuple[str, ...] = ()
+    plans: tuple[tuple[str, ...], ...] = ()
 
     @property
     def answered(self) -> bool:
@@ -170,7 +171,7 @@ class CompositeEnv(gymnasium.Env[str, str]):
             before,
             right=(*before.right, right),
             metrics=(*before.metrics, metrics),
-            lessons=(*before.lessons, self.inner.lesson(right=right) if hasattr(self.inner, "lesson") else ""),
+            plans=(*before.plans, self._plan(right=right)),
         )
         count, done = len(state.task.parts), len(state.right)
         paid = float(right) / count if self.reward == "parts" else 0.0
@@ -228,11 +229,16 @@ class CompositeEnv(gymnasium.Env[str, str]):
         """The actions of a right episode: those of every part."""
         return [action for part in self.task.parts for action in self.inner.solution_of(part)]
 
-    def lesson(self) -> str:
-        """What a rule can say at the end: of the first part that is wrong, then of those that are right."""
-        said = list(zip(self._state.lessons, self._state.right, strict=True))
-        wrong = next((lesson for lesson, right in said if not right), "")
-        return " ".join(filter(None, (wrong, *(lesson for lesson, right in said if right))))
+    def _plan(self, *, right: bool) -> tuple[str, ...]:
+        """What the demonstrator would do in the part that was answered, if it had to try again."""
+        rng = random.Random(f"{self._state.task.id}/{len(self._state.right)}/{self.report and right}")
+        return tuple(self.inner.plan(rng, right=self.report and right)) if hasattr(self.inner, "plan") else ()
+
+    def lesson(self, rng: Any) -> str:
+        """The demonstrator's reflection on a failure: what it was told was right, then the first other part."""
+        told = self._state.right if self.report else ()
+        parts = next((place for place, right in enumerate(told) if not right), 0) + 1
+        return reflection([move for plan in self._state.plans[:parts] for move in plan])
 
     def demonstrate(self, rng: Any, rejected: Any = (), lessons: Lessons | None = None) -> str:
         """The next action of the inner task's imperfect demonstrator.

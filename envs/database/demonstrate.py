@@ -7,7 +7,8 @@ executed and the answer copies what came out, so that only the choice of the sta
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from cmat_env.envs.database.backend import Result
@@ -44,24 +45,22 @@ def alternatives(task: DBTask, *, error: float) -> list[tuple[str, float]]:
 def heeded(task: DBTask, options: Sequence[Option], lessons: Lessons) -> list[Option]:
     """The statements that are left, by what was learned before; all of them where nothing would be left.
 
-    What was right in an earlier trial is kept, and what was wrong left out. Of earlier tasks, one that was solved by a
-    statement of the right form tells the form. In a question with a house's word (`DBTask.jargon`), what an earlier
-    statement on the same table read tells the column, or, if it was wrong, which one it is not.
+    What was planned after an earlier trial of this task is done. Of earlier tasks, one that was solved by a statement
+    of the right form tells the form. In a question with a house's word (`DBTask.jargon`), the column is the one that an
+    earlier statement on the same table read, or was to read after another had failed.
     """
-    kept = [option for option in options if option[0] in lessons.right]
-    kept = kept or [option for option in options if option[0] not in lessons.wrong]
-    solved = [sql for note in lessons.solved for sql in _SQL.findall(note)]
+    planned = [option for option in options if option[0] in lessons.plan]
+    if planned:
+        return planned
+    kept, solved = list(options), [sql for note in lessons.solved for sql in _SQL.findall(note)]
     if task.jargon:
         table, columns = task.tables[0].name, _told_apart(options)
-        for sql in solved:
+        for sql in (*lessons.planned, *solved):
             if table in _names(sql):
                 kept = [option for option in kept if _names(option[0]) & columns & _names(sql)] or kept
-        for sql in lessons.failed:
-            if table in _names(sql):
-                kept = [option for option in kept if not _names(option[0]) & columns & _names(sql)] or kept
     elif any(_form(sql) == _form(task.reference or "") for sql in solved):
-        kept = [option for option in kept if _form(option[0]) == _form(task.reference or "")] or kept
-    return kept or list(options)
+        kept = [option for option in kept if _form(option[0]) == _form(task.reference or "")]
+    return kept
 
 
 def _names(sql: str) -> frozenset[str]:
@@ -78,6 +77,21 @@ def _told_apart(options: Sequence[Option]) -> frozenset[str]:
 def _form(sql: str) -> str:
     """A statement without names and constants."""
     return _NAME.sub("?", _CONSTANT.sub("?", sql))
+
+
+def spoken_of(task: DBTask, found: Mapping[str, str]) -> DBTask:
+    """The task as somebody knows it who has found something else in the parts before: "it" is what was found."""
+    wrong = {f"'{right}'": f"'{each}'" for right, each in found.items() if right != each}
+    if not wrong:
+        return task
+
+    def told(sql: str) -> str:
+        for right, each in wrong.items():
+            sql = sql.replace(right, each)
+        return sql
+
+    slips = tuple(replace(slip, sql=told(slip.sql)) for slip in task.slips)
+    return replace(task, reference=None if task.reference is None else told(task.reference), slips=slips)
 
 
 def choose_sql(

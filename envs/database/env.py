@@ -18,7 +18,7 @@ from gymnasium.error import ResetNeeded
 from cmat_env.envs.database.backend import Backend
 from cmat_env.envs.database.choice import open_backend
 from cmat_env.envs.database.codec import CODECS, Answer, Codec, FormatName, Malformed, Move, Query
-from cmat_env.envs.database.demonstrate import DONE, NOTHING, Uniform, next_action
+from cmat_env.envs.database.demonstrate import DONE, NOTHING, Uniform, choose_sql, next_action, spoken_of
 from cmat_env.envs.database.episode import DBSettings, Episode, Snapshot, WriteGrading
 from cmat_env.envs.database.gold import Gold, final_rows
 from cmat_env.envs.database.grade import GRADERS, GraderName, grade_table
@@ -144,9 +144,11 @@ class DBEnv(gymnasium.Env[str, str]):
             ConfigError: the reference of a write whose ending is not given otherwise does not run.
         """
         gold = self._gold.rows(task) if task.write else ()
+        before = self._episode
+        found = {} if fresh or before is None else before.known()
         if fresh:
             self.backend.load(task.tables)
-        self._episode = Episode(task, gold)
+        self._episode = Episode(task, gold, found=found)
         info: dict[str, Any] = {"task_id": task.id, "task_type": task.family}
         if task.known_bad or self._gold.label_is_wrong(task, gold):
             info["known_bad"] = task.known_bad or _WRONG_LABEL
@@ -236,10 +238,24 @@ class DBEnv(gymnasium.Env[str, str]):
         first = [] if task.reference is None else [self.codec.query(task.reference)]
         return [*first, self.codec.answer(DONE if task.write else task.answers)]
 
-    def lesson(self, *, right: bool = False) -> str:
-        """What a rule can say of the episode that has ended: what it executed last was wrong, or right."""
-        moves = self._state.executed[-1:]
-        return reflection(wrong=() if right else moves, right=moves if right else ())
+    def plan(self, rng: Uniform, *, right: bool = False) -> tuple[str, ...]:
+        """What the demonstrator would do if it had to try the task again.
+
+        Args:
+            rng: as of `demonstrate`.
+            right: has the statement that it executed last turned out to be right? Then it is that one, else another.
+        """
+        state = self._state
+        task = spoken_of(state.task, state.found)
+        if task.reference is None or (right and state.executed):
+            return state.executed[-1:]
+        error = self.settings.demonstrator_error
+        sql = choose_sql(task, rng, error=error, refuse=lambda sql: sql in state.executed)
+        return () if sql is None else (sql,)
+
+    def lesson(self, rng: Uniform) -> str:
+        """The demonstrator's reflection on an episode that failed."""
+        return reflection(self.plan(rng))
 
     def demonstrate(self, rng: Uniform, rejected: Sequence[str] = (), lessons: Lessons = NOTHING) -> str:
         """The next action of the imperfect demonstrator.
@@ -251,7 +267,7 @@ class DBEnv(gymnasium.Env[str, str]):
         """
         state = self._state
         return next_action(
-            state.task,
+            spoken_of(state.task, state.found),
             rng,
             error=self.settings.demonstrator_error,
             executed=state.executed,

@@ -48,34 +48,32 @@ def next_call(
     rng: Uniform,
     *,
     error: float,
-    made: Sequence[str],
     rejected: Callable[[Call], bool],
     lessons: Lessons = NOTHING,
 ) -> Call:
     """What the demonstrator does at one step.
 
-    Of earlier tasks, one that was solved by the same relation tells which one is meant. Of an earlier trial it knows
-    that not all of its calls were right: it does not make them all again.
+    What was planned after an earlier trial is done. Of earlier tasks, one that was solved by the same relation tells
+    which one is meant.
 
     Args:
         right: the step of a right episode.
         wrong: what it is mistaken for.
         rng: all randomness.
         error: share of mistakes where one is possible.
-        made: the calls so far that made a variable.
         rejected: was this call refused in this turn?
         lessons: what it was told of earlier trials and tasks.
     """
     if wrong is None:
         return right
     shares = {right: 1.0 - error, wrong: error}
+    for call in (right, wrong):
+        if str(call) in lessons.plan:
+            return call
     word = right.arguments[-1] if right.tool == "get_neighbors" else right.tool
     if any(word in note for note in lessons.solved):
         shares = {right: 1.0}
     left = {call: share for call, share in shares.items() if not rejected(call)} or {right: 1.0}
-    failed, place = lessons.wrong, len(made)
-    if place < len(failed) and tuple(made) == failed[:place] and rng.random() < 1 / (len(failed) - place):
-        left = {call: share for call, share in left.items() if str(call) != failed[place]} or left
     mark = rng.random() * sum(left.values())
     for call, share in left.items():
         mark -= share

@@ -27,7 +27,7 @@ from cmat_env.envs.knowledge_graph.knowledge import Knowledge, Names
 from cmat_env.envs.knowledge_graph.source import open_source
 from cmat_env.envs.knowledge_graph.store import Limits, QueryTimeoutError, Store
 from cmat_env.envs.knowledge_graph.tasks import Call, KGTask
-from cmat_env.envs.knowledge_graph.tools import perform
+from cmat_env.envs.knowledge_graph.tools import Session, perform
 from cmat_env.envs.source import task_of_reset
 from cmat_env.envs.tool_calls import MAX_CALLS
 from cmat_env.lessons import Lessons, reflection
@@ -197,7 +197,7 @@ class KGEnv(gymnasium.Env[str, str]):
             errors=before.errors + (outcome.error not in ("", "timeout")),
             timeouts=before.timeouts + (outcome.error == "timeout"),
             truncations=before.truncations + outcome.truncated,
-            made=before.made + ((str(call),) if len(outcome.session.variables) > len(before.session.variables) else ()),
+            made=before.made + ((call,) if len(outcome.session.variables) > len(before.session.variables) else ()),
         )
         limit = self.settings.max_observation
         text = outcome.observation
@@ -258,10 +258,29 @@ class KGEnv(gymnasium.Env[str, str]):
         made = sum(call.tool not in ("get_relations", "get_attributes") for call in task.actions)
         return [*(self.codec.call(call) for call in _calls(task)), self.codec.final(max(made - 1, 0))]
 
-    def lesson(self, *, right: bool = False) -> str:
-        """What a rule can say of the episode that has ended: its choices were not all right, or they were."""
-        made = self._state.made
-        return reflection(wrong=() if right else made, right=made if right else ())
+    def plan(self, rng: Uniform, *, right: bool = False) -> tuple[str, ...]:
+        """What the demonstrator would do if it had to try the task again.
+
+        Args:
+            rng: as of `demonstrate`.
+            right: have its choices turned out to be right? Then they are these, else one of them is another.
+        """
+        state, others = self._state, []
+        session = replace(state.session, variables=state.session.variables[: -len(state.made) or None])
+        for place, call in enumerate(state.made):
+            other = self._slip(call, session)
+            if other is not None:
+                others.append((place, other))
+            session = perform(call, session, knowledge=self.knowledge, names=state.task.entities).session
+        moves = [str(call) for call in state.made]
+        if others and not right:
+            place, other = others[int(rng.random() * len(others))]
+            moves[place] = str(other)
+        return tuple(moves)
+
+    def lesson(self, rng: Uniform) -> str:
+        """The demonstrator's reflection on an episode that failed."""
+        return reflection(self.plan(rng))
 
     def demonstrate(self, rng: Uniform, rejected: Sequence[str] = (), lessons: Lessons = NOTHING) -> str:
         """The next action of the imperfect demonstrator.
@@ -275,25 +294,25 @@ class KGEnv(gymnasium.Env[str, str]):
         calls = _calls(state.task)
         if state.rounds >= len(calls):
             return self.solution()[-1]
-        right, schema = calls[state.rounds], self.graph.schema
-        found = perform(
-            Call("get_relations", right.arguments[:1]),
-            state.session,
-            knowledge=self.knowledge,
-            names=state.task.entities,
-        )
-        menu = [name for name in schema.relations if re.search(rf"[\[ ]{re.escape(name)}[\],]", found.observation)]
-        ranges = {name: schema.ranges.get(iri, "") for name, iri in schema.relations.items()}
+        right = calls[state.rounds]
         chosen = next_call(
             right,
-            slip(right, menu, ranges),
+            self._slip(right, state.session),
             rng,
             error=self.settings.demonstrator_error,
-            made=state.made,
             rejected=lambda call: self.codec.call(call) in rejected,
             lessons=lessons,
         )
         return self.codec.call(chosen)
+
+    def _slip(self, call: Call, session: Session) -> Call | None:
+        """What a call may be mistaken for, or stands for by mistake."""
+        schema = self.graph.schema
+        start = Call("get_relations", call.arguments[:1])
+        found = perform(start, session, knowledge=self.knowledge, names=self.task.entities)
+        menu = [name for name in schema.relations if re.search(rf"[\[ ]{re.escape(name)}[\],]", found.observation)]
+        ranges = {name: schema.ranges.get(iri, "") for name, iri in schema.relations.items()}
+        return slip(call, menu, ranges)
 
     def judge(self, action: str) -> Judgement | None:
         """Should this action be taken now? The episode stays as it is; see `Judge`.

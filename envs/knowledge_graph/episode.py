@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from cmat_env.checks import check_known, check_whole
 from cmat_env.envs.knowledge_graph.codec import FORMAT_NAMES, FormatName
 from cmat_env.envs.knowledge_graph.compiler import FIDELITIES, Fidelity
-from cmat_env.envs.knowledge_graph.tasks import KGTask
+from cmat_env.envs.knowledge_graph.tasks import Call, KGTask
 from cmat_env.envs.knowledge_graph.tools import Session
 from cmat_env.errors import ConfigError
 
@@ -73,7 +73,7 @@ class Episode:
     errors: int = 0
     timeouts: int = 0
     truncations: int = 0
-    made: tuple[str, ...] = ()
+    made: tuple[Call, ...] = ()
 
     @property
     def metrics(self) -> dict[str, int]:
