@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import cmat_checker, cmat_parts, report
 
 CHECKER = "checker"
-PARTS: tuple[str, ...] = (*cmat_parts.COLUMNS, CHECKER)
+PARTS = (cmat_parts.HOUSES, "DB", "KG", "composite DB", CHECKER)
 
 
 def measure(part: str, seed: int, out: str, scale: float, tasks: str) -> None:
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tasks", default="generated:heldout", help="generated:dev to choose settings")
     parser.add_argument("--docs", default="docs/cmat.md")
     given = parser.parse_args(arguments)
-    jobs = [(part, seed, given.out, given.scale, given.tasks) for seed in given.seeds for part in given.only]
+    jobs = [(part, seed, given.out, given.scale, given.tasks) for part in given.only for seed in given.seeds]
     with multiprocessing.get_context("spawn").Pool(given.jobs, maxtasksperchild=1) as pool:
         pool.starmap(measure, jobs, chunksize=1)
     found = tables(Path(given.out))

@@ -40,7 +40,7 @@ _T95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9
 
 HOUSES = "DB of houses"
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "DB": (),
+    "DB": ("warm_start.sft.steps=2500",),
     "composite DB": (
         'task.env="cmat/DB-Composite-v0"',
         "task.settings={report=true, parts=[2], max_rounds=4, max_observation=48, max_rows_shown=4}",
@@ -50,15 +50,23 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         'task.env="cmat/KG-v0"',
         'task.settings={families=["hop_1", "hop_2", "most", "least"], max_rounds=8, max_observation=120}',
         "warm_start.settings.demonstrator_error=0.5",
+        "warm_start.sft.steps=2500",
     ),
     HOUSES: (
-        "warm_start.sft.steps=3000",
         "task.settings.level=3",
         'task.settings.families=["max", "min", "sum", "max_where", "sum_where"]',
         "warm_start.settings.demonstrator_error=0.5",
+        "warm_start.lessons=0.7",
+        "warm_start.sft.steps=4000",
     ),
 }
-COMMON = ("threads=1", "evaluate_every=0", "record_every=0", "warm_start.lessons=0.7")
+COMMON = (
+    "threads=1",
+    "evaluate_every=0",
+    "record_every=0",
+    "warm_start.lessons=0.6",
+    "warm_start.checker_share=0.6",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +89,9 @@ class Row:
 
 
 TUNED: Mapping[str, tuple[str, ...]] = {
-    "assistant": ('team.learners=["assistant"]', 'team.roles=["user", "assistant"]', "iterations=24"),
-    "checker": ('team.learners=["checker"]', "iterations=20"),
-    "both": ("iterations=24",),
+    "assistant": ('team.learners=["assistant"]', 'team.roles=["user", "assistant"]', "iterations=20"),
+    "checker": ('team.learners=["checker"]', "iterations=16"),
+    "both": ("iterations=20",),
 }
 ROWS: Mapping[str, Row] = {
     "warm start": Row(),
