@@ -45,12 +45,14 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         'task.env="cmat/DB-Composite-v0"',
         "task.settings={report=true, parts=[2], max_rounds=4, max_observation=48, max_rows_shown=4}",
         "warm_start.settings.demonstrator_error=0.5",
+        "model.max_new_tokens=80",
     ),
     "KG": (
         'task.env="cmat/KG-v0"',
         'task.settings={families=["hop_1", "hop_2", "most", "least"], max_rounds=8, max_observation=120}',
         "warm_start.settings.demonstrator_error=0.5",
         "warm_start.sft.steps=2500",
+        "model.max_new_tokens=64",
     ),
     HOUSES: (
         "task.settings.level=3",
