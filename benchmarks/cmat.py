@@ -21,7 +21,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import cmat_checker, cmat_parts, report
+from benchmarks import cmat_checker, cmat_parts, cmat_tables, report
 
 CHECKER = "checker"
 PARTS = (cmat_parts.HOUSES, "DB", "KG", "composite DB", CHECKER)
@@ -47,7 +47,7 @@ def tables(out: Path) -> str:
     """What has been measured, as Markdown."""
     rows = list(cmat_checker.ROWS)
     checked = written(out, "seed-*/rows.jsonl", lambda line: (rows.index(line["row"]), line["seed"]))
-    found = cmat_parts.report(written(out, "parts/*/seed-*/rows.jsonl", cmat_parts.rank))
+    found = cmat_tables.report(written(out, "parts/*/seed-*/rows.jsonl", cmat_tables.rank))
     return "\n\n".join(filter(None, (found, checked and cmat_checker.report(checked))))
 
 

@@ -112,6 +112,14 @@ def choose_sql(
     return left[0][0]
 
 
+def plan(task: DBTask, rng: Uniform, *, error: float, executed: Sequence[str]) -> tuple[str, ...]:
+    """The statement that it would write if it had to try again: one that it has not executed."""
+    if task.reference is None:
+        return tuple(executed[-1:])
+    sql = choose_sql(task, rng, error=error, refuse=lambda sql: sql in executed)
+    return () if sql is None else (sql,)
+
+
 def copied_answer(result: Result) -> Sequence[str]:
     """The answer that copies what a statement gave: every cell, or "done" where there is none."""
     return [str(cell) for row in result.rows for cell in row] or DONE

@@ -18,7 +18,7 @@ from gymnasium.error import ResetNeeded
 from cmat_env.envs.database.backend import Backend
 from cmat_env.envs.database.choice import open_backend
 from cmat_env.envs.database.codec import CODECS, Answer, Codec, FormatName, Malformed, Move, Query
-from cmat_env.envs.database.demonstrate import DONE, NOTHING, Uniform, choose_sql, next_action, spoken_of
+from cmat_env.envs.database.demonstrate import DONE, NOTHING, Uniform, next_action, plan, spoken_of
 from cmat_env.envs.database.episode import DBSettings, Episode, Snapshot, WriteGrading
 from cmat_env.envs.database.gold import Gold, final_rows
 from cmat_env.envs.database.grade import GRADERS, GraderName, grade_table
@@ -246,12 +246,8 @@ class DBEnv(gymnasium.Env[str, str]):
             right: has the statement that it executed last turned out to be right? Then it is that one, else another.
         """
         state = self._state
-        task = spoken_of(state.task, state.found)
-        if task.reference is None or (right and state.executed):
-            return state.executed[-1:]
-        error = self.settings.demonstrator_error
-        sql = choose_sql(task, rng, error=error, refuse=lambda sql: sql in state.executed)
-        return () if sql is None else (sql,)
+        task, error = spoken_of(state.task, state.found), self.settings.demonstrator_error
+        return state.executed[-1:] if right else plan(task, rng, error=error, executed=state.executed)
 
     def lesson(self, rng: Uniform) -> str:
         """The demonstrator's reflection on an episode that failed."""

@@ -7,7 +7,6 @@ reward:      0 or 1 (exact match), or F1, at the end
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from gymnasium.error import ResetNeeded
 
 from cmat_env.envs.knowledge_graph.codec import CODECS, Codec, Final, FormatName, Malformed, Move, state
 from cmat_env.envs.knowledge_graph.compiler import Dialect, Fidelity, ImpossibleError
-from cmat_env.envs.knowledge_graph.demonstrate import NOTHING, Uniform, next_call, slip
+from cmat_env.envs.knowledge_graph.demonstrate import NOTHING, Demonstrator, Uniform
 from cmat_env.envs.knowledge_graph.episode import Episode, KGSettings, RewardName, Snapshot
 from cmat_env.envs.knowledge_graph.grade import Grade, grade
 from cmat_env.envs.knowledge_graph.graphs import open_graph
@@ -27,7 +26,7 @@ from cmat_env.envs.knowledge_graph.knowledge import Knowledge, Names
 from cmat_env.envs.knowledge_graph.source import open_source
 from cmat_env.envs.knowledge_graph.store import Limits, QueryTimeoutError, Store
 from cmat_env.envs.knowledge_graph.tasks import Call, KGTask
-from cmat_env.envs.knowledge_graph.tools import Session, perform
+from cmat_env.envs.knowledge_graph.tools import perform
 from cmat_env.envs.source import task_of_reset
 from cmat_env.envs.tool_calls import MAX_CALLS
 from cmat_env.lessons import Lessons, reflection
@@ -265,18 +264,11 @@ class KGEnv(gymnasium.Env[str, str]):
             rng: as of `demonstrate`.
             right: have its choices turned out to be right? Then they are these, else one of them is another.
         """
-        state, others = self._state, []
-        session = replace(state.session, variables=state.session.variables[: -len(state.made) or None])
-        for place, call in enumerate(state.made):
-            other = self._slip(call, session)
-            if other is not None:
-                others.append((place, other))
-            session = perform(call, session, knowledge=self.knowledge, names=state.task.entities).session
-        moves = [str(call) for call in state.made]
-        if others and not right:
-            place, other = others[int(rng.random() * len(others))]
-            moves[place] = str(other)
-        return tuple(moves)
+        state = self._state
+        if right:
+            return tuple(str(call) for call in state.made)
+        before = replace(state.session, variables=state.session.variables[: -len(state.made) or None])
+        return self._demonstrator.plan(state.made, before, rng)
 
     def lesson(self, rng: Uniform) -> str:
         """The demonstrator's reflection on an episode that failed."""
@@ -294,10 +286,9 @@ class KGEnv(gymnasium.Env[str, str]):
         calls = _calls(state.task)
         if state.rounds >= len(calls):
             return self.solution()[-1]
-        right = calls[state.rounds]
-        chosen = next_call(
-            right,
-            self._slip(right, state.session),
+        chosen = self._demonstrator.act(
+            calls[state.rounds],
+            state.session,
             rng,
             error=self.settings.demonstrator_error,
             rejected=lambda call: self.codec.call(call) in rejected,
@@ -305,14 +296,9 @@ class KGEnv(gymnasium.Env[str, str]):
         )
         return self.codec.call(chosen)
 
-    def _slip(self, call: Call, session: Session) -> Call | None:
-        """What a call may be mistaken for, or stands for by mistake."""
-        schema = self.graph.schema
-        start = Call("get_relations", call.arguments[:1])
-        found = perform(start, session, knowledge=self.knowledge, names=self.task.entities)
-        menu = [name for name in schema.relations if re.search(rf"[\[ ]{re.escape(name)}[\],]", found.observation)]
-        ranges = {name: schema.ranges.get(iri, "") for name, iri in schema.relations.items()}
-        return slip(call, menu, ranges)
+    @property
+    def _demonstrator(self) -> Demonstrator:
+        return Demonstrator(self.knowledge, self.task.entities)
 
     def judge(self, action: str) -> Judgement | None:
         """Should this action be taken now? The episode stays as it is; see `Judge`.
