@@ -44,7 +44,7 @@ def _of(lines: Sequence[Mapping[str, Any]], column: str, row: str, way: str) -> 
 
 def _success(lines: Sequence[Mapping[str, Any]], way: str) -> str:
     """The ablation table."""
-    columns = [name for name in COLUMNS if name != HOUSES and any(line["column"] == name for line in lines)]
+    columns = [name for name in COLUMNS if any(line["column"] == name for line in lines)]
     text = [f"| | {' | '.join(f'{name} | tokens' for name in columns)} |", "|---|" + "---|--:|" * len(columns)]
     for row in ROWS:
         cells = []
@@ -53,7 +53,8 @@ def _success(lines: Sequence[Mapping[str, Any]], way: str) -> str:
             count = sum(len(each["solved"]) for each in found)
             cells.append(mean([each["solved"] for each in found]) if found else "-")
             cells.append(f"{sum(each['read'] + each['written'] for each in found) / count:.0f}" if found else "-")
-        text.append(f"| {row} | {' | '.join(cells)} |")
+        if set(cells) != {"-"}:
+            text.append(f"| {row} | {' | '.join(cells)} |")
     return "\n".join(text)
 
 
@@ -75,7 +76,8 @@ def _gains(lines: Sequence[Mapping[str, Any]], way: str) -> str:
             both = sorted(ours.keys() & theirs.keys())
             pairs = [[found[seed]["solved"] for seed in both] for found in (ours, theirs)]
             cells.append(gain(*pairs) if both else "-")
-        text.append(f"| {row} | {other} | {' | '.join(cells)} |")
+        if set(cells) != {"-"}:
+            text.append(f"| {row} | {other} | {' | '.join(cells)} |")
     return "\n".join(text)
 
 
@@ -123,4 +125,4 @@ def report(lines: Sequence[Mapping[str, Any]]) -> str:
     for way in WAYS:
         parts += [f"### Ablation, {way}\n\n{_success(lines, way)}", f"### Gains, {way}\n\n{_gains(lines, way)}"]
         parts += [f"### Halves of the streams, {way}\n\n{_halves(lines, way)}"]
-    return "\n\n".join([*parts, _costs(lines)])
+    return "\n\n".join([*parts, *([_costs(lines)] if any(line["cpu_seconds"] for line in lines) else [])])
