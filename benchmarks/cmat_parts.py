@@ -41,7 +41,9 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         'task.env="cmat/DB-Composite-v0"',
         "task.settings={report=true, parts=[2], max_rounds=4, max_observation=48, max_rows_shown=4}",
         "warm_start.settings.demonstrator_error=0.5",
+        "warm_start.sft.steps=1800",
         "model.max_new_tokens=80",
+        "episodes=96",
     ),
     "KG": (
         'task.env="cmat/KG-v0"',
@@ -49,6 +51,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "warm_start.settings.demonstrator_error=0.5",
         "warm_start.sft.steps=2500",
         "model.max_new_tokens=64",
+        "episodes=96",
     ),
     HOUSES: (
         "task.settings.level=3",
@@ -88,8 +91,8 @@ class Row:
 
 TUNED: Mapping[str, tuple[str, ...]] = {
     "assistant": ('team.learners=["assistant"]', 'team.roles=["user", "assistant"]', "iterations=20"),
-    "checker": ('team.learners=["checker"]', "iterations=16"),
-    "both": ("iterations=20",),
+    "checker": ('team.learners=["checker"]', "team.balance=13", "iterations=16"),
+    "both": ("team.balance=16", "iterations=20"),
 }
 ROWS: Mapping[str, Row] = {
     "warm start": Row(),
