@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from cmat_env.lessons import TASKS, TRIALS
 from cmat_env.types import Recalled
 
 PAPER: Mapping[str, str] = {
@@ -28,14 +29,12 @@ SHORT: Mapping[str, str] = {
 }
 """For models too small to read more."""
 
-TRIALS = "From your earlier trials of this task:"
-TASKS = "From your work on earlier tasks:"
 LONGEST = 400
 """Characters of a reflection that are told to the next trial."""
 
 _THINK_END = "</think>"
 _LABEL = re.compile(r"[\s*_`#>]*+(?:reflection|lesson)[\s*_`]*+:[\s*_`]*+", re.IGNORECASE)
-_TWO_SENTENCES = re.compile(r"(?:[^.!?]|[.!?](?!\s))*+[.!?]++(?:\s++(?:[^.!?]|[.!?](?!\s))*+[.!?]++)?+(?=\s|$)")
+_TWO_SENTENCES = re.compile(r"(?:[^.!?]|[.!?](?!\s|$))*+[.!?]++(?:\s++(?:[^.!?]|[.!?](?!\s|$))*+[.!?]++)?+(?=\s|$)")
 
 
 def requests_of(style: str) -> Mapping[str, str]:

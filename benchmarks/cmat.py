@@ -2,195 +2,73 @@
 
     make bench-cmat          or    python benchmarks/cmat.py --out runs/bench-cmat
 
-Settings were chosen on the tasks of `generated:dev`; the figures are of `generated:heldout`, sampled at temperature 1
-and greedily. Every seed has its own warm start, and every row stands on it. Arms of a row play the same episodes: the
-differences are paired. The tables are written to docs/cmat.md.
+Settings were chosen on the tasks of `generated:dev`; the figures are of `generated:heldout`. Every row is written when
+it is measured, and not measured again, so that the command can be stopped and started at will. `--only` measures a
+part. The tables are written to docs/cmat.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import multiprocessing
-import statistics
-import time
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from cmat_env.paired import CHECKER, NONE, ORACLE, RANDOM, evaluate_paired
-from cmat_env.policies.hf import HFPolicy
-from cmat_env.policies.sampling import Sampling
-from cmat_env.tuning.config import RunSettings
-from cmat_env.tuning.presets import settings_of
-from cmat_env.tuning.run import Run
-from cmat_env.tuning.team import make_env, play, prompts
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-EPISODES = 400
-MARKS = ("<!-- bench-cmat -->", "<!-- /bench-cmat -->")
-ROWS: Mapping[str, tuple[str, ...]] = {
-    "warm start": ("iterations=0",),
-    "checker tuned, assistant as it was": ('team.learners=["checker"]', "iterations=24"),
-    "assistant tuned": ('team.learners=["assistant"]', "iterations=30"),
-    "both tuned together": ("iterations=30",),
-    "both, who contributes more is updated more": ("iterations=30", "adaptive.role_gain=1.0"),
-    "both, who lags behind is updated more": ("iterations=30", "adaptive.role_gain=-1.0"),
-    "both, tasks by learnability": ("iterations=30", "adaptive.candidates=4"),
-}
-ARMS = {CHECKER: "its checker", NONE: "none", RANDOM: "random", ORACLE: "oracle"}
+from benchmarks import cmat_checker, cmat_parts, cmat_tables, report
+
+CHECKER = "checker"
+PARTS = (cmat_parts.HOUSES, "DB", "KG", "composite DB", CHECKER)
 
 
-class Seed:
-    """All rows of one seed; each is written to a file as soon as it is measured, and not measured again."""
-
-    def __init__(self, seed: int, out: Path, *, scale: float) -> None:
-        self.seed, self.out, self.scale = seed, out / f"seed-{seed}", scale
-        self.out.mkdir(parents=True, exist_ok=True)
-        self.results = self.out / "rows.jsonl"
-        lines = self.results.read_text(encoding="utf-8").splitlines() if self.results.exists() else []
-        self.done = {json.loads(line)["row"] for line in lines}
-
-    def run_all(self, rows: Sequence[str]) -> None:
-        """Measure every row that is not on disk yet."""
-        start = Run(self._settings("iterations=0"), self.out / "start")
-        before = time.process_time()
-        start.warm_start(resume=(start.folder.path / "warm_start" / "config.json").exists())
-        print(f"seed {self.seed}: warm start, {time.process_time() - before:.0f} CPU-s", flush=True)
-        for row in rows:
-            if row not in self.done:
-                self._measure(row, start.folder.path / "warm_start")
-
-    def _settings(self, *overrides: str) -> RunSettings:
-        common = [f"seed={self.seed}", "threads=1", "evaluate_every=0", "record_every=0", *overrides]
-        if self.scale < 1:
-            steps = max(20, round(settings_of("tinyagent-nano-db").warm_start.sft.steps * self.scale))
-            rounds = round(settings_of("tinyagent-nano-db", common).iterations * self.scale)
-            common += [f"warm_start.sft.steps={steps}", f"iterations={rounds}"]
-        return settings_of("tinyagent-nano-db", common)
-
-    def _measure(self, row: str, base: Path) -> None:
-        settings = self._settings(f"model.path={base}", *ROWS[row])
-        folder = self.out / "".join(c if c.isalnum() else "-" for c in row)
-        folder.mkdir(exist_ok=True)
-        run = Run(settings, folder)
-        policy = run.policy(run.warm_start(resume=False))
-        before = time.process_time()
-        if settings.iterations:
-            run.train(policy)
-        seconds = time.process_time() - before
-        line: dict[str, Any] = {"row": row, "seed": self.seed, "cpu_seconds": seconds}
-        line["episodes"] = settings.iterations * settings.episodes
-        for way, greedy in (("greedy", True), ("sampled", False)):
-            line[way] = compared(settings, policy, greedy=greedy)
-        with self.results.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        told = {arm: line["sampled"]["arms"][arm]["success_rate"] for arm in ARMS}
-        print(f"seed {self.seed}: {row}: sampled {told}, {seconds:.0f} CPU-s", flush=True)
-
-
-def compared(settings: RunSettings, policy: HFPolicy, *, greedy: bool) -> dict[str, Any]:
-    """The team on held-out tasks: with its checker, without, with random verdicts of its rate, with an oracle."""
-    sampling = Sampling(greedy=greedy, max_new_tokens=settings.model.max_new_tokens)
-    found = evaluate_paired(
-        functools.partial(make_env, settings, settings.task.evaluate),
-        play(policy.with_sampling(sampling), settings.team.roles, user=settings.team.user),
-        episodes=EPISODES,
-        seed=settings.seed,
-        prompts=prompts(settings),
-        width=128,
-    )
-    return found.to_json()
-
-
-def of(lines: Sequence[Mapping[str, Any]], *path: str) -> list[Any]:
-    """The value at a path of every line."""
-    return [functools.reduce(lambda value, key: value[key], path, line) for line in lines]
-
-
-def spread(values: Sequence[float], digits: int = 3) -> str:
-    """Mean, and in brackets each seed's."""
-    return f"**{statistics.mean(values):.{digits}f}** ({', '.join(f'{value:.{digits}f}' for value in values)})"
-
-
-def table(lines: Sequence[Mapping[str, Any]], way: str) -> str:
-    """Success by row and arm, mean and each seed, with what it costs."""
-    text = ["| row | checker | success | tokens an episode | CPU-s of tuning |", "|---|---|---|---|---|"]
-    for row in dict.fromkeys(of(lines, "row")):
-        group = [line for line in lines if line["row"] == row]
-        for arm, title in ARMS.items():
-            success = of(group, way, "arms", arm, "success_rate")
-            tokens = [value / EPISODES for value in of(group, way, "arms", arm, "tokens")]
-            seconds = " / ".join(f"{value:.0f}" for value in of(group, "cpu_seconds")) if arm == CHECKER else ""
-            text.append(f"| {row} | {title} | {spread(success)} | {statistics.mean(tokens):.0f} | {seconds} |")
-    return "\n".join(text)
-
-
-def differences(lines: Sequence[Mapping[str, Any]], way: str) -> str:
-    """What lies between the arms of a row, episode by episode, seed by seed."""
-    text = ["| row | compared | seed | gain [95 %] | won, lost | McNemar's p |", "|---|---|---|---|---|---|"]
-    for line in lines:
-        for name, found in line[way]["differences"].items():
-            low, high = found["ci95"]
-            text.append(
-                f"| {line['row']} | {name} | {line['seed']} | {found['gain']:+.3f} [{low:+.3f}, {high:+.3f}] | "
-                f"{found['won']}, {found['lost']} | {found['p_value']:.2g} |"
-            )
-    return "\n".join(text)
-
-
-def verdicts(lines: Sequence[Mapping[str, Any]], way: str) -> str:
-    """How well the checkers judge: accuracy beside that of the majority's verdict, precision, recall, false alarms."""
-    text = ["| row | seed | verdicts | precision | recall | false alarms | asks for a revision |", "|---|" + "---|" * 6]
-    for line in lines:
-        found = line[way]["arms"][CHECKER]["checker"]
-        names = ("precision", "recall", "false_alarm_rate", "revision_rate")
-        cells = ["-" if found[name] is None else f"{found[name]:.3f}" for name in names]
-        text.append(f"| {line['row']} | {line['seed']} | {found['verdicts']} | {' | '.join(cells)} |")
-    return "\n".join(text)
-
-
-def report(lines: Sequence[Mapping[str, Any]]) -> str:
-    """All tables as Markdown."""
-    parts = [f"### Sampled\n\n{table(lines, 'sampled')}", f"### Greedy\n\n{table(lines, 'greedy')}"]
-    parts += [f"### Paired differences, sampled\n\n{differences(lines, 'sampled')}"]
-    parts += [f"### Verdicts, sampled\n\n{verdicts(lines, 'sampled')}"]
-    return "\n\n".join(parts)
-
-
-def _work(seed: int, out: str, scale: float, rows: Sequence[str]) -> None:
+def measure(part: str, seed: int, out: str, scale: float, tasks: str) -> None:
+    """Everything of one part and one seed that is not on disk yet, on one thread."""
     torch.set_num_threads(1)
-    Seed(seed, Path(out), scale=scale).run_all(rows)
+    if part == CHECKER:
+        cmat_checker.Seed(seed, Path(out), scale=scale).run_all(list(cmat_checker.ROWS))
+    else:
+        cmat_parts.Column(part, seed, Path(out), scale=scale, tasks=tasks).run_all()
 
 
-def main() -> None:
+def written(out: Path, pattern: str, rank: Callable[[dict[str, Any]], tuple[int, ...]]) -> list[dict[str, Any]]:
+    """The rows that are on disk, in order."""
+    paths = sorted(out.glob(pattern))
+    lines = [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
+    return sorted(lines, key=rank)
+
+
+def tables(out: Path) -> str:
+    """What has been measured, as Markdown."""
+    rows = list(cmat_checker.ROWS)
+    checked = written(out, "seed-*/rows.jsonl", lambda line: (rows.index(line["row"]), line["seed"]))
+    found = cmat_tables.report(written(out, "parts/*/seed-*/rows.jsonl", cmat_tables.rank))
+    return "\n\n".join(filter(None, (found, checked and cmat_checker.report(checked))))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS), metavar="ROW")
+    parser.add_argument("--only", nargs="+", default=list(PARTS), choices=PARTS, metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--out", default="runs/bench-cmat")
-    parser.add_argument("--jobs", type=int, default=2, help="seeds measured at once, one process and thread each")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the steps and iterations; to try it out")
+    parser.add_argument("--jobs", type=int, default=2, help="processes, each with one part of one seed and one thread")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of steps, iterations, episodes; to try it out")
+    parser.add_argument("--tasks", default="generated:heldout", help="generated:dev to choose settings")
     parser.add_argument("--docs", default="docs/cmat.md")
-    arguments = parser.parse_args()
-    with multiprocessing.get_context("spawn").Pool(arguments.jobs, maxtasksperchild=1) as pool:
-        work = [(seed, arguments.out, arguments.scale, arguments.rows) for seed in arguments.seeds]
-        pool.starmap(_work, work, chunksize=1)
-    lines = [
-        json.loads(line)
-        for path in sorted(Path(arguments.out).glob("seed-*/rows.jsonl"))
-        for line in path.read_text(encoding="utf-8").splitlines()
-    ]
-    lines.sort(key=lambda line: (list(ROWS).index(line["row"]), line["seed"]))
-    found = report(lines)
+    given = parser.parse_args(arguments)
+    jobs = [(part, seed, given.out, given.scale, given.tasks) for part in given.only for seed in given.seeds]
+    with multiprocessing.get_context("spawn").Pool(given.jobs, maxtasksperchild=1) as pool:
+        pool.starmap(measure, jobs, chunksize=1)
+    found = tables(Path(given.out))
     print(found)
-    docs = Path(arguments.docs)
-    if docs.exists() and arguments.scale == 1:
-        before, _, rest = docs.read_text(encoding="utf-8").partition(MARKS[0])
-        after = rest.partition(MARKS[1])[2]
-        docs.write_text(f"{before}{MARKS[0]}\n{found}\n{MARKS[1]}{after}", encoding="utf-8")
+    if given.scale == 1 and given.tasks == "generated:heldout" and Path(given.docs).exists():
+        report.write("cmat", found, Path(given.docs))
 
 
 if __name__ == "__main__":

@@ -75,11 +75,22 @@ def _new(trial: Trajectory, following: Trajectory | None) -> list[NewMemory]:
         for step in trial.steps
         if step.kind == "reflect"
     ]
-    acted = [step for step in trial.steps if step.role == "assistant" and step.kind == "act"]
+    acted = _executed(trial.steps)
     if trial.success and acted:
         text = _SOLVED.format(task=clipped(cue, _TASK_LENGTH), actions=_actions(acted))
         found.append(NewMemory("assistant", trial.env_id, text, cue, trial.outcome, trial.task_id, kind="experience"))
     return found
+
+
+def _executed(steps: Sequence[Step]) -> list[Step]:
+    """What the assistant did; what it proposed and the checker refused is no part of that."""
+    return [
+        step
+        for step, following in zip(steps, (*steps[1:], None), strict=True)
+        if step.role == "assistant"
+        and step.kind == "act"
+        and not (following is not None and following.verdict is not None and not following.verdict.approve)
+    ]
 
 
 def _actions(steps: Sequence[Step]) -> str:

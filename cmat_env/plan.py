@@ -128,18 +128,23 @@ class Trials:
         reflect: do the assistant and the checker write a reflection after a failure? Without, a trial is a new sample.
         reward: a reflection is paid this times what the next trial was paid more by the task.
         requests: by role, what it is asked; see `cmat_env.agents.reflection`.
+        roles: who reflects, and recalls what is remembered.
     """
 
     trials: int = 1
     reflect: bool = True
     reward: float = 1.0
     requests: Mapping[str, str] = field(default_factory=lambda: PAPER)
+    roles: tuple[str, ...] = ("assistant", "checker")
 
     def __post_init__(self) -> None:
         if self.trials < 1:
             raise ConfigError(f"trials={self.trials} must be at least 1")
         if not math.isfinite(self.reward):
             raise ConfigError(f"trials reward={self.reward} is no finite number; give a weight, such as 1.0")
+        for role in self.roles:
+            if role not in self.requests:
+                raise ConfigError(f"trials roles={self.roles}: nothing asks {role!r} to reflect; give it a request")
 
 
 @dataclass(frozen=True, slots=True)

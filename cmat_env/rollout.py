@@ -75,7 +75,7 @@ class Rollout:
         if missing:
             self.close()
             raise ConfigError(f"no policy for role {missing[0]!r}; give one for each of {', '.join(roles)}")
-        self.minds = who_reflects(self.policies, roles)
+        self.minds = who_reflects(self.policies, roles, self._trials.roles)
         self._agents = {
             role: Agent(role, (prompts or {}).get(role, ""), self._memory_of(role, memory or {})) for role in roles
         }

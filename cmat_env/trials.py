@@ -13,12 +13,17 @@ REASON = "reflection"
 """Of the payment that a reflection earns. The rollout makes it: no environment outlives a trial."""
 
 
-def who_reflects(policies: Mapping[str, Policy], roles: Sequence[str]) -> tuple[str, ...]:
-    """The roles that write reflections: never an oracle, which knows the answer, nor a policy that says it does not."""
+def who_reflects(
+    policies: Mapping[str, Policy], roles: Sequence[str], allowed: Sequence[str] = REFLECTS
+) -> tuple[str, ...]:
+    """Of the roles that may, those that write reflections: no oracle, which knows the answer, unless it says it does.
+
+    Any other policy does, unless it says that it does not.
+    """
     return tuple(
         role
         for role in roles
-        if role in REFLECTS and not isinstance(policies[role], Oracle) and getattr(policies[role], "reflects", True)
+        if role in allowed and getattr(policies[role], "reflects", not isinstance(policies[role], Oracle))
     )
 
 

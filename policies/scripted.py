@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from cmat_env.errors import ConfigError, ContractError
+from cmat_env.lessons import Lessons, asked_to_reflect
 from cmat_env.policies.offered import any_of, moves_in, offered_by
 from cmat_env.types import Dialogue, Generation, Judgement, Task
 
@@ -209,9 +210,14 @@ class DemonstratorPolicy:
     """Plays the task's imperfect demonstrator, which is told what the checker refused in this turn.
 
     A task without one is played by its solution, as `GoldPolicy` does; so are user and checker.
+
+    Args:
+        reflects: does it reflect on failures, and heed what its prompt tells of earlier trials and tasks? The task must
+            have `demonstrate(rng, rejected, lessons)` and `lesson(rng)` for that.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, reflects: bool = False) -> None:
+        self.reflects = reflects
         self._tasks: WeakKeyDictionary[Dialogue, Task] = WeakKeyDictionary()
         self._gold = GoldPolicy()
 
@@ -233,8 +239,14 @@ class DemonstratorPolicy:
     def _answer(self, dialogue: Dialogue, seed: int) -> Generation:
         if dialogue not in self._tasks:
             return self._gold.generate([dialogue], seed=seed)[0]
-        demonstrate = _optional(self._tasks[dialogue], "demonstrate")
-        return Generation(demonstrate(random.Random(stream_of(dialogue, seed)), refused_proposals(dialogue)))
+        task, rng = self._tasks[dialogue], random.Random(stream_of(dialogue, seed))
+        demonstrate, refused = _extra(task, "demonstrate", "demonstrator"), refused_proposals(dialogue)
+        if not self.reflects:
+            return Generation(demonstrate(rng, refused))
+        if asked_to_reflect(_last(dialogue)):
+            return Generation(_extra(task, "lesson", "demonstrator")(rng))
+        first = dialogue.messages[0]
+        return Generation(demonstrate(rng, refused, Lessons.of(first.content if first.speaker == "system" else "")))
 
 
 def refused_proposals(dialogue: Dialogue) -> list[str]:

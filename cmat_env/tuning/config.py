@@ -174,6 +174,12 @@ class WarmStartSettings:
         revise_bad: how often the demonstrated checker refuses a bad proposal.
         revise_good: how often a good one; as often as a bad one = it knows nothing, and tosses a coin.
         checker_share: share of the episodes whose checker is imitated too.
+        lessons: share of the streams that teach to reflect and to heed what is recalled; see `cmat_env.lessons`. There
+            is no checker in them; the demonstrator reflects on its failures, tries again, and in two of three recalls
+            what the stream has taught so far.
+        stream: demonstrations in a row; each has a memory of its own, that begins empty.
+        trials: attempts at a task of such a stream.
+        recall: most memories that it is told in each.
         checkpoint_every: steps of imitation between checkpoints; 0 = none.
         sft: how they are imitated.
     """
@@ -185,13 +191,17 @@ class WarmStartSettings:
     revise_bad: float = 0.6
     revise_good: float = 0.05
     checker_share: float = 0.25
+    lessons: float = 0.0
+    stream: int = 40
+    trials: int = 2
+    recall: int = 1
     checkpoint_every: int = 500
     sft: SFTSettings = field(default_factory=SFTSettings)
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "episodes")
-        _at_least(self, 0, "checkpoint_every")
-        for name in ("revise_bad", "revise_good", "checker_share"):
+        _at_least(self, 1, "episodes", "stream", "trials")
+        _at_least(self, 0, "checkpoint_every", "recall")
+        for name in ("revise_bad", "revise_good", "checker_share", "lessons"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be in [0, 1]")
 

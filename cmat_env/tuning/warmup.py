@@ -8,9 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from cmat_env import durable
+from cmat_env.agents.memory_rules import MemorySettings
+from cmat_env.agents.memory_store import LongTermMemory
 from cmat_env.agents.parsing import format_verdict
+from cmat_env.agents.reflection import requests_of
 from cmat_env.chat_rows import read_rows
 from cmat_env.errors import CheckpointError, ConfigError
+from cmat_env.experience import Experience
+from cmat_env.lessons import TASKS, TRIALS
+from cmat_env.plan import Trials
 from cmat_env.policies.adapters import AdapterSettings
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
@@ -28,6 +34,8 @@ from cmat_env.types import Dialogue, Policy, Trajectory, Verdict
 
 FIRST_DEMONSTRATION = 1 << 40
 """Seeds of demonstrations begin here, far from those of training episodes."""
+_RECALLING = 2 / 3
+"""Of the streams that teach lessons, the share whose prompts recall earlier tasks; the others tell of trials alone."""
 
 
 def warm_up(
@@ -116,33 +124,80 @@ def demonstrate(settings: RunSettings, on_end: OnEnd | None = None) -> list[Dial
     is to be learned from it is how a verdict is written, and from the assistant how to answer a refusal. Where nobody
     hears the words of a verdict it has none: what changes nothing is reinforced along with what does, and drifts.
     """
-    roles, warm = settings.team.roles, settings.warm_start
+    warm = settings.warm_start
+    first = FIRST_DEMONSTRATION + settings.seed * warm.episodes
+    if not warm.lessons:
+        finished = _with_checker(settings, [Episode(first + index) for index in range(warm.episodes)], on_end)
+    else:
+        first -= first % warm.stream  # tasks that belong together begin at a multiple
+        finished = _in_streams(settings, [Episode(first + index) for index in range(warm.episodes)], on_end)
+    share = np.random.default_rng(settings.seed).random(len(finished))
+    dialogues: list[Dialogue] = []
+    for trajectory, draw in zip(finished, share, strict=True):
+        dialogues.extend(trajectory.dialogues["assistant"])
+        if "checker" in trajectory.dialogues and draw < warm.checker_share:
+            dialogues.extend(trajectory.dialogues["checker"])
+        if "user" in settings.team.learners:
+            dialogues.extend(trajectory.dialogues["user"])
+    return dialogues
+
+
+def _rollout(settings: RunSettings, policies: Mapping[str, Policy], trials: Trials | None = None) -> Rollout:
+    return Rollout(
+        lambda: make_env(settings, settings.task.train, tuple(policies), **settings.warm_start.settings),
+        policies,
+        prompts=prompts(settings),
+        seed=settings.seed,
+        width=16,
+        trials=trials,
+    )
+
+
+def _with_checker(settings: RunSettings, episodes: Sequence[Episode], on_end: OnEnd | None) -> list[Trajectory]:
+    """Play episodes with the whole team."""
+    warm = settings.warm_start
     refusal = REVISE if settings.team.feedback == "verdict" else REFUSAL
     policies: dict[str, Policy] = {
         "user": parse_spec(settings.team.user, role="user"),
         "assistant": DemonstratorPolicy(),
         "checker": OracleChecker(refuse_bad=warm.revise_bad, refuse_good=warm.revise_good, refusal=refusal),
     }
-    rollout = Rollout(
-        lambda: make_env(settings, settings.task.train, **warm.settings),
-        {role: policies[role] for role in roles},
-        prompts=prompts(settings),
-        seed=settings.seed,
-        width=16,
-    )
-    first = FIRST_DEMONSTRATION + settings.seed * warm.episodes
-    episodes = (Episode(first + index) for index in range(warm.episodes))
-    result = rollout.run(episodes, on_end=on_end)
+    rollout = _rollout(settings, {role: policies[role] for role in settings.team.roles})
+    finished = rollout.run(episodes, on_end=on_end).finished
     rollout.close()
-    share = np.random.default_rng(settings.seed).random(len(result.finished))
-    dialogues: list[Dialogue] = []
-    for trajectory, draw in zip(result.finished, share, strict=True):
-        dialogues.extend(trajectory.dialogues["assistant"])
-        if "user" in settings.team.learners:
-            dialogues.extend(trajectory.dialogues["user"])
-        if "checker" in roles and draw < warm.checker_share:
-            dialogues.extend(trajectory.dialogues["checker"])
-    return dialogues
+    return finished
+
+
+def _in_streams(settings: RunSettings, episodes: Sequence[Episode], on_end: OnEnd | None) -> list[Trajectory]:
+    """Play some streams of episodes with the whole team, and some without a checker, that teach to learn from failures.
+
+    A prompt of these tells what the assistant itself has written about earlier trials and tasks, and nothing else.
+    """
+    warm = settings.warm_start
+    alone: dict[str, Policy] = {
+        "user": parse_spec(settings.team.user, role="user"),
+        "assistant": DemonstratorPolicy(reflects=True),
+    }
+    trials = Trials(warm.trials, requests=requests_of(settings.team.prompts), roles=("assistant",))
+    rollout = _rollout(settings, {role: alone[role] for role in alone if role in settings.team.roles}, trials)
+    rng = np.random.default_rng(settings.seed)
+    finished: list[Trajectory] = []
+    for start in range(0, len(episodes), warm.stream):
+        part, draw = episodes[start : start + warm.stream], rng.random()
+        if draw >= warm.lessons:
+            finished += _with_checker(settings, part, on_end)
+        elif draw >= warm.lessons * _RECALLING:
+            rollout.experience = None
+            finished += rollout.run(part, on_end=on_end).finished
+        else:
+            with LongTermMemory(":memory:", MemorySettings(recall=warm.recall)) as memory:
+                rollout.experience = Experience(memory, writes=True)
+                for episode in part:
+                    told = rollout.run([episode], on_end=on_end).finished
+                    rollout.experience.learn(told, roles=rollout.minds)
+                    finished += told
+    rollout.close()
+    return finished
 
 
 def tiny_agent(settings: RunSettings, dialogues: Sequence[Dialogue]) -> HFPolicy:
@@ -180,7 +235,8 @@ def given(settings: RunSettings) -> HFPolicy:
 def fixed_phrases(dialogues: Sequence[Dialogue]) -> list[str]:
     """The fixed wording of the protocols that occurs in the dialogues; each becomes one token.
 
-    These are the frames of AgentBench's v0.2 actions, of our shop, of our verdicts, and of what the checker is shown.
+    These are the frames of AgentBench's v0.2 actions, of our shop, of our verdicts, of what the checker is shown, and
+    of what is reflected on and recalled.
     """
     known = [
         "Action: Operation\n```sql\n",
@@ -210,6 +266,19 @@ def fixed_phrases(dialogues: Sequence[Dialogue]) -> list[str]:
         "\nDry run: ",
         "Outcome: ",
         "the episode would end",
+        f"{TASKS}\n- ",
+        f"{TRIALS}\n- ",
+        "Solved: ",
+        " By: Action: Operation ```sql ",
+        " ``` Then: Action: Answer Final Answer: ",
+        "I will try ",
+        "Not solved: wrong. Reflect.",
+        "Action: get_relations(",
+        "Action: get_neighbors(",
+        "Action: get_attributes(",
+        "Observation: variable #",
+        ", which are instances of ",
+        "Final Answer: #",
     ]
     texts = [message.content for dialogue in dialogues for message in dialogue.messages]
     return [phrase for phrase in known if any(phrase in text for text in texts)]

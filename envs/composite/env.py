@@ -7,6 +7,7 @@ reward:      1 at the end if every part is right ("whole"), or 1/k for each of k
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -15,6 +16,7 @@ from cmat_env.envs.composite.tasks import Composite
 from cmat_env.envs.source import Source
 from cmat_env.envs.task_env import RestorableEnv, Snapshot
 from cmat_env.errors import ConfigError
+from cmat_env.lessons import Lessons, reflection
 from cmat_env.types import Brief, Judgement
 
 Closing = Literal["answers", "user"]
@@ -34,6 +36,7 @@ class State:
         over: has it ended?
         metrics: of the parts that are answered.
         opening: what was shown of the world at first, where the task says nothing of it.
+        plans: what the demonstrator would do in each part that is answered, if it had to try again.
     """
 
     task: Composite[Any]
@@ -42,6 +45,7 @@ class State:
     over: bool = False
     metrics: tuple[Any, ...] = ()
     opening: str = ""
+    plans: tuple[tuple[str, ...], ...] = ()
 
     @property
     def answered(self) -> bool:
@@ -57,13 +61,20 @@ class CompositeEnv(RestorableEnv[Composite[Any], State]):
         source: of the composite tasks.
         closing: "answers" = it ends when the last part is answered, "user" = when the user ends the dialogue then.
         reward: "whole" or "parts".
+        report: say at the end which parts are right. Nobody is told the right answer.
 
     At the end, infos hold success (every part is right), score (the share that is right), outcome and parts, a list of
     {"family", "right"} where an unanswered part is not right. A part that ends without an answer ends the whole.
     """
 
     def __init__(
-        self, inner: Any, source: Source[Composite[Any]], *, closing: Closing = "answers", reward: Paying = "whole"
+        self,
+        inner: Any,
+        source: Source[Composite[Any]],
+        *,
+        closing: Closing = "answers",
+        reward: Paying = "whole",
+        report: bool = False,
     ) -> None:
         check_known("closing", closing, get_args(Closing))
         check_known("reward", reward, get_args(Paying))
@@ -72,6 +83,7 @@ class CompositeEnv(RestorableEnv[Composite[Any], State]):
         self.task_types = source.families
         self.closing = closing
         self.reward = reward
+        self.report = report
         self.observation_space = inner.observation_space
         self.action_space = inner.action_space
 
@@ -118,7 +130,12 @@ class CompositeEnv(RestorableEnv[Composite[Any], State]):
     def _answer(self, seen: str, *, right: bool, metrics: Any) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """A part is answered: begin the next one, or end."""
         before = self._state
-        state = self._episode = replace(before, right=(*before.right, right), metrics=(*before.metrics, metrics))
+        state = self._episode = replace(
+            before,
+            right=(*before.right, right),
+            metrics=(*before.metrics, metrics),
+            plans=(*before.plans, self._plan(right=right)),
+        )
         count, done = len(state.task.parts), len(state.right)
         paid = float(right) / count if self.reward == "parts" else 0.0
         if state.answered and self.closing == "answers":
@@ -160,6 +177,9 @@ class CompositeEnv(RestorableEnv[Composite[Any], State]):
             "parts": [{"family": name, "right": each} for name, each in zip(state.task.families, right, strict=True)],
             "metrics": list(state.metrics),
         }
+        if self.report:
+            told = [f"Part {place} was {'right' if each else 'wrong'}." for place, each in enumerate(right, start=1)]
+            seen = "\n".join(filter(None, (seen, " ".join(told))))
         return seen, reward, not truncated, truncated, info
 
     def _info(self) -> dict[str, Any]:
@@ -170,7 +190,18 @@ class CompositeEnv(RestorableEnv[Composite[Any], State]):
         """The actions of a right episode: those of every part."""
         return [action for part in self.task.parts for action in self.inner.solution_of(part)]
 
-    def demonstrate(self, rng: Any, rejected: Any = ()) -> str:
+    def _plan(self, *, right: bool) -> tuple[str, ...]:
+        """What the demonstrator would do in the part that was answered, if it had to try again."""
+        rng = random.Random(f"{self._state.task.id}/{len(self._state.right)}/{self.report and right}")
+        return tuple(self.inner.plan(rng, right=self.report and right)) if hasattr(self.inner, "plan") else ()
+
+    def lesson(self, rng: Any) -> str:
+        """The demonstrator's reflection on a failure: what it was told was right, then the first other part."""
+        told = self._state.right if self.report else ()
+        parts = next((place for place, right in enumerate(told) if not right), 0) + 1
+        return reflection([move for plan in self._state.plans[:parts] for move in plan])
+
+    def demonstrate(self, rng: Any, rejected: Any = (), lessons: Lessons | None = None) -> str:
         """The next action of the inner task's imperfect demonstrator.
 
         Raises:
@@ -178,7 +209,7 @@ class CompositeEnv(RestorableEnv[Composite[Any], State]):
         """
         if not hasattr(self.inner, "demonstrate"):
             raise ConfigError(f"{type(self.inner).__name__} has no demonstrator; choose another policy, such as gold")
-        return str(self.inner.demonstrate(rng, rejected))
+        return str(self.inner.demonstrate(rng, rejected, *(() if lessons is None else (lessons,))))
 
     def judge(self, action: str) -> Judgement | None:
         """The inner task's opinion on an action in the present part; None where none is left."""

@@ -23,11 +23,13 @@ def DBCompositeEnv(  # noqa: N802 - what `register` and users call like the othe
     vague: bool = False,
     closing: Closing = "answers",
     reward: Paying = "whole",
+    report: bool = False,
     backend: Literal["sqlite", "mariadb"] | str | None = None,
     action_format: FormatName = "v0.2",
     grader: GraderName = "fc",
     max_rounds: int = 15,
     max_observation: int = 800,
+    max_rows_shown: int | None = None,
     demonstrator_error: float = 0.75,
 ) -> CompositeEnv:
     """A composite task of the database.
@@ -36,9 +38,9 @@ def DBCompositeEnv(  # noqa: N802 - what `register` and users call like the othe
         tasks: "generated:train", "generated:dev", "generated:heldout", "generated:unseen_words", or the tasks.
         parts: of generated tasks, numbers of parts to draw from.
         vague: of generated tasks, leave a detail out that the user knows and tells when asked (`questions=N`).
-        closing, reward: see `CompositeEnv`.
-        backend, action_format, grader, max_rounds, max_observation, demonstrator_error: see `DBEnv`; rounds are those
-            of a part.
+        closing, reward, report: see `CompositeEnv`.
+        backend, action_format, grader, max_rounds, max_observation, max_rows_shown, demonstrator_error: see
+            `DBEnv`; rounds are those of a part.
 
     Raises:
         ConfigError, UnknownNameError: an argument is not what it should be.
@@ -49,10 +51,11 @@ def DBCompositeEnv(  # noqa: N802 - what `register` and users call like the othe
         grader=grader,
         max_rounds=max_rounds,
         max_observation=max_observation,
+        max_rows_shown=max_rows_shown,
         demonstrator_error=demonstrator_error,
     )
     lengths = tuple(parts)
     source = composite_source(
         tasks, SPLITS, lambda split: partial(generate_chain, split, lengths=lengths, vague=vague), parts=parts
     )
-    return CompositeEnv(inner, source, closing=closing, reward=reward)
+    return CompositeEnv(inner, source, closing=closing, reward=reward, report=report)

@@ -15,7 +15,7 @@ from typing import Any
 from cmat_env.envs.database.backend import Backend
 from cmat_env.envs.database.choice import open_backend
 from cmat_env.envs.database.codec import CODECS, Answer, Codec, FormatName, Malformed, Move, Query
-from cmat_env.envs.database.demonstrate import DONE, Uniform, next_action
+from cmat_env.envs.database.demonstrate import DONE, NOTHING, Uniform, next_action, plan, spoken_of
 from cmat_env.envs.database.episode import DBSettings, Episode, WriteGrading
 from cmat_env.envs.database.gold import Gold, final_rows
 from cmat_env.envs.database.grade import GRADERS, GraderName, grade_table
@@ -26,6 +26,7 @@ from cmat_env.envs.database.tasks import DBTask
 from cmat_env.envs.source import Generated
 from cmat_env.envs.task_env import RestorableEnv, Snapshot
 from cmat_env.envs.tool_calls import MAX_CALLS
+from cmat_env.lessons import Lessons, reflection
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
 
@@ -117,9 +118,11 @@ class DBEnv(RestorableEnv[DBTask, Episode]):
             ConfigError: the reference of a write whose ending is not given otherwise does not run.
         """
         gold = self._gold.rows(task) if task.write else ()
+        before = self._episode
+        found = {} if fresh or before is None else before.known()
         if fresh:
             self.backend.load(task.tables)
-        self._episode = Episode(task, gold)
+        self._episode = Episode(task, gold, found=found)
         info: dict[str, Any] = {"task_id": task.id, "task_type": task.family}
         if task.known_bad or self._gold.label_is_wrong(task, gold):
             info["known_bad"] = task.known_bad or _WRONG_LABEL
@@ -207,21 +210,38 @@ class DBEnv(RestorableEnv[DBTask, Episode]):
         first = [] if task.reference is None else [self.codec.query(task.reference)]
         return [*first, self.codec.answer(DONE if task.write else task.answers)]
 
-    def demonstrate(self, rng: Uniform, rejected: Sequence[str] = ()) -> str:
+    def plan(self, rng: Uniform, *, right: bool = False) -> tuple[str, ...]:
+        """What the demonstrator would do if it had to try the task again.
+
+        Args:
+            rng: as of `demonstrate`.
+            right: has the statement that it executed last turned out to be right? Then it is that one, else another.
+        """
+        state = self._state
+        task, error = spoken_of(state.task, state.found), self.settings.demonstrator_error
+        return state.executed[-1:] if right else plan(task, rng, error=error, executed=state.executed)
+
+    def lesson(self, rng: Uniform) -> str:
+        """The demonstrator's reflection on an episode that failed."""
+        return reflection(self.plan(rng))
+
+    def demonstrate(self, rng: Uniform, rejected: Sequence[str] = (), lessons: Lessons = NOTHING) -> str:
         """The next action of the imperfect demonstrator.
 
         Args:
             rng: a `random.Random` or a `numpy.random.Generator`.
             rejected: its proposals that were refused in this turn.
+            lessons: what it was told of earlier trials and tasks.
         """
         state = self._state
         return next_action(
-            state.task,
+            spoken_of(state.task, state.found),
             rng,
             error=self.settings.demonstrator_error,
             executed=state.executed,
             result=state.result,
             rejected=rejected,
+            lessons=lessons,
             query=self.codec.query,
             answer=self.codec.answer,
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from cmat_env.checks import check_known, check_whole
@@ -66,6 +67,7 @@ class Episode:
         rounds: turns taken.
         executed: statements run.
         result: what the last of them gave.
+        found: of the parts before, what a question's answer should have been, and what was found instead.
         sql_errors, truncations, timeouts: how many statements failed, gave more than was shown, were stopped.
     """
 
@@ -78,6 +80,14 @@ class Episode:
     sql_errors: int = 0
     truncations: int = 0
     timeouts: int = 0
+    found: Mapping[str, str] = field(default_factory=dict)
+
+    def known(self) -> Mapping[str, str]:
+        """What later parts know of this one's answer, and of those before."""
+        rows = self.result.rows if self.result else ()
+        if self.task.write or len(self.task.answers) != 1 or len(rows) != 1 or len(rows[0]) != 1:
+            return self.found
+        return {**self.found, self.task.answers[0]: str(rows[0][0])}
 
     @property
     def metrics(self) -> dict[str, int]:

@@ -52,6 +52,7 @@ class DBTask:
         reference: SQL that is known to be right: of a write, or of a generated read.
         slips: wrong statements of the imperfect demonstrator.
         evidence: a hint that belongs to the question (in AgentBench's training file).
+        jargon: a word of the question that no column has, and that only those know who work there.
         split: where a generated task belongs, or the name of its file.
         known_bad: why nobody can solve it as it stands; "" = it is fine.
 
@@ -71,6 +72,7 @@ class DBTask:
     reference: str | None = None
     slips: tuple[Slip, ...] = ()
     evidence: str = ""
+    jargon: str = ""
     split: str = ""
     known_bad: str = ""
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from cmat_env.envs.knowledge_graph.codec import CODECS, Codec, Final, FormatName, Malformed, Move, state
 from cmat_env.envs.knowledge_graph.compiler import Dialect, Fidelity, ImpossibleError
+from cmat_env.envs.knowledge_graph.demonstrate import NOTHING, Demonstrator, Uniform
 from cmat_env.envs.knowledge_graph.episode import Episode, KGSettings, RewardName
 from cmat_env.envs.knowledge_graph.grade import Grade, grade
 from cmat_env.envs.knowledge_graph.graphs import open_graph
@@ -25,6 +26,7 @@ from cmat_env.envs.knowledge_graph.tasks import Call, KGTask
 from cmat_env.envs.knowledge_graph.tools import perform
 from cmat_env.envs.task_env import RestorableEnv, Snapshot
 from cmat_env.envs.tool_calls import MAX_CALLS
+from cmat_env.lessons import Lessons, reflection
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
 
@@ -47,7 +49,7 @@ class KGEnv(RestorableEnv[KGTask, Episode]):
             named graphs only, else the default graph.
         families: of generated tasks; by default all.
         limits: of a query and a program.
-        action_format, fidelity, reward, max_rounds, max_observation: see `KGSettings`.
+        action_format, fidelity, reward, max_rounds, max_observation, demonstrator_error: see `KGSettings`.
 
     `reset(seed=, options={"task": ...})`: of generated tasks, each seed has its own; of a list, seeds go round it;
     options name one by id or number. At the end, infos hold success, score (F1), outcome ("correct", "wrong", "bad
@@ -73,8 +75,9 @@ class KGEnv(RestorableEnv[KGTask, Episode]):
         reward: RewardName = "em",
         max_rounds: int = 15,
         max_observation: int = 20_000,
+        demonstrator_error: float = 0.5,
     ) -> None:
-        self.settings = KGSettings(action_format, fidelity, reward, max_rounds, max_observation)
+        self.settings = KGSettings(action_format, fidelity, reward, max_rounds, max_observation, demonstrator_error)
         whole = named_graph if named_graph is not None and "{id}" not in named_graph else None
         self.graph = open_graph(graphs, ontology=ontology, dialect=dialect, named_graph=whole)
         file = graphs if isinstance(graphs, str | Path) else None
@@ -164,6 +167,7 @@ class KGEnv(RestorableEnv[KGTask, Episode]):
             errors=before.errors + (outcome.error not in ("", "timeout")),
             timeouts=before.timeouts + (outcome.error == "timeout"),
             truncations=before.truncations + outcome.truncated,
+            made=before.made + ((call,) if len(outcome.session.variables) > len(before.session.variables) else ()),
         )
         limit = self.settings.max_observation
         text = outcome.observation
@@ -221,10 +225,51 @@ class KGEnv(RestorableEnv[KGTask, Episode]):
 
     def solution_of(self, task: KGTask) -> list[str]:
         """The actions that solve a task: the known calls, with entities by name, then the last variable."""
-        names = {id: name for name, id in reversed(list(task.entities.items()))}
-        written = [Call(call.tool, tuple(names.get(each, each) for each in call.arguments)) for call in task.actions]
         made = sum(call.tool not in ("get_relations", "get_attributes") for call in task.actions)
-        return [*(self.codec.call(call) for call in written[task.done :]), self.codec.final(max(made - 1, 0))]
+        return [*(self.codec.call(call) for call in _calls(task)), self.codec.final(max(made - 1, 0))]
+
+    def plan(self, rng: Uniform, *, right: bool = False) -> tuple[str, ...]:
+        """What the demonstrator would do if it had to try the task again.
+
+        Args:
+            rng: as of `demonstrate`.
+            right: have its choices turned out to be right? Then they are these, else one of them is another.
+        """
+        state = self._state
+        if right:
+            return tuple(str(call) for call in state.made)
+        before = replace(state.session, variables=state.session.variables[: -len(state.made) or None])
+        return self._demonstrator.plan(state.made, before, rng)
+
+    def lesson(self, rng: Uniform) -> str:
+        """The demonstrator's reflection on an episode that failed."""
+        return reflection(self.plan(rng))
+
+    def demonstrate(self, rng: Uniform, rejected: Sequence[str] = (), lessons: Lessons = NOTHING) -> str:
+        """The next action of the imperfect demonstrator.
+
+        Args:
+            rng: a `random.Random` or a `numpy.random.Generator`.
+            rejected: its proposals that were refused in this turn.
+            lessons: what it was told of earlier trials and tasks.
+        """
+        state = self._state
+        calls = _calls(state.task)
+        if state.rounds >= len(calls):
+            return self.solution()[-1]
+        chosen = self._demonstrator.act(
+            calls[state.rounds],
+            state.session,
+            rng,
+            error=self.settings.demonstrator_error,
+            rejected=lambda call: self.codec.call(call) in rejected,
+            lessons=lessons,
+        )
+        return self.codec.call(chosen)
+
+    @property
+    def _demonstrator(self) -> Demonstrator:
+        return Demonstrator(self.knowledge, self.task.entities)
 
     def judge(self, action: str) -> Judgement | None:
         """Should this action be taken now? The episode stays as it is; see `Judge`.
@@ -245,3 +290,10 @@ class KGEnv(RestorableEnv[KGTask, Episode]):
     def close(self) -> None:
         """End the episode; the graph stays open for the other environments of this process. Twice is fine."""
         self._episode = None
+
+
+def _calls(task: KGTask) -> list[Call]:
+    """The calls of a right episode, with entities by name, but for those that earlier parts have made."""
+    names = {id: name for name, id in reversed(list(task.entities.items()))}
+    written = [Call(call.tool, tuple(names.get(each, each) for each in call.arguments)) for call in task.actions]
+    return written[task.done :]

@@ -8,8 +8,9 @@ from typing import Literal, get_args
 from cmat_env.checks import check_known, check_whole
 from cmat_env.envs.knowledge_graph.codec import FORMAT_NAMES, FormatName
 from cmat_env.envs.knowledge_graph.compiler import FIDELITIES, Fidelity
-from cmat_env.envs.knowledge_graph.tasks import KGTask
+from cmat_env.envs.knowledge_graph.tasks import Call, KGTask
 from cmat_env.envs.knowledge_graph.tools import Session
+from cmat_env.errors import ConfigError
 
 RewardName = Literal["em", "f1"]
 
@@ -24,6 +25,7 @@ class KGSettings:
         reward: "em" = 1 for exactly the right answers, "f1" = the F1 of the two sets.
         max_rounds: messages of the agent.
         max_observation: characters of what one call gave; more are cut.
+        demonstrator_error: share of mistakes of the imperfect demonstrator, where one is possible.
 
     Raises:
         ConfigError: a setting is out of range.
@@ -34,6 +36,7 @@ class KGSettings:
     reward: RewardName = "em"
     max_rounds: int = 15
     max_observation: int = 20_000
+    demonstrator_error: float = 0.5
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -44,6 +47,8 @@ class KGSettings:
             check_known(name, getattr(self, name), known)
         for name in ("max_rounds", "max_observation"):
             check_whole(name, getattr(self, name))
+        if not 0.0 <= self.demonstrator_error <= 1.0:
+            raise ConfigError(f"demonstrator_error={self.demonstrator_error}: wanted a share from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Episode:
         over: has it ended?
         rounds: messages taken.
         calls: tool calls executed.
+        made: the calls that made a variable.
         errors, timeouts, truncations: how many calls failed, were stopped, or gave more than was shown.
     """
 
@@ -67,6 +73,7 @@ class Episode:
     errors: int = 0
     timeouts: int = 0
     truncations: int = 0
+    made: tuple[Call, ...] = ()
 
     @property
     def metrics(self) -> dict[str, int]:

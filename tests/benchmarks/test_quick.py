@@ -84,3 +84,32 @@ def test_the_sb3_tables_have_every_player(monkeypatch: pytest.MonkeyPatch, capsy
 
     learners = ["| random", "| first choice", "| PPO", "| MaskablePPO"]
     assert rows == [*learners, *learners, "| never call", "| always call", "| router (PPO)"]
+
+
+def test_the_ablation_is_measured_once_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In miniature: every way to play is there, with its tokens; what is on disk is not measured again."""
+    names = ("cmat", "cmat_parts", "cmat_tables")
+    cmat, parts, tables = (importlib.import_module(f"benchmarks.{name}") for name in names)
+    small = ("model.layers=1", "model.width=32", "model.max_new_tokens=8", "episodes=8", "warm_start.sft.batch=4")
+    monkeypatch.setattr(parts, "COMMON", (*parts.COMMON, *small))
+    for name, rows in (("DB", ["warm start", "all together"]), (parts.HOUSES, list(parts.OF_HOUSES))):
+        column = parts.Column(name, 0, tmp_path, scale=0.01, tasks="generated:dev")
+        column.left = [row for row in column.left if row in rows]
+        column.run_all()
+        assert set(rows).isdisjoint(parts.Column(name, 0, tmp_path, scale=0.01, tasks="generated:dev").left)
+
+    text = cmat.tables(tmp_path)
+    assert 2 * 2 == sum(line.startswith(("| warm start | 0", "| all together | 0")) for line in text.splitlines())
+    assert 2 * 4 == sum("| no memory |" in line or "| memory |" in line for line in text.splitlines()) + 2
+    for line in cmat.written(tmp_path, "parts/*/seed-*/rows.jsonl", tables.rank):
+        assert [parts.STREAM] * 2 == [len(line[way]["solved"]) for way in parts.WAYS]
+        assert all(line[way]["read"] > 0 and line[way]["written"] > 0 for way in parts.WAYS)
+
+
+def test_a_mean_over_seeds_has_students_interval() -> None:
+    """Of three rates 0.4, 0.5, 0.6: 0.5 and 4.303 times the standard error; of one seed Wilson's."""
+    tables = importlib.import_module("benchmarks.cmat_tables")
+
+    assert "0.500 ± 0.248" == tables.mean([[1] * share + [0] * (10 - share) for share in (4, 5, 6)])
+    assert "0.500 [0.237, 0.763]" == tables.mean([[1] * 5 + [0] * 5])
+    assert tables.gain([[1, 1], [1, 1]], [[0, 0], [0, 0]]).startswith("+1.000 [+1.000")

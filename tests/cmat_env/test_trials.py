@@ -22,6 +22,7 @@ from cmat_env.reexecution import verify
 from cmat_env.replay_html import write_html
 from cmat_env.replay_view import whole
 from cmat_env.rollout import Episode, Limits, Rollout, RolloutResult, Trials
+from cmat_env.trials import who_reflects
 from cmat_env.types import Dialogue, Generation, Policy, Recalled, Task, Trajectory
 
 MakeTask = Callable[..., Task]
@@ -131,6 +132,46 @@ def test_both_roles_reflect_on_what_they_saw(guess_task: MakeTask) -> None:
     assert (Recalled("Look!"),) == trials[1].recalled["checker"]
     assert "Look!" in trials[1].dialogues["checker"][0].messages[0].content
     assert "Look!" == trials[0].dialogues["checker"][0].messages[-1].content
+
+
+def test_only_those_reflect_who_are_asked_to(guess_task: MakeTask) -> None:
+    """The checker may be left out; a role that no request is for is the user's mistake."""
+    team = {"assistant": Learner(), "checker": Learner()}
+    trials = play(guess_task, team, [guessing(2)], trials=Trials(3, roles=("assistant",))).finished
+
+    assert ["assistant"] == [step.role for step in trials[0].steps if step.kind == "reflect"]
+    assert {"assistant"} == set(trials[1].recalled)
+    with pytest.raises(ConfigError, match="nothing asks 'user' to reflect"):
+        Trials(2, roles=("user",))
+
+
+def test_an_oracle_reflects_only_if_it_says_so(guess_task: MakeTask) -> None:
+    """A teacher that writes no more than its dialogue shows may; it is never one by default."""
+    team: Mapping[str, Policy] = {"assistant": DemonstratorPolicy()}
+    assert () == who_reflects(team, ["assistant"])
+    assert ("assistant",) == who_reflects({"assistant": DemonstratorPolicy(reflects=True)}, ["assistant"])
+
+
+def test_what_was_refused_is_not_remembered_as_what_solved_the_task(guess_task: MakeTask, tmp_path: Path) -> None:
+    """A checker that refuses the first proposal: the experience holds the second one alone."""
+
+    class RefusesOnce:
+        reflects = False
+
+        def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
+            return [Generation("Verdict: revise" if d.replies == 0 else "Verdict: approve") for d in dialogues]
+
+    class Counts:
+        def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
+            return [Generation(str(d.replies + 1)) for d in dialogues]
+
+    with LongTermMemory(tmp_path / "m.sqlite") as memory:
+        known = Experience(memory, writes=True)
+        team: Mapping[str, Policy] = {"assistant": Counts(), "checker": RefusesOnce()}
+        known.learn(play(guess_task, team, [guessing(2)], trials=Trials(1)).finished, roles=("assistant",))
+        [entry] = memory.entries()
+
+    assert entry.text.endswith("By: 2")
 
 
 def test_without_reflection_a_trial_is_a_new_sample(guess_task: MakeTask) -> None:

@@ -6,6 +6,8 @@ import random
 from collections.abc import Sequence
 
 from cmat_env.envs.database.generate.draft import Draft
+from cmat_env.envs.database.generate.house import FAMILIES as TOLD
+from cmat_env.envs.database.generate.house import draw_told
 from cmat_env.envs.database.generate.joined import JOINED
 from cmat_env.envs.database.generate.pair import Pair, draw_pair
 from cmat_env.envs.database.generate.sheet import Sheet, draw_sheet
@@ -16,7 +18,7 @@ from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
 
 __all__ = ["LEVELS", "SPLITS", "Split", "families", "generate", "words_of"]
 
-_FAMILIES = {1: tuple(SINGLE), 2: tuple(JOINED)}
+_FAMILIES = {1: tuple(SINGLE), 2: tuple(JOINED), 3: TOLD}
 LEVELS = tuple(_FAMILIES)
 
 
@@ -36,7 +38,8 @@ def generate(split: Split, *, level: int, seed: int, only: Sequence[str] = ()) -
 
     Args:
         split: "train", "dev" (for choosing settings), "heldout" or "unseen_words".
-        level: 1 = one table, 2 = two tables, with joins, grouping and nesting; sixteen families each.
+        level: 1 = one table, 2 = two tables, with joins, grouping and nesting; sixteen families each. 3 = one table of
+            a house with words of its own; eight families.
         seed: any whole number; neighbours are unrelated.
         only: families to draw from; by default all of the level.
 
@@ -51,7 +54,7 @@ def generate(split: Split, *, level: int, seed: int, only: Sequence[str] = ()) -
         if name not in families(level):
             raise UnknownNameError(f"level {level} has no family {name!r}; {did_you_mean(name, families(level))}")
     family = rng.choice(tuple(only) or families(level))
-    data, draft = _draw(rng, split, level, family)
+    data, draft, jargon = _draw(rng, split, level, family, seed)
     tables = data.as_tables()
     return DBTask(
         id=f"{split}-{level}-{seed}",
@@ -64,14 +67,17 @@ def generate(split: Split, *, level: int, seed: int, only: Sequence[str] = ()) -
         gold_rows=None if draft.rows is None else data.arrange(draft.rows),
         reference=draft.sql,
         slips=tuple(draft.slips),
+        jargon=jargon,
         split=split,
     )
 
 
-def _draw(rng: random.Random, split: Split, level: int, family: str) -> tuple[Sheet | Pair, Draft]:
+def _draw(rng: random.Random, split: Split, level: int, family: str, seed: int) -> tuple[Sheet | Pair, Draft, str]:
     if level == 1:
         sheet = draw_sheet(rng, split)
-        return sheet, SINGLE[family](rng, sheet)
+        return sheet, SINGLE[family](rng, sheet), ""
+    if level == 3:
+        return draw_told(rng, split, seed, family)
     joined = JOINED[family]
     pair = draw_pair(rng, split, shape=joined.shape, fits=joined.fits)
-    return pair, joined.draft(rng, pair)
+    return pair, joined.draft(rng, pair), ""

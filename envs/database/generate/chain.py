@@ -94,12 +94,18 @@ def _value(w: World) -> Link:
     )
 
 
+def _its_group(w: World) -> str:
+    """A condition that can be written by whoever knows the row alone; what its category is, nobody has been shown."""
+    s = w.sheet
+    return f"{s.cat} = (SELECT {s.cat} FROM {s.table} WHERE {s.key} = '{w.it}')"
+
+
 def _group(w: World) -> Link:
     s, row = w.sheet, w.row
     query = f"SELECT COUNT(*) FROM {s.table}"
     return Link(
         (f"how many {s.table} have the same {s.cat} as it", f"count the {s.table} with its {s.cat}"),
-        f"{query} WHERE {s.cat} = '{row[1]}'",
+        f"{query} WHERE {_its_group(w)}",
         w,
         (sum(each[1] == row[1] for each in w.rows),),
         slips(query),
@@ -114,7 +120,7 @@ def _group_sum(w: World) -> Link:
             f"what is the total {s.alt} of the {s.table} with its {s.cat}",
             f"add up the {s.alt} where {s.cat} is its own",
         ),
-        f"{query} WHERE {s.cat} = '{row[1]}'",
+        f"{query} WHERE {_its_group(w)}",
         w,
         (sum(each[3] for each in w.rows if each[1] == row[1]),),
         slips(query),

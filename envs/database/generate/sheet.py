@@ -18,6 +18,17 @@ from cmat_env.envs.database.generate.words import Split, allowed, is_new, new_va
 
 
 @dataclass(frozen=True, slots=True)
+class Columns:
+    """The names in a table: its own, and those of its key, category, number and other number."""
+
+    table: str
+    key: str
+    cat: str
+    num: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sheet:
     """One table with a key, a category and two number columns.
 
@@ -51,9 +62,10 @@ class Sheet:
         return (Table(self.table, self.order, self.arrange(self.rows)),)
 
 
-def draw_sheet(rng: random.Random, split: Split) -> Sheet:
-    """Draw a table of 8 to 12 rows in 2 to 4 groups."""
-    table, key, cat, num, alt = _draw_columns(rng, split)
+def draw_sheet(rng: random.Random, split: Split, *, columns: Columns | None = None) -> Sheet:
+    """Draw a table of 8 to 12 rows in 2 to 4 groups; its columns too, unless they are given."""
+    names = columns or draw_columns(rng, split)
+    key, cat = names.key, names.cat
     count = rng.randrange(8, 13)
     sizes = rng.choice(partitions(count))
     (keys, spare_key), (cats, spare_cat) = draw_values(rng, split, ((key, count), (cat, len(sizes))))
@@ -65,9 +77,9 @@ def draw_sheet(rng: random.Random, split: Split) -> Sheet:
     rows = list(zip(keys, groups, nums, alts, strict=True))
     focus = rows[0]
     rng.shuffle(rows)
-    order = [key, cat, num, alt]
+    order = [key, cat, names.num, names.alt]
     rng.shuffle(order)
-    return Sheet(table, tuple(order), key, cat, num, alt, tuple(rows), focus, spare)
+    return Sheet(names.table, tuple(order), key, cat, names.num, names.alt, tuple(rows), focus, spare)
 
 
 @cache
@@ -86,14 +98,14 @@ def _parts(count: int, groups: int) -> list[tuple[int, ...]]:
     ]
 
 
-def _draw_columns(rng: random.Random, split: Split) -> tuple[str, str, str, str, str]:
+def draw_columns(rng: random.Random, split: Split) -> Columns:
     """A table and four of its columns, at least one of them new to it in the splits that promise so."""
     while True:
         table = rng.choice(words_of(split).tables)
         texts = rng.sample(allowed(split, table, "texts"), 2)
         numbers = rng.sample(allowed(split, table, "numbers"), 2)
         if split == "train" or any(is_new(split, table, column) for column in (*texts, *numbers)):
-            return table, texts[0], texts[1], numbers[0], numbers[1]
+            return Columns(table, texts[0], texts[1], numbers[0], numbers[1])
 
 
 def draw_values(rng: random.Random, split: Split, wanted: Sequence[tuple[str, int]]) -> list[tuple[list[str], str]]:

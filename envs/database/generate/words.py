@@ -28,12 +28,14 @@ class Words:
         texts: names of columns that hold text.
         numbers: names of columns that hold whole numbers.
         values: what stands in the cells of text columns.
+        jargon: what no column is called, and a house may call one.
     """
 
     tables: tuple[str, ...]
     texts: tuple[str, ...]
     numbers: tuple[str, ...]
     values: tuple[str, ...]
+    jargon: tuple[str, ...]
 
 
 def _split(text: str) -> tuple[str, ...]:
@@ -52,6 +54,7 @@ SEEN = Words(
         "wolf bear fox hawk otter anna boris clara david elena frank grace henry irene jonas iron gold silver copper "
         "steel north south east west oak pine maple cedar"
     ),
+    jargon=_split("grade tier mark yield worth load pulse merit"),
 )
 UNSEEN = Words(
     tables=_split("tents kites vans ovens tanks barns piers flats lamps drums"),
@@ -61,6 +64,7 @@ UNSEEN = Words(
         "quito milan perth kyoto turin violet teal beige coral olive zebra moose crane badger lynx kurt lydia mario "
         "nadia oscar zinc brass nickel cobalt tin birch aspen elm willow fir"
     ),
+    jargon=_split("vigor drift bulk flair"),
 )
 
 
@@ -77,7 +81,7 @@ def is_new(split: Split, left: str, right: str) -> bool:
 
 
 @cache
-def allowed(split: Split, left: str, among: Literal["texts", "numbers", "values"]) -> tuple[str, ...]:
+def allowed(split: Split, left: str, among: Literal["texts", "numbers", "values", "jargon"]) -> tuple[str, ...]:
     """The words that may stand beside `left` in a split: columns of a table, or values of a column."""
     words: tuple[str, ...] = getattr(words_of(split), among)
     return tuple(right for right in words if is_new(split, left, right) or _class(left, right) > _DEV)

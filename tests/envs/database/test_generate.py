@@ -21,6 +21,8 @@ FIRST = [
     "SELECT COUNT(*) FROM books WHERE coach = 'copper'",
     "which coach has the most lakes | Table lakes (captain, power, coach). Table books (age, coach, maker). | "
     "SELECT coach FROM lakes GROUP BY coach ORDER BY COUNT(*) DESC LIMIT 1",
+    "which maker has the lowest tier | Table parks (maker, coach, height, age). | "
+    "SELECT maker FROM parks ORDER BY height ASC LIMIT 1",
 ]
 
 
@@ -81,13 +83,13 @@ def test_no_systematic_error_ends_right_by_accident(level: int) -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_family_comes_with_several_wordings(level: int) -> None:
-    """At least sixteen families, each asked in two ways or more; shares of errors sum to one."""
+    """As many families as are promised, each asked in two ways or more; shares of errors sum to one."""
     first_words: dict[str, set[str]] = {family: set() for family in families(level)}
     for task in tasks("train", level, count=1000):
         first_words[task.family].add(task.description.split()[0])
         assert not task.slips or abs(sum(slip.weight for slip in task.slips) - 1) < 1e-9
 
-    assert len(first_words) >= 16
+    assert {1: 16, 2: 16, 3: 8}[level] == len(first_words)
     assert 2 == min(len(words) for words in first_words.values())
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import random
 
 import pytest
 
 from cmat_env.envs.knowledge_graph.env import KGEnv
 from cmat_env.envs.knowledge_graph.generate.chain import LATER, generate_chain
-from cmat_env.errors import ConfigError
 from cmat_env.evaluate import evaluate
 from cmat_env.registry import make, make_task
 from cmat_env.testing import check_task
@@ -69,7 +70,15 @@ def test_variables_of_a_part_stay_at_hand() -> None:
     assert info["success"]
 
 
-def test_no_demonstrator_is_said() -> None:
-    """The graph has none; it is the user's mistake to ask for it."""
-    with pytest.raises(ConfigError, match="no demonstrator"):
-        evaluate(ID, {"assistant": "demonstrator"}, episodes=1)
+def test_the_demonstrator_plays_the_parts() -> None:
+    """Where it never errs every part is right."""
+    report = evaluate(ID, {"assistant": "demonstrator"}, episodes=20)
+    task = make_task(ID, parts=(2,))
+    task.inner.settings = dataclasses.replace(task.inner.settings, demonstrator_error=0.0)
+    task.reset(seed=3)
+    over, rng = False, random.Random(0)
+    while not over:
+        *_, over, _, info = task.step(task.demonstrate(rng))
+
+    assert info["success"]
+    assert 0 < report.total.success_rate < 1
