@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from cmat_env.agents.memory_rules import MemorySettings
 from cmat_env.agents.reflection import requests_of
-from cmat_env.evaluate import SEEDS_APART, evaluate
+from cmat_env.evaluate import evaluate
 from cmat_env.plan import Episode, Trials
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
@@ -28,6 +28,7 @@ from cmat_env.tuning.presets import settings_of
 from cmat_env.tuning.run import Run
 from cmat_env.tuning.team import make_env, play, prompts
 from cmat_env.types import Trajectory
+from cmat_env.vector_seeds import SEEDS_APART
 
 PRESET = "tinyagent-nano-db"
 EPISODES = 400
@@ -230,4 +231,4 @@ def _plain(name: str) -> str:
 def _seconds(folder: Path) -> float:
     """CPU-seconds of the iterations of a run."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    return sum(line["rollout_seconds"] + line["update_seconds"] for line in lines)
+    return sum(float(line["rollout_seconds"] + line["update_seconds"]) for line in lines)

@@ -129,6 +129,7 @@ def eval_command(
     from cmat_env.agents.reflection import requests_of  # noqa: PLC0415
     from cmat_env.evaluate import evaluate, plan_of  # noqa: PLC0415
     from cmat_env.game import is_game, make_playable  # noqa: PLC0415
+    from cmat_env.registry import make  # noqa: PLC0415
     from cmat_env.paired import CHECKER, evaluate_paired  # noqa: PLC0415
     from cmat_env.plan import Trials  # noqa: PLC0415
     from cmat_env.suite import SuiteSettings  # noqa: PLC0415
@@ -177,7 +178,7 @@ def eval_command(
         on_end = _telling(advance, keep)
         if paired:
             told = functools.partial(_of_arm, CHECKER, on_end)
-            compared = evaluate_paired(make_env, policies, on_end=told, **played)
+            compared = evaluate_paired(functools.partial(make, env, **made_with), policies, on_end=told, **played)
             report = compared.arms[CHECKER].report
         else:
             report = evaluate(

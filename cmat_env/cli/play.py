@@ -74,11 +74,11 @@ def play_command(
 
     def make_env() -> Playable:
         nonlocal made
-        made = make_playable(env, **made_with)
+        made = team = make_playable(env, **made_with)
         if browser:
             where = "in the browser's window, and" if _has_screen() else "at this address (there is no screen here):"
             console.print(f"Look at it {where} {_address_of(made.task)}", soft_wrap=True)
-        return made
+        return team
 
     rollout = Rollout(make_env, policies, prompts=prompts_of(rules.prompts), seed=seed, width=1)
     named = None if task is None else {"task": int(task) if task.isdigit() else task}

@@ -45,7 +45,7 @@ def test_it_searches_with_the_words_of_the_instruction_and_takes_what_is_wanted(
     """What it does can be read off what it was shown; slips take another product, and no options."""
     env = WebShopEnv(products=100, per_page=3, demonstrator_error=0.0)
     right = actions(env)
-    goal = env.goal
+    goal = env.task
     slipping = WebShopEnv(products=100, per_page=3, demonstrator_error=1.0)
     wrong = actions(slipping)
 
@@ -63,14 +63,14 @@ def test_a_refused_slip_is_followed_by_what_is_right() -> None:
     env.step(env.demonstrate(random.Random(0)))
     slip = env.demonstrate(random.Random(0))
 
-    assert f"Action: click[{env.goal.product_id.lower()}]" == env.demonstrate(random.Random(0), [slip])
+    assert f"Action: click[{env.task.product_id.lower()}]" == env.demonstrate(random.Random(0), [slip])
 
 
 def test_a_page_shows_no_more_results_than_it_should() -> None:
     """The others are on the next page."""
     env = WebShopEnv(products=100, per_page=3)
     env.reset(seed=0)
-    first = env.step(f"search[{env.goal.instruction}]")[0]
+    first = env.step(f"search[{env.task.instruction}]")[0]
     second = env.step("click[next >]")[0]
 
     assert 3 == first.count("[SEP] $")
