@@ -129,9 +129,9 @@ def eval_command(
     from cmat_env.agents.reflection import requests_of  # noqa: PLC0415
     from cmat_env.evaluate import evaluate, plan_of  # noqa: PLC0415
     from cmat_env.game import is_game, make_playable  # noqa: PLC0415
-    from cmat_env.registry import make  # noqa: PLC0415
     from cmat_env.paired import CHECKER, evaluate_paired  # noqa: PLC0415
     from cmat_env.plan import Trials  # noqa: PLC0415
+    from cmat_env.registry import make  # noqa: PLC0415
     from cmat_env.suite import SuiteSettings  # noqa: PLC0415
 
     sources = {"os": os_tasks, "db": db_tasks, "kg": kg_tasks, "web": web_tasks}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from cmat_env.tuning.rows import Row, pack
 from cmat_env.types import Dialogue, Message
 
 ModelOf = Callable[..., PreTrainedModel]
+Kind = Literal["full", "lora", "ptuning"]
 TASKS = ("guess a number from 1 to 16", "lower " * 7)
 ROLES = ("assistant", "checker")
 
@@ -78,9 +80,9 @@ def sampled(policy: HFPolicy, *, samples: int, role: str = "assistant") -> list[
     return dialogues
 
 
-def make(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, kind: str, *, length: int = 9) -> HFPolicy:
+def make(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, kind: Kind, *, length: int = 9) -> HFPolicy:
     """A policy of two roles whose weights differ from the base."""
-    adapter = AdapterSettings(kind, rank=2)  # type: ignore[arg-type] - one of KINDS
+    adapter = AdapterSettings(kind, rank=2)
     policy = HFPolicy(model, tokenizer, roles=ROLES, adapter=adapter, sampling=Sampling(max_new_tokens=length))
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
@@ -103,7 +105,7 @@ def plain(model: PreTrainedModel, rows: Sequence[Row]) -> torch.Tensor:
 @pytest.mark.parametrize("width", [0, 150])
 @pytest.mark.parametrize("kind", ["full", "lora"])
 def test_samples_of_a_task_are_evaluated_as_each_alone(
-    model_of: ModelOf, tokenizer: PreTrainedTokenizerFast, kind: str, width: int
+    model_of: ModelOf, tokenizer: PreTrainedTokenizerFast, kind: Kind, width: int
 ) -> None:
     """Log-probabilities, the reference's, and gradients: within 1e-5 of transformers' own, in float32."""
     policy = make(model_of("llama"), tokenizer, kind)
@@ -113,10 +115,11 @@ def test_samples_of_a_task_are_evaluated_as_each_alone(
     weights = torch.linspace(-1, 1, int(tokens.action_mask.sum()))
     parameters = policy.weights.policy_parameters("assistant")
     evaluated, gradients = [], []
-    for way in (
+    ways: tuple[Callable[[], torch.Tensor], ...] = (
         lambda: policy.evaluate(tokens, "assistant").logprobs,
         lambda: plain(policy.weights.model("assistant"), [rows[i] for i in order]),
-    ):
+    )
+    for way in ways:
         logprobs = way()
         gradients.append(torch.autograd.grad((logprobs * weights).mean(), parameters, allow_unused=True))
         evaluated.append(logprobs.detach())
@@ -164,9 +167,9 @@ def test_the_layers_see_what_is_shared_once(
     fed: list[int] = []
     run = LlamaForward._run
 
-    def counted(self: LlamaForward, ids: torch.Tensor, *others: object) -> torch.Tensor:
+    def counted(self: LlamaForward, ids: torch.Tensor, *others: Any) -> torch.Tensor:
         fed.append(ids.numel())
-        return run(self, ids, *others)  # type: ignore[arg-type] - the rest of its arguments
+        return run(self, ids, *others)
 
     monkeypatch.setattr(LlamaForward, "_run", counted)
     dialogues = sampled(policy, samples=4)
