@@ -122,8 +122,8 @@ class LlamaForward:
         ends = wanted.flatten().nonzero().squeeze(-1)
 
         def attend(layer: int, *qkv: torch.Tensor) -> torch.Tensor:
-            queries, keys, values = (tokens.spread(each).transpose(1, 2) for each in qkv)
-            mixed = self._attention(queries, keys, values, mask)
+            q, k, v = (tokens.spread(each).transpose(1, 2) for each in qkv)
+            mixed = self._attention(q, k, v, mask)
             if layer < len(self._layers) - 1:
                 return tokens.gather(mixed)
             return mixed.flatten(0, 1).index_select(0, ends).unsqueeze(0)

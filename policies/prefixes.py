@@ -33,8 +33,8 @@ class Distinct:
 
     def spread(self, tokens: torch.Tensor) -> torch.Tensor:
         """The inverse, (1, U, ...) -> (B, T, ...)."""
-        found: torch.Tensor = tokens.squeeze(0).index_select(0, self.place).unflatten(0, self.shape)
-        return found
+        rows: torch.Tensor = tokens.squeeze(0).index_select(0, self.place).unflatten(0, self.shape)
+        return rows
 
 
 def distinct(

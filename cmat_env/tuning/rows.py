@@ -242,18 +242,26 @@ def batches(
 
 
 def _pieces(rows: Sequence[Row], tokens: int) -> Iterator[list[int]]:
-    """Positions of rows in parts whose number times their longest is at most so many tokens."""
+    """Positions of rows in parts whose number times their longest is at most so many tokens.
+
+    A group that would fit into a part of its own is not divided.
+    """
     lengths = [len(row.token_ids) for row in rows]
-    longest: dict[int, int] = {}
-    for row, length in zip(rows, lengths, strict=True):
-        longest[row.group] = max(length, longest.get(row.group, 0))
+    groups: dict[int, list[int]] = {}
+    for index in sorted(range(len(rows)), key=lambda i: -lengths[i]):
+        groups.setdefault(rows[index].group, []).append(index)
     piece: list[int] = []
     width = 0
-    for index in sorted(range(len(rows)), key=lambda i: (-longest[rows[i].group], rows[i].group, -lengths[i])):
-        if piece and max(width, lengths[index]) * (len(piece) + 1) > tokens:
+    for group in groups.values():  # the one with the longest row first
+        longest = lengths[group[0]]
+        if piece and max(width, longest) * (len(piece) + len(group)) > tokens >= longest * len(group):
             yield piece
             piece, width = [], 0
-        piece.append(index)
-        width = max(width, lengths[index])
+        for index in group:
+            if piece and max(width, lengths[index]) * (len(piece) + 1) > tokens:
+                yield piece
+                piece, width = [], 0
+            piece.append(index)
+            width = max(width, lengths[index])
     if piece:
         yield piece

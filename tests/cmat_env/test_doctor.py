@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 
 from cmat_env import registry
 from cmat_env.cli import main
+from cmat_env.collab import CollabEnv
 from cmat_env.doctor import examine
 from cmat_env.errors import ConfigError, ContractError
 from cmat_env.policies.adapters import AdapterSettings
@@ -149,9 +151,32 @@ class Leaky:
 
         monkeypatch.setattr(HFPolicy, "_reply", shifted)
 
+    @staticmethod
+    def rewards(monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whoever acts is given a little that no payment accounts for."""
+        step = CollabEnv.step
+
+        def generous(self: CollabEnv, action: Any) -> None:
+            agent = self.agent_selection
+            step(self, action)
+            if agent in self.rewards:
+                self.rewards[agent] += 0.25
+
+        monkeypatch.setattr(CollabEnv, "step", generous)
+
+    @staticmethod
+    def credit(monkeypatch: pytest.MonkeyPatch) -> None:
+        """No payment reaches a token."""
+        from cmat_env.tuning import rows  # noqa: PLC0415 - the module that is broken
+
+        def nothing(trajectory: Any, role: str, turns: Any) -> list[float]:
+            return [0.0] * len(turns)
+
+        monkeypatch.setattr(rows, "_token_rewards", nothing)
+
 
 @pytest.mark.usefixtures("kept")
-@pytest.mark.parametrize("broken", ["ratio", "adapters", "mask", "seeds"])
+@pytest.mark.parametrize("broken", ["ratio", "adapters", "mask", "seeds", "rewards", "credit"])
 def test_a_broken_invariant_is_found(
     game: str, model: Path, monkeypatch: pytest.MonkeyPatch, broken: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,6 +186,21 @@ def test_a_broken_invariant_is_found(
     assert 1 == main(["doctor", game, "--model", str(model), "--episodes", "3"])
     wrong = {line[4:22].strip().partition(",")[0] for line in capsys.readouterr().out.splitlines() if line[:2] == "no"}
     assert broken in wrong
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_template_that_rewrites_earlier_turns_is_remarked_on(game: str, model: Path, tmp_path: Path) -> None:
+    """Thoughts of earlier turns are dropped, as Qwen3 does: no failure, since what was sampled is kept all the same."""
+    folder = shutil.copytree(model, tmp_path / "model")
+    (folder / "chat_template.jinja").write_text(
+        "{% for m in messages %}{{ '<|' + m['role'] + '|>' }}{% if m['role'] == 'assistant' and not loop.last %}"
+        "{{ m['content'].split('</think>')[-1] }}{% else %}{{ m['content'] }}{% endif %}{{ '<|end|>' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+    )
+    found = findings(game, folder, episodes=2)
+
+    assert found["template"] is None
+    assert [] == [name for name, holds in found.items() if holds is False]
 
 
 @pytest.mark.usefixtures("kept")

@@ -43,6 +43,17 @@ def test_a_page_says_what_it_must(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.stem))
+def test_a_page_has_figures_and_the_row_that_gives_them(page: Path) -> None:
+    """Three seeds beside the warm starts, and a command whose row the benchmark has."""
+    (figures,) = re.findall(r"\*\*Here\.\*\* .*?\n\n", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    (command,) = re.findall(r"`python (benchmarks/\S+) (--rows .*?)`", figures)
+    benchmark = (DOCS.parent / command[0]).read_text(encoding="utf-8")
+
+    assert 12 == len(re.findall(r"\b0\.\d{3}\b", figures))
+    assert f'self._tune("{shlex.split(command[1])[1]}", base' in benchmark
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.stem))
 def test_defaults_are_those_of_the_code(page: Path) -> None:
     """Every setting of the table, by its dotted name."""
     defaults: Any = tomllib.loads(to_toml(RunSettings()))

@@ -211,12 +211,21 @@ def test_batches_hold_rows_of_like_length() -> None:
 
 
 def test_batches_hold_rows_of_a_group_together() -> None:
-    """The group with the longest row first; a later row that is longer than those before it counts as well."""
+    """The group with the longest row first; one that fits into a batch of its own is not divided."""
     rows = [replace(row_of(i, length, 1), group=i % 2) for i, length in enumerate((2, 5, 4, 3))]
 
-    assert [[1, 3], [2, 0]] == [order for _, order in batches(rows, width=0, tokens=10)]
-    assert [[1], [2, 3], [0]] == [order for _, order in batches(rows, width=0, tokens=8)]
+    assert [[1, 2, 3, 0]] == [order for _, order in batches(rows, width=0, tokens=20)]
+    assert [[1, 3], [2, 0]] == [order for _, order in batches(rows, width=0, tokens=19)]
+    assert [[1], [3], [2, 0]] == [order for _, order in batches(rows, width=0, tokens=8)]
     assert [[1], [3], [2], [0]] == [order for _, order in batches(rows, width=0, tokens=7)]
+
+
+def test_a_later_row_that_is_longer_counts_too() -> None:
+    """A batch that begins with the end of a group is as wide as the next group's longest row."""
+    rows = [replace(row_of(i, length, 1), group=group) for i, (length, group) in enumerate(((9, 0), (2, 0), (5, 1)))]
+
+    assert [(1, 9), (2, 5)] == [tuple(batch.token_ids.shape) for batch, _ in batches(rows, width=0, tokens=10)]
+    assert [(1, 9), (1, 2), (1, 5)] == [tuple(batch.token_ids.shape) for batch, _ in batches(rows, width=0, tokens=9)]
 
 
 def test_gather_and_scatter_are_inverse() -> None:
