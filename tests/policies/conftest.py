@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -23,7 +23,9 @@ from transformers import (
     Qwen3Config,
 )
 
+from cmat_env.policies.chat import ChatEncoder
 from cmat_env.policies.tiny import train_tokenizer
+from cmat_env.types import Dialogue, Generation, Message
 
 CONTEXT = 160
 _SIZE: dict[str, Any] = {
@@ -86,3 +88,23 @@ def model_of(tokenizer: PreTrainedTokenizerFast) -> ModelOf:
         return model
 
     return lambda family, dtype=torch.float32: copy.deepcopy(made(family)).to(dtype)
+
+
+@pytest.fixture(scope="session")
+def said() -> Callable[..., Dialogue]:
+    """`said(chat, ("8", "12"), end=False)`: turns of an assistant with a system prompt.
+
+    Each reply is sampled as its own tokens, with or without the end-of-turn token.
+    """
+
+    def made(chat: ChatEncoder, replies: Sequence[str], *, end: bool = True) -> Dialogue:
+        dialogue = Dialogue("assistant", messages=[Message("system", "Guess."), Message("user", "1 to 16")])
+        for reply, answer in zip(replies, ("higher", "lower"), strict=True):
+            chat.encode([dialogue])
+            ids = chat.tokenizer(reply, add_special_tokens=False)["input_ids"]
+            dialogue.reply(Generation(reply, (*ids, chat.end_id) if end else tuple(ids)))
+            dialogue.say(Message("environment", answer))
+        chat.encode([dialogue])
+        return dialogue
+
+    return made

@@ -48,6 +48,12 @@ def settings() -> SandboxSettings:
 
 
 @pytest.fixture
+def count() -> OSTask:
+    """A task whose right answer is 5, by gold that a command finds; attackers work on it."""
+    return COUNT
+
+
+@pytest.fixture
 def sandbox(settings: SandboxSettings) -> Iterator[Sandbox]:
     """A fresh sandbox."""
     with Sandbox(settings) as made:
