@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
@@ -162,6 +163,11 @@ def log_path(path: Path | str) -> Path:
 
 def versions() -> dict[str, str]:
     """What an episode is recorded with."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in ("cmat-env", "gymnasium", "pettingzoo", "torch", "transformers"):
         try:

@@ -18,6 +18,14 @@ from cmat_env.errors import ConfigError
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
 
+LONG = ("test_browser_parity.py", "test_browser_customers.py", "test_train.py", "test_resume.py")
+"""Files of a minute or more of processor time; the processes of `make test` begin with them, so as to end together."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; the order is the same in every process."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
 
 class GuessTask(gymnasium.Env[str, str]):
     """Find a number from 1 to `highest`; each guess is answered with "higher" or "lower".

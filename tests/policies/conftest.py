@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +14,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
+from cmat_env.policies.chat import ChatEncoder
 from cmat_env.policies.tiny import train_tokenizer
+from cmat_env.types import Dialogue, Generation, Message
 
 families: Any = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("families.py"))))
 
@@ -50,3 +52,23 @@ def model_of(tokenizer: PreTrainedTokenizerFast) -> ModelOf:
         return model
 
     return lambda family, dtype=torch.float32: copy.deepcopy(made(family)).to(dtype)
+
+
+@pytest.fixture(scope="session")
+def said() -> Callable[..., Dialogue]:
+    """`said(chat, ("8", "12"), end=False)`: turns of an assistant with a system prompt.
+
+    Each reply is sampled as its own tokens, with or without the end-of-turn token.
+    """
+
+    def made(chat: ChatEncoder, replies: Sequence[str], *, end: bool = True) -> Dialogue:
+        dialogue = Dialogue("assistant", messages=[Message("system", "Guess."), Message("user", "1 to 16")])
+        for reply, answer in zip(replies, ("higher", "lower"), strict=True):
+            chat.encode([dialogue])
+            ids = chat.tokenizer(reply, add_special_tokens=False)["input_ids"]
+            dialogue.reply(Generation(reply, (*ids, chat.end_id) if end else tuple(ids)))
+            dialogue.say(Message("environment", answer))
+        chat.encode([dialogue])
+        return dialogue
+
+    return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import pytest
 from transformers import PreTrainedTokenizerFast
@@ -12,6 +13,8 @@ from cmat_env.policies.chat import ChatEncoder
 from cmat_env.policies.messages import as_chat
 from cmat_env.types import Dialogue, Generation, Message
 
+Said = Callable[..., Dialogue]
+REPLIES = ("8", "12")
 PROMPT = "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
 CHATML = "{% for m in messages %}{{ '<|' + m.role + '|>\n' + m.content + '<|end|>\n' }}{% endfor %}" + PROMPT
 FORGETFUL = (  # as templates that drop the thinking of earlier turns do
@@ -31,26 +34,14 @@ def with_template(tokenizer: PreTrainedTokenizerFast, template: str | None) -> P
     return twin
 
 
-def played(chat: ChatEncoder, *, end: bool = True) -> Dialogue:
-    """Two turns of an assistant, each reply sampled as its own tokens, with or without the end-of-turn token."""
-    dialogue = Dialogue("assistant", messages=[Message("system", "Guess."), Message("user", "1 to 16")])
-    for reply, answer in (("8", "higher"), ("12", "lower")):
-        chat.encode([dialogue])
-        ids = chat.tokenizer(reply, add_special_tokens=False)["input_ids"]
-        dialogue.reply(Generation(reply, (*ids, chat.end_id) if end else tuple(ids)))
-        dialogue.say(Message("environment", answer))
-    chat.encode([dialogue])
-    return dialogue
-
-
 @pytest.mark.parametrize("template", ["tiny", CHATML])
 @pytest.mark.parametrize("end", [True, False])
 def test_the_tokens_of_a_dialogue_are_those_of_one_rendering(
-    tokenizer: PreTrainedTokenizerFast, template: str, *, end: bool
+    tokenizer: PreTrainedTokenizerFast, said: Said, template: str, *, end: bool
 ) -> None:
     """Encoded turn by turn or at once, cut replies closed by the template: the same ids."""
     chat = ChatEncoder(tokenizer if template == "tiny" else with_template(tokenizer, template))
-    dialogue = played(chat, end=end)
+    dialogue = said(chat, REPLIES, end=end)
     whole = chat.tokenizer.apply_chat_template(
         as_chat(dialogue.messages, "assistant"), tokenize=False, add_generation_prompt=True
     )
@@ -59,19 +50,21 @@ def test_the_tokens_of_a_dialogue_are_those_of_one_rendering(
 
 
 @pytest.mark.parametrize("template", ["tiny", CHATML])
-def test_the_role_wrote_its_replies_and_nothing_else(tokenizer: PreTrainedTokenizerFast, template: str) -> None:
+def test_the_role_wrote_its_replies_and_nothing_else(
+    tokenizer: PreTrainedTokenizerFast, said: Said, template: str
+) -> None:
     """Under the mask stand the sampled ids alone, not the newline that a template adds."""
     chat = ChatEncoder(tokenizer if template == "tiny" else with_template(tokenizer, template))
-    dialogue = played(chat)
+    dialogue = said(chat, REPLIES)
     own = [token for token, mine in zip(dialogue.token_ids, dialogue.action_mask, strict=True) if mine]
 
     assert "8<|end|>12<|end|>" == chat.tokenizer.decode(own)
     assert ["8<|end|>", "12<|end|>"] == [chat.tokenizer.decode(dialogue.token_ids[a:b]) for a, b in dialogue.turns]
 
 
-def test_text_of_a_whole_tiny_dialogue(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_text_of_a_whole_tiny_dialogue(tokenizer: PreTrainedTokenizerFast, said: Said) -> None:
     """What a TinyAgent reads, letter by letter."""
-    assert tokenizer.decode(played(ChatEncoder(tokenizer)).token_ids) == (
+    assert tokenizer.decode(said(ChatEncoder(tokenizer), REPLIES).token_ids) == (
         "<|system|>Guess.<|end|><|user|>1 to 16<|end|><|assistant|>8<|end|>"
         "<|user|>higher<|end|><|assistant|>12<|end|><|user|>lower<|end|><|assistant|>"
     )
@@ -79,11 +72,11 @@ def test_text_of_a_whole_tiny_dialogue(tokenizer: PreTrainedTokenizerFast) -> No
 
 @pytest.mark.parametrize("template", ["tiny", CHATML])
 def test_tokenize_gives_demonstrations_the_ids_of_a_played_dialogue(
-    tokenizer: PreTrainedTokenizerFast, template: str
+    tokenizer: PreTrainedTokenizerFast, said: Said, template: str
 ) -> None:
     """A dialogue that came as text is encoded as if it had been sampled, mask and turns included."""
     chat = ChatEncoder(tokenizer if template == "tiny" else with_template(tokenizer, template))
-    sampled = played(chat)
+    sampled = said(chat, REPLIES)
     spoken = Dialogue("assistant", messages=sampled.messages)
     result = chat.tokenize(spoken)
     chat.encode([result])
@@ -170,11 +163,12 @@ def test_a_template_must_end_a_reply_with_the_end_of_turn_token(tokenizer: PreTr
         ChatEncoder(with_template(tokenizer, OPEN_ENDED + PROMPT))
 
 
-def test_a_system_message_that_the_template_refuses_is_said_by_the_user(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_a_system_message_that_the_template_refuses_is_said_by_the_user(
+    tokenizer: PreTrainedTokenizerFast, said: Said
+) -> None:
     """The prompt reaches the model in front of the first message, and stays there."""
-    dialogue = played(
-        ChatEncoder(with_template(tokenizer, STRICT + "{% if add_generation_prompt %}<|assistant|>{% endif %}"))
-    )
+    template = STRICT + "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    dialogue = said(ChatEncoder(with_template(tokenizer, template)), REPLIES)
 
     assert tokenizer.decode(dialogue.token_ids) == (
         "<|user|>Guess.\n\n1 to 16<|end|><|assistant|>8<|end|>"

@@ -50,18 +50,6 @@ def policy_of(
     )
 
 
-def said(chat: ChatEncoder, replies: Sequence[str], *, end: bool) -> Dialogue:
-    """Two turns of an assistant with a system prompt, each reply as its own tokens."""
-    dialogue = Dialogue("assistant", messages=[Message("system", "Guess."), Message("user", "1 to 16")])
-    for reply, answer in zip(replies, ("higher", "lower"), strict=True):
-        chat.encode([dialogue])
-        ids = chat.tokenizer(reply, add_special_tokens=False)["input_ids"]
-        dialogue.reply(Generation(reply, (*ids, chat.end_id) if end else tuple(ids)))
-        dialogue.say(Message("environment", answer))
-    chat.encode([dialogue])
-    return dialogue
-
-
 def played(policy: HFPolicy, *, turns: int = 3) -> list[Dialogue]:
     """Dialogues of different lengths after some sampled turns."""
     dialogues = [
@@ -118,7 +106,9 @@ def by_transformers(policy: HFPolicy, dialogues: Sequence[Dialogue], side: str) 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("replies", [("8", "12"), ("<think>\nhm\n</think>\n\n8", "12")])
 @pytest.mark.parametrize("end", [True, False])
-def test_a_dialogue_reads_as_the_family_writes_it(name: str, replies: tuple[str, str], *, end: bool) -> None:
+def test_a_dialogue_reads_as_the_family_writes_it(
+    said: Callable[..., Dialogue], name: str, replies: tuple[str, str], *, end: bool
+) -> None:
     """Frames as in the template, replies as they were sampled, also where the template would rewrite them later."""
     chat = ChatEncoder(tokenizer_of(name))
     dialogue = said(chat, replies, end=end)

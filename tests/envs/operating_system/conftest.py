@@ -32,6 +32,7 @@ COUNT = OSTask(
 )
 FIRST_ID, IDS = 200_000, 65_536
 _PATIENCE = 15.0
+_TESTS = "/pytest-of-"  # in the names of folders where other tests, in a process beside this one, mount disks
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +45,12 @@ def settings() -> SandboxSettings:
             pytest.fail(str(error))
         pytest.skip(str(error))
     return TINY
+
+
+@pytest.fixture
+def count() -> OSTask:
+    """A task whose right answer is 5, by gold that a command finds; attackers work on it."""
+    return COUNT
 
 
 @pytest.fixture
@@ -179,7 +186,7 @@ def host() -> dict[str, object]:
     return {
         "processes": [pid for pid in below(ours) if _text(f"/proc/{pid}/cmdline")] + strays(),
         "groups": [group for launcher in ours for group in groups(launcher)],
-        "mounts": _text("/proc/self/mounts"),
+        "mounts": [line for line in _text("/proc/self/mounts").split("\n") if _TESTS not in line],
         "files": seals(),
         "droppings": droppings(),
         "kernel": [_text(f"/proc/sys/kernel/{name}") for name in kernel],

@@ -15,14 +15,6 @@ from cmat_env.envs.operating_system.wording import NOTES
 Attack = Any  # the fixture of conftest.py
 Begin = Callable[..., OSEnv]
 
-COUNT = OSTask(
-    "count",
-    "integer-match",
-    "how many lines has /root/f?",
-    init=(Script("seq 5 > /root/f"),),
-    checks=(Check("example"), Check("checker", "integer-match.py")),
-    example=Script("wc -l < /root/f"),
-)
 WRITE = OSTask(
     "write",
     "check",
@@ -200,10 +192,10 @@ def test_a_3_mb_action_is_refused_in_words(attack: Attack) -> None:
         "[[",
     ],
 )
-def test_odd_answers_are_wrong(begin: Begin, answer: str) -> None:
+def test_odd_answers_are_wrong(begin: Begin, count: OSTask, answer: str) -> None:
     """They are text, whether a checker in our process reads them, or a script with the answer as an argument."""
     argument = OSTask("argument", "check", "", checks=(Check("script", script=Script('[ "$1" -eq 5 ]')),))
-    for task in (COUNT, argument):
+    for task in (count, argument):
         assert (0.0, "wrong") == outcome_after(begin(task), answer=f"answer({answer})")
 
 
@@ -289,10 +281,10 @@ def test_a_check_that_is_killed_pays_nothing(attack: Attack) -> None:
         agent.again()
 
 
-def test_changed_data_are_told_by_the_snapshot(begin: Begin) -> None:
+def test_changed_data_are_told_by_the_snapshot(begin: Begin, count: OSTask) -> None:
     """Live gold follows the agent's changes, as upstream, and the mismatch is flagged; the snapshot is not moved."""
     for gold, paid in (("live", 1.0), ("snapshot", 0.0)):
-        env = begin(COUNT, gold=gold)
+        env = begin(count, gold=gold)
         env.step("Act: bash\n\n```bash\nseq 9 > /root/f\n```")
         _, reward, _, _, info = env.step("Act: answer(9)")
         assert (paid, "9", "5", True) == (reward, info["gold_live"], info["gold_snapshot"], info["gold_mismatch"])
