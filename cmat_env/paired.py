@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cmat_env.collab import CollabEnv
 from cmat_env.errors import ConfigError
 from cmat_env.evaluate import evaluate, plan_of
+from cmat_env.plan import Playable
 from cmat_env.registry import make
 from cmat_env.report import EvalReport
 from cmat_env.rollout import Episode
@@ -101,7 +101,7 @@ def compare(first: Sequence[bool], second: Sequence[bool], *, seed: int = 0) -> 
 
 
 def evaluate_paired(
-    env: str | Callable[..., CollabEnv],
+    env: str | Callable[..., Playable],
     policies: Mapping[str, Policy | str],
     *,
     episodes: int | Sequence[Episode] | None = None,
@@ -127,7 +127,7 @@ def evaluate_paired(
     for name in settings:
         if name not in inspect.signature(evaluate).parameters:
             raise ConfigError(f"evaluate has no setting {name!r}")
-    make_env = functools.partial(make, env) if isinstance(env, str) else env
+    make_env: Callable[..., Playable] = functools.partial(make, env) if isinstance(env, str) else env
     here = functools.partial(make_env, roles=tuple(policies))
     plan = plan_of(here, episodes, seed=seed) if episodes is None or isinstance(episodes, int) else list(episodes)
     solved: dict[str, dict[int, bool]] = {}
@@ -154,7 +154,7 @@ def evaluate_paired(
 
 
 def _play(
-    make_env: Callable[[], CollabEnv],
+    make_env: Callable[[], Playable],
     team: Mapping[str, Policy | str],
     on_end: Callable[[int, Trajectory], None] | None,
     **settings: Any,
@@ -187,7 +187,7 @@ def _differences(solved: Mapping[str, Mapping[int, bool]], seed: int) -> dict[st
     return found
 
 
-def _judges(make_env: Callable[[], CollabEnv]) -> bool:
+def _judges(make_env: Callable[[], Playable]) -> bool:
     env = make_env()
     try:
         return getattr(getattr(env.task, "unwrapped", env.task), "judge", None) is not None

@@ -70,15 +70,15 @@ def play_command(
     made_with |= {"browser": True, "headless": not _has_screen()} if browser else {}
     policies = {role: parse_spec(policy, role=role) for role, policy in team.items()}
     console = Console()
-    made: Any = None
+    opened: list[Playable] = []
 
     def make_env() -> Playable:
-        nonlocal made
-        made = team = make_playable(env, **made_with)
+        made = make_playable(env, **made_with)
+        opened.append(made)
         if browser:
             where = "in the browser's window, and" if _has_screen() else "at this address (there is no screen here):"
             console.print(f"Look at it {where} {_address_of(made.task)}", soft_wrap=True)
-        return team
+        return made
 
     rollout = Rollout(make_env, policies, prompts=prompts_of(rules.prompts), seed=seed, width=1)
     named = None if task is None else {"task": int(task) if task.isdigit() else task}
@@ -94,7 +94,7 @@ def play_command(
         raise RuntimeError(dropped.error)
     [episode] = result.finished
     if game:
-        console.print(made.observe(f"{human}_0")["message"])
+        console.print(opened[-1].observe(f"{human}_0")["message"])
     console.print(footer(episode))
     if record is not None:
         with EpisodeWriter(record / LOG_NAME, policies=team, settings=made_with, notes={"seed": seed}) as log:

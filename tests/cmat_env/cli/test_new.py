@@ -31,7 +31,7 @@ def test_a_new_task_is_installed_listed_played_and_keeps_its_contract(tmp_path: 
     ran(*pip, path=Path(), cwd=tmp_path)
 
     assert "  word-count/WordCount-v0\n" in ran("-m", "cmat_env.cli", "list", path=site, cwd=tmp_path)
-    assert "5 passed" in ran("-m", "pytest", "-p", "no:cacheprovider", "tests", path=site, cwd=package)
+    assert "6 passed" in ran("-m", "pytest", "-p", "no:cacheprovider", "tests", path=site, cwd=package)
     team = ("--user", "echo", "--assistant", "demonstrator", "--checker", "oracle", "--dry-run", "--episodes", "20")
     shown = ran("-m", "cmat_env.cli", "eval", "word-count/WordCount-v0", *team, path=site, cwd=tmp_path)
     assert [] == [words for words in ("checker: ", "count", "price") if words not in shown]

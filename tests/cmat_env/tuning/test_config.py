@@ -22,7 +22,10 @@ from cmat_env.tuning.config import (
     override,
     to_toml,
 )
+from cmat_env.tuning.evaluations import Evaluations
+from cmat_env.tuning.folder import RunFolder
 from cmat_env.tuning.settings import PairsSettings, SFTSettings, TunerSettings
+from cmat_env.tuning.team import made_with
 
 UNUSUAL = RunSettings(
     seed=7,
@@ -204,3 +207,24 @@ def test_a_mistake_in_a_roles_settings_is_named(own: Any, wanted: str) -> None:
     """When the settings are made, not in the tenth iteration."""
     with pytest.raises(ConfigError, match=wanted):
         TunerSettings(roles={"checker": own})
+
+
+@pytest.mark.parametrize(("sources", "first"), [(("generated:train", "generated:dev"), 0), (("", ""), 1_000_000_007)])
+def test_evaluations_never_play_what_training_played(
+    sources: tuple[str, str], first: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A task without the setting `tasks` is not given it, and its evaluations begin at seeds that training has not."""
+    train, evaluate = sources
+    settings = from_mapping({"task": {"train": train, "evaluate": evaluate}}, source="test")
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("cmat_env.tuning.evaluations.evaluate", lambda *_, **given: asked.update(given))
+
+    class Policy:
+        def with_sampling(self, _: Any) -> Policy:
+            return self
+
+    evaluations = Evaluations(settings, RunFolder(tmp_path), lambda *_: None)
+    evaluations.measure(Policy(), roles=("assistant",), episodes=2, greedy=True)  # type: ignore[arg-type]
+
+    assert bool(train) == ("tasks" in made_with(settings, train))
+    assert [first, first + 1] == [episode.seed for episode in asked["episodes"]]
