@@ -48,7 +48,7 @@ def tables(out: Path) -> str:
     rows = list(cmat_checker.ROWS)
     checked = written(out, "seed-*/rows.jsonl", lambda line: (rows.index(line["row"]), line["seed"]))
     found = cmat_tables.report(written(out, "parts/*/seed-*/rows.jsonl", cmat_tables.rank))
-    return "\n\n".join(filter(None, (found, checked and cmat_checker.report(checked))))
+    return "\n\n".join(filter(None, (found, cmat_checker.report(checked) if checked else "")))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
