@@ -231,4 +231,4 @@ def _plain(name: str) -> str:
 def _seconds(folder: Path) -> float:
     """CPU-seconds of the iterations of a run."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    return sum(float(line["rollout_seconds"] + line["update_seconds"]) for line in lines)
+    return float(sum(line["rollout_seconds"] + line["update_seconds"] for line in lines))
