@@ -71,10 +71,10 @@ def test_the_example_of_training_runs(
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_an_example_is_short_and_begins_with_how_to_run_it(path: Path) -> None:
-    """Under 70 lines; the docstring names the command."""
+    """Under 70 lines, a new environment in under 60; the docstring names the command."""
     lines = path.read_text().splitlines()
 
-    assert len(lines) < 70
+    assert len(lines) < (60 if path.name == "custom_task.py" else 70)
     assert any(f"python examples/{path.name}" in line for line in lines[:8])
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PLACE = "CMAT_CHROMIUM"
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_SHELL = "chromium-headless-shell"  # the same pages for half the processor time, but it has no window
+_SHELL = "chromium-headless-shell"  # the same pages for less processor time, but it has no window
 _FLAGS = (
     "--disable-gpu",
     "--disable-dev-shm-usage",
