@@ -26,7 +26,7 @@ from cmat_env.registry import make
 from cmat_env.views import RoleEnv
 
 Choose = Callable[[MenuEnv, Any], int]
-STEPS = {"checker": 10_240, "shopper": 8192, "router": 3072}
+STEPS = {"checker": 10_240, "shopper": 6144, "router": 3072}
 SETTINGS = {"n_steps": 256, "batch_size": 128, "learning_rate": 1e-3, "ent_coef": 0.01, "gamma": 0.95}
 TOKEN_PRICE = 0.01
 
