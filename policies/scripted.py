@@ -114,7 +114,6 @@ class OracleChecker:
     Args:
         refuse_bad: how often it refuses a bad proposal.
         refuse_good: how often a good one; as often as a bad one = a coin.
-        refusal: its words.
         before: what stands before the proposal.
         after: what may stand after the proposal.
 
@@ -127,7 +126,6 @@ class OracleChecker:
         *,
         refuse_bad: float = 1.0,
         refuse_good: float = 0.0,
-        refusal: str = REFUSAL,
         before: str = "Proposal:\n",
         after: str = "\nDry run:",
     ) -> None:
@@ -136,7 +134,6 @@ class OracleChecker:
                 raise ConfigError(f"{name}={share} is no probability; give a number from 0 to 1, such as 0.3")
         self.refuse_bad = refuse_bad
         self.refuse_good = refuse_good
-        self.refusal = refusal
         self.before = before
         self.after = after
         self._tasks: WeakKeyDictionary[Dialogue, Task] = WeakKeyDictionary()
@@ -147,7 +144,7 @@ class OracleChecker:
 
     def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
         """Give the task's own judgement of each proposal as a verdict."""
-        return [Generation(self.refusal if self._refuses(dialogue, seed) else APPROVE) for dialogue in dialogues]
+        return [Generation(REFUSAL if self._refuses(dialogue, seed) else APPROVE) for dialogue in dialogues]
 
     def _refuses(self, dialogue: Dialogue, seed: int) -> bool:
         judge = _optional(_task_of(self._tasks, dialogue, "oracle"), "judge")

@@ -20,7 +20,7 @@ from cmat_env.plan import Trials
 from cmat_env.policies.adapters import AdapterSettings
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
-from cmat_env.policies.scripted import REFUSAL, REVISE, DemonstratorPolicy, OracleChecker
+from cmat_env.policies.scripted import DemonstratorPolicy, OracleChecker
 from cmat_env.policies.spec import parse_spec
 from cmat_env.policies.tiny import TinyConfig, make_model, train_tokenizer
 from cmat_env.rollout import Episode, OnEnd, Rollout
@@ -121,8 +121,7 @@ def demonstrate(settings: RunSettings, on_end: OnEnd | None = None) -> list[Dial
     """Play demonstrations, and return the dialogues to imitate.
 
     The assistant is the task's imperfect demonstrator. The checker refuses some bad proposals, and some good ones: what
-    is to be learned from it is how a verdict is written, and from the assistant how to answer a refusal. Where nobody
-    hears the words of a verdict it has none: what changes nothing is reinforced along with what does, and drifts.
+    is to be learned from it is how a verdict is written, and from the assistant how to answer a refusal.
     """
     warm = settings.warm_start
     first = FIRST_DEMONSTRATION + settings.seed * warm.episodes
@@ -156,11 +155,10 @@ def _rollout(settings: RunSettings, policies: Mapping[str, Policy], trials: Tria
 def _with_checker(settings: RunSettings, episodes: Sequence[Episode], on_end: OnEnd | None) -> list[Trajectory]:
     """Play episodes with the whole team."""
     warm = settings.warm_start
-    refusal = REVISE if settings.team.feedback == "verdict" else REFUSAL
     policies: dict[str, Policy] = {
         "user": parse_spec(settings.team.user, role="user"),
         "assistant": DemonstratorPolicy(),
-        "checker": OracleChecker(refuse_bad=warm.revise_bad, refuse_good=warm.revise_good, refusal=refusal),
+        "checker": OracleChecker(refuse_bad=warm.revise_bad, refuse_good=warm.revise_good),
     }
     rollout = _rollout(settings, {role: policies[role] for role in settings.team.roles})
     finished = rollout.run(episodes, on_end=on_end).finished
