@@ -41,7 +41,7 @@ minibatch = 2
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["train", "tinyagent-nano"], "did you mean 'tinyagent-nano-db"),
+        (["train", "tinyagent-nan"], "did you mean 'tinyagent-nano'"),
         (["train", "nowhere.toml"], "cannot read nowhere.toml"),
         (["train", "tinyagent-nano-db", "--set", "tuner.learning_rat=1"], "did you mean 'learning_rate'"),
         (["train", "tinyagent-nano-db", "--set", "tuner.algorithm=pp"], "wanted one of 'ppo', 'grpo', 'rloo'"),
