@@ -81,7 +81,7 @@ def test_the_tests_of_others_pass(name: str, check: Callable[[str], None]) -> No
 
 def test_none_is_forgotten() -> None:
     """The ids that we ship."""
-    tasks = {"DB", "KG", "OS", "WebShop", "WebPages", "MiniWoB", "ReasoningGym", "TextArena"}
+    tasks = {"DB", "KG", "OS", "WebShop", "WebPages", "MiniWoB", "ReasoningGym", "TextArena", "Mix"}
     composite = {"DB-Composite", "KG-Composite", "WebShop-Composite"}
 
     assert tasks | composite == {name.removeprefix("cmat/").removesuffix("-v0") for name in IDS}
