@@ -49,7 +49,7 @@ class Seed:
 
     def run_all(self) -> None:
         """Measure every row, or the chosen ones and the warm start beneath them, that is not on disk yet."""
-        clean = [*ALONE, "warm_start.settings.demonstrator_error=0.0", "warm_start.sft.steps=1500"]
+        clean = [*ALONE, "warm_start.settings.demonstrator_error=0.0", "warm_start.sft.steps=1000"]
         if not self.rows:
             self._start("clean", clean, "warm start, clean demonstrations")
         base = self._start("imperfect", ALONE, "warm start, imperfect demonstrations")
@@ -73,7 +73,7 @@ class Seed:
     def _settings(self, overrides: Sequence[str], iterations: int = 1) -> RunSettings:
         rounds = max(1, round(iterations * self.scale))
         common = [f"seed={self.seed}", "threads=1", "evaluate_every=0", f"iterations={rounds}"]
-        common += ["warm_start.sft.steps=2500"]
+        common += ["warm_start.sft.steps=1500"]
         settings = settings_of("tinyagent-nano-db", [*common, *overrides])
         if self.scale < 1:
             steps = max(20, round(settings.warm_start.sft.steps * self.scale))
@@ -113,8 +113,8 @@ class Seed:
         """The checker: trained together with the assistant, beside one that always approves and one that guesses."""
         if "team: trained checker" in self.done:
             return
-        base = self._start("team", ["warm_start.sft.steps=2000"], None)
-        settings = self._settings([f"model.path={base}"], 30)
+        base = self._start("team", ["warm_start.sft.steps=1300"], None)
+        settings = self._settings([f"model.path={base}"], 24)
         folder = self.out / "team-tuned"
         folder.mkdir(exist_ok=True)
         run = Run(settings, folder)

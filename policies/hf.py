@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -17,19 +15,11 @@ from cmat_env.policies import llama, modules, pretrained, virtual
 from cmat_env.policies.adapters import AdapterSettings, RoleModels
 from cmat_env.policies.chat import ChatEncoder
 from cmat_env.policies.decode import Decoder, Forward, KVStore, OnToken
+from cmat_env.policies.lines import Lines
 from cmat_env.policies.sampling import Sampling, log_distribution, stream
 from cmat_env.types import Dialogue, Evaluation, FinishReason, Generation, TokenBatch
 
 MAX_BATCH = 256
-
-
-@dataclass(slots=True)
-class _Line:
-    """A dialogue's line of a KVStore, the ids whose keys and values it holds, and what gives it back."""
-
-    number: int
-    give_back: weakref.finalize[..., Dialogue]
-    token_ids: list[int] = field(default_factory=list)
 
 
 class HFPolicy:
@@ -153,9 +143,9 @@ class HFPolicy:
         answers = {id(dialogue): Generation("", (), (), "length") for dialogue in dialogues}
         if fitting:
             decoder = self._decoder(role)
-            lines = [self._line(dialogue, decoder.store) for dialogue in fitting]
+            lines = [self._lines.of(dialogue, decoder.store) for dialogue in fitting]
             wanted = [[*self._virtual, *dialogue.token_ids] for dialogue in fitting]
-            cached = [_fed(line.token_ids, ids) for line, ids in zip(lines, wanted, strict=True)]
+            cached = [line.fed(ids) for line, ids in zip(lines, wanted, strict=True)]
             replies = decoder.reply(
                 [ids[done:] for ids, done in zip(wanted, cached, strict=True)],
                 [line.number for line in lines],
@@ -176,10 +166,7 @@ class HFPolicy:
 
     def release(self, dialogues: Sequence[Dialogue]) -> None:
         """The dialogues are over: their lines of the cache may be used again."""
-        for dialogue in dialogues:
-            line = self._lines.pop(dialogue, None)
-            if line:
-                line.give_back()
+        self._lines.release(dialogues)
 
     def weights_changed(self) -> None:
         """What is cached belongs to the weights of before: forget it, also in `with_sampling`'s twins."""
@@ -190,14 +177,7 @@ class HFPolicy:
         """Drop keys, values and merged weights."""
         self._version = self.weights.version
         self._decoders: dict[str, Decoder] = {}
-        self._lines: weakref.WeakKeyDictionary[Dialogue, _Line] = weakref.WeakKeyDictionary()
-
-    def _line(self, dialogue: Dialogue, store: KVStore) -> _Line:
-        """A dialogue's line, given back by `release` or when the dialogue is no more."""
-        if dialogue not in self._lines:
-            number = store.take()
-            self._lines[dialogue] = _Line(number, weakref.finalize(dialogue, _give_back, weakref.ref(store), number))
-        return self._lines[dialogue]
+        self._lines = Lines()
 
     def _decoder(self, role: str) -> Decoder:
         if role not in self._decoders:
@@ -305,21 +285,6 @@ def _declared_ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
 def _at(places: Sequence[int], on_token: OnToken | None) -> OnToken | None:
     """`on_token` for rows that stand at these places."""
     return None if on_token is None else lambda row, token_id: on_token(places[row], token_id)
-
-
-def _give_back(store: weakref.ref[KVStore], line: int) -> None:
-    """The line is free, if its store is still in use."""
-    known = store()
-    if known is not None:
-        known.give_back(line)
-
-
-def _fed(cached: list[int], wanted: list[int]) -> int:
-    """How many of the wanted ids need not be fed again: those that the cache begins with, but never the last one."""
-    most = min(len(cached), len(wanted) - 1)
-    if cached[:most] == wanted[:most]:
-        return most
-    return next(index for index in range(most) if cached[index] != wanted[index])
 
 
 def _before_actions(batch: TokenBatch) -> torch.Tensor:

@@ -115,9 +115,10 @@ def make_model(tokenizer: PreTrainedTokenizerFast, config: TinyConfig, *, seed: 
     """A Llama at random, but ready to copy; the global random state of torch is left as it was.
 
     Most of what an agent writes it copies: names from the task, values from observations. Learning that from random
-    weights takes most of a warm start, so two things are there from the beginning. Attention passes on what it reads
-    (values times outputs are half the identity; after Trockman and Kolter 2023, arXiv:2305.09828), and a word with a
-    space before it has the embedding of the word without, moved by one vector that is the same for all words.
+    weights takes most of a warm start, so three things are there from the beginning. Attention looks for its like
+    (queries times keys are half the identity) and passes on what it reads (values times outputs are, too; after
+    Trockman and Kolter 2023, arXiv:2305.09828), and a word with a space before it has the embedding of the word
+    without, moved by one vector that is the same for all words.
     """
     llama = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -137,18 +138,23 @@ def make_model(tokenizer: PreTrainedTokenizerFast, config: TinyConfig, *, seed: 
         torch.manual_seed(seed)
         model = LlamaForCausalLM(llama)
         with torch.no_grad():
-            _pass_on(model)
+            _ready_to_copy(model)
             _pair_words(model, tokenizer)
     model.eval()
     return model
 
 
-def _pass_on(model: LlamaForCausalLM) -> None:
-    """Let the values and outputs of every attention layer multiply to half the identity."""
+def _ready_to_copy(model: LlamaForCausalLM) -> None:
+    """Let queries and keys of every attention layer multiply to half the identity, and so values and outputs."""
     for layer in model.model.layers:
-        values, outputs = layer.self_attn.v_proj.weight, layer.self_attn.o_proj.weight
+        attention = layer.self_attn
+        queries, keys, values, outputs = (
+            part.weight for part in (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
+        )
         nn.init.orthogonal_(values, gain=math.sqrt(0.5))
         outputs.copy_(values.T)
+        nn.init.orthogonal_(keys, gain=math.sqrt(0.5))
+        queries.copy_(keys)
 
 
 def _pair_words(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:

@@ -17,7 +17,6 @@ import torch
 from cmat_env.agents.memory_store import LongTermMemory
 from cmat_env.chat_rows import read_rows
 from cmat_env.experience import Experience
-from cmat_env.log import versions
 from cmat_env.policies.adapters import AdapterSettings
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
@@ -32,15 +31,13 @@ from cmat_env.tuning.evaluations import TEAM_GREEDY, Evaluations
 from cmat_env.tuning.events import Interrupted, Report
 from cmat_env.tuning.folder import BEST, FINAL, MEMORY, WARM_START, RunFolder, base_of, warmed_up
 from cmat_env.tuning.metrics import Metrics
+from cmat_env.tuning.progress import Progress
 from cmat_env.tuning.recording import record
 from cmat_env.tuning.state import (
     FrozenBase,
-    KnownSettings,
     ProcessorTime,
     RandomStates,
     Stateful,
-    collect,
-    restore,
 )
 from cmat_env.tuning.team import make_env, training_rollout
 from cmat_env.tuning.tuner import Tuner
@@ -82,8 +79,7 @@ class Run:
         self._time = ProcessorTime()
         self._pairs: list[pairs.Pair] = []
         self._adaptation = Adaptation(settings)
-        self._known = KnownSettings(settings)
-        self._parts: dict[str, Stateful] = {}
+        self._progress = Progress(settings, self.folder, report)
         self._experience: Experience | None = None
 
     @property
@@ -112,10 +108,10 @@ class Run:
         with self.folder.open(self.settings, resume=resume), closing(self):
             policy = self.policy(self.warm_start(resume=resume))
             tuner = self._begin(policy)
-            if not (resume and self._restore(policy)):
+            if not (resume and self._progress.restore(policy)):
                 self._clear()
                 self.evaluations.final("before", policy)
-                self._save(tuner, score=None)
+                self._progress.save(tuner.iteration, score=None)
             self._tune(policy, tuner)
             self.folder.save_model(policy, FINAL)
             self.evaluations.final("after", policy)
@@ -130,7 +126,7 @@ class Run:
     def train(self, policy: HFPolicy, *, resume: bool = False) -> Tuner:
         """Tune the learners of a policy from the environment's reward."""
         tuner = self._begin(policy)
-        if not (resume and self._restore(policy)):
+        if not (resume and self._progress.restore(policy)):
             self._clear()
         self._tune(policy, tuner)
         return tuner
@@ -166,8 +162,7 @@ class Run:
         """What tunes the policy, and what a checkpoint holds; the logs come after all that may not fit."""
         tuner = Tuner(policy, self.settings.team.learners, self.settings.tuner, seed=self.settings.seed)
         self._time = ProcessorTime()
-        self._parts = {
-            "settings": self._known,
+        parts: dict[str, Stateful] = {
             "weights": policy.weights,
             "base": FrozenBase(policy.weights),
             "tuner": tuner,
@@ -180,7 +175,8 @@ class Run:
         if self.settings.memory.recall:
             self.close()
             known = LongTermMemory(self.folder.path / MEMORY, self.settings.memory)
-            self._experience, self._parts["memory"] = Experience(known, writes=True), known
+            self._experience, parts["memory"] = Experience(known, writes=True), known
+        self._progress.keeps(parts)
         return tuner
 
     def _clear(self) -> None:
@@ -202,8 +198,8 @@ class Run:
                     score = self._iterate(policy, tuner, rollout, metrics)
                     done, stop = tuner.iteration, self._stop()
                     due = done % settings.checkpoint_every == 0 or done == settings.iterations
-                    if stop or due or self._is_best(score):
-                        self._save(tuner, score=score)
+                    if stop or due or self._progress.is_best(score):
+                        self._progress.save(done, score=score)
                     if stop:
                         raise Interrupted
         finally:
@@ -276,51 +272,6 @@ class Run:
         draw_png(self.folder.path)
         self._report("finished", summary)
         return summary
-
-    # -- checkpoints ---------------------------------------------------------------------------------------------
-
-    def _save(self, tuner: Tuner, *, score: float | None) -> None:
-        checkpoint.save(
-            self.folder.checkpoints,
-            tuner.iteration,
-            collect(self._parts),
-            keep=self.settings.keep_checkpoints,
-            keep_best=self.settings.keep_best,
-            score=score,
-        )
-
-    def _restore(self, policy: HFPolicy) -> bool:
-        """Go on from the latest checkpoint that is whole, if there is one; damaged ones after it are set aside."""
-        damaged: list[tuple[Path, str]] = []
-        found = checkpoint.latest(self.folder.checkpoints, on_damaged=lambda path, why: damaged.append((path, why)))
-        if found is None:
-            return False
-        restore(found, self._parts)
-        policy.weights_changed()
-        for path, why in damaged:
-            aside = checkpoint.set_aside(path)
-            self._notice(f"{why}. It is set aside as {aside.name}; what came after {found.path.name} is done again")
-        checkpoint.drop_old(  # a kill may have come between the last write and this
-            self.folder.checkpoints, keep=self.settings.keep_checkpoints, keep_best=self.settings.keep_best
-        )
-        if self._known.changed:
-            self._notice(f"settings changed since iteration {found.iteration}: {', '.join(self._known.changed)}")
-        was, now = found.versions, versions()
-        other = [f"{name} {was.get(name)}, now {now[name]}" for name in now if was.get(name) != now[name]]
-        if other:
-            self._notice(f"the checkpoint was written by {'; '.join(other)}: the last bits may come out otherwise")
-        self._report("resumed", {"iteration": found.iteration})
-        return True
-
-    def _is_best(self, score: float | None) -> bool:
-        """Is this evaluation better than all before it?"""
-        if score is None or not self.settings.keep_best:
-            return False
-        best = checkpoint.best_of(self.folder.checkpoints)
-        return best is None or score > best[0]
-
-    def _notice(self, text: str) -> None:
-        self._report("notice", {"text": text})
 
 
 def _brief(report: EvalReport) -> dict[str, Any]:
