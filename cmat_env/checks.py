@@ -26,3 +26,13 @@ def check_whole(name: str, value: object, *, least: int = 1) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         wanted = "above 0" if least == 1 else f"of at least {least}"
         raise ConfigError(f"{name}={value!r}: wanted a whole number {wanted}")
+
+
+def check_share(name: str, value: float) -> None:
+    """A setting must be from 0 to 1.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not 0 <= value <= 1:
+        raise ConfigError(f"{name}={value!r}: wanted a number from 0 to 1")

@@ -11,14 +11,14 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from cmat_env.curate_verdicts import improved, overruled, worth
 from cmat_env.errors import ConfigError
 from cmat_env.log import read_episodes
 from cmat_env.log_lines import EpisodeRecord
-from cmat_env.types import Message, Step, Trajectory
+from cmat_env.types import Message, Trajectory
 
 TRAIN = "generated:train"
 ORACLES = ("gold", "demonstrator", "oracle", "user")
@@ -157,7 +157,7 @@ def unverified(trajectory: Trajectory, rules: Rules) -> str:
     """Why an episode is no example; "" = it is one."""
     if rules.solved and not trajectory.success:
         return "not solved"
-    if rules.accepted and "checker" in trajectory.dialogues and _overruled(trajectory):
+    if rules.accepted and "checker" in trajectory.dialogues and overruled(trajectory):
         return "an action was executed that the checker had refused"
     return ""
 
@@ -170,11 +170,11 @@ def examples_of(record: EpisodeRecord, roles: Sequence[str]) -> Iterator[Example
         for number, dialogue in enumerate(trajectory.dialogues.get(role, ())):
             steps = [step for step in trajectory.steps if step.role == role and step.dialogue == number]
             messages, own = _chat(dialogue.messages, role)
-            worth = [_worth(trajectory, step) for step in steps]
+            learned = [worth(trajectory, step) for step in steps]
             # A dialogue that memory began anew repeats earlier replies; they were learned where they were said.
-            worth = [False] * (len(own) - len(worth)) + worth
+            learned = [False] * (len(own) - len(learned)) + learned
             loss = [False] * len(messages)
-            for place, learn in zip(own, worth, strict=True):
+            for place, learn in zip(own, learned, strict=True):
                 loss[place] = learn
             if any(loss):
                 end = len(loss) - loss[::-1].index(True)
@@ -197,28 +197,6 @@ def pairs_of(trajectory: Trajectory, role: str = "assistant") -> Iterator[dict[s
         }
 
 
-def improved(trajectory: Trajectory, role: str = "assistant") -> Iterator[tuple[Step, Step]]:
-    """Proposals that a checker refused, with what was proposed in their place, where that was better.
-
-    The refused one must have been judged bad. The later one must have been judged good; where it was executed without
-    another look, the episode must have been a success.
-    """
-    proposals = [step for step in trajectory.steps if step.role == role]
-    for refused, revised in pairwise(proposals):
-        first, second = verdict_on(trajectory, refused), verdict_on(trajectory, revised)
-        if first is None or first.verdict is None or first.verdict.approve:
-            continue
-        better = trajectory.success if second is None or second.judgement is None else second.judgement.good
-        if first.judgement is not None and not first.judgement.good and better:
-            yield refused, revised
-
-
-def verdict_on(trajectory: Trajectory, step: Step) -> Step | None:
-    """The checker's step about this one, if that came next."""
-    following = trajectory.steps[step.index + 1 : step.index + 2]
-    return following[0] if following and following[0].verdict is not None else None
-
-
 def read_logs(paths: Sequence[Path], *, on_torn: Callable[[str], None] | None = None) -> Iterator[EpisodeRecord]:
     """The episodes of all these logs or run folders, in order."""
     for path in paths:
@@ -238,44 +216,6 @@ def _chat(messages: Sequence[Message], role: str) -> tuple[Chat, list[int]]:
             own.append(len(chat))
         chat.append({"role": kind, "content": message.content})
     return chat, own
-
-
-def _worth(trajectory: Trajectory, step: Step) -> bool:
-    """Is this step to be learned: not refused, not judged bad; a verdict, if it was right."""
-    if step.verdict is not None:
-        return step.verdict.parsed and (step.judgement is None or step.judgement.good == step.verdict.approve)
-    about = verdict_on(trajectory, step)
-    if about is None or about.verdict is None:
-        return bool(step.generation.text) and step.generation.text not in _refused(trajectory, step.role)
-    return about.verdict.approve and (about.judgement is None or about.judgement.good)
-
-
-def _refused(trajectory: Trajectory, role: str) -> set[str]:
-    """What the role said and the checker refused, at any time of the episode, unless the task found it good."""
-    texts = set()
-    for step in trajectory.steps:
-        about = verdict_on(trajectory, step) if step.role == role else None
-        if about is None or about.verdict is None or about.verdict.approve:
-            continue
-        if about.judgement is None or not about.judgement.good:
-            texts.add(step.generation.text)
-    return texts
-
-
-def _overruled(trajectory: Trajectory) -> bool:
-    """Was an action executed that the checker had refused: at once, or proposed again, word for word, unreviewed?"""
-    steps = trajectory.steps
-    for step in steps:
-        about = verdict_on(trajectory, step)
-        if step.role != "assistant" or about is None or about.verdict is None or about.verdict.approve:
-            continue
-        following = steps[about.index + 1 : about.index + 2]
-        if not following or following[0].observation["speaker"] != "checker":
-            return True
-        again = following[0]
-        if again.generation.text == step.generation.text and verdict_on(trajectory, again) is None:
-            return True
-    return False
 
 
 def _facts(trajectory: Trajectory, policy: str) -> dict[str, Any]:

@@ -6,21 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from cmat_env.looks import (
-    Block,
-    Board,
-    Call,
-    Code,
-    Element,
-    Markup,
-    Menu,
-    Page,
-    Rows,
-    Screen,
-    Words,
-    blocks_of,
-    is_product,
-)
+from cmat_env import looks
 from cmat_env.terminal import printable
 
 _MOST_ROWS = 50
@@ -54,29 +40,29 @@ def text(words: str) -> str:
 
 def content(words: str) -> str:
     """What somebody wrote, as its domain looks; "(nothing)" for a text of blanks."""
-    return "".join(map(_drawn, blocks_of(words))) or "<pre class=nothing>(nothing)</pre>"
+    return "".join(map(_drawn, looks.blocks_of(words))) or "<pre class=nothing>(nothing)</pre>"
 
 
-def _drawn(block: Block) -> str:
+def _drawn(block: looks.Block) -> str:
     match block:
-        case Words(words):
+        case looks.Words(words):
             return f"<pre>{_words(words)}</pre>"
-        case Rows(rows):
+        case looks.Rows(rows):
             return _table(rows)
-        case Code(code, language):
+        case looks.Code(code, language):
             prompt = f"<i>{_PROMPTS[language]}</i>" if language in _PROMPTS else ""
             return f"<pre class=code>{prompt}{''.join(_coloured(code, language))}</pre>"
-        case Call(words):
+        case looks.Call(words):
             return f"<pre><b>{text(words)}</b></pre>"
-        case Screen(words):
+        case looks.Screen(words):
             return f"<pre class=screen>{text(words) if words.strip() else '<i>(no output)</i>'}</pre>"
-        case Menu(items):
+        case looks.Menu(items):
             return _menu(items)
-        case Page():
+        case looks.Page():
             return _page(block)
-        case Markup(elements):
+        case looks.Markup(elements):
             return f"<pre class=markup>{''.join(map(_element, elements))}</pre>"
-        case Board(rows):
+        case looks.Board(rows):
             board = "\n".join(map(_squares, rows))
             return f"<pre class=board>{board}</pre>"
 
@@ -111,15 +97,15 @@ def _menu(items: Sequence[str]) -> str:
     return f"<p class=nothing>{len(items)} offered{left}</p><ul class=menu>{shown}</ul>"
 
 
-def _page(page: Page) -> str:
+def _page(page: looks.Page) -> str:
     lines = []
     for line in page.lines:
-        parts = (f"<b>{text(part)}</b>" if is_product(part) else text(part) for part in line)
+        parts = (f"<b>{text(part)}</b>" if looks.is_product(part) else text(part) for part in line)
         lines.append(f"<p>{' · '.join(parts)}</p>")
     return f"<div class=page>{''.join(lines)}<p class=nothing>{text(page.possible)}</p></div>"
 
 
-def _element(element: Element) -> str:
+def _element(element: looks.Element) -> str:
     number = f"<b>[{text(element.number)}]</b> " if element.number else ""
     attributes = f" <i>{text(element.attributes)}</i>" if element.attributes else ""
     tag = f'<span class="k">{text(element.tag)}</span>' if element.tag else ""

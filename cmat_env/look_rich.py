@@ -11,21 +11,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from cmat_env.looks import (
-    Block,
-    Board,
-    Call,
-    Code,
-    Element,
-    Markup,
-    Menu,
-    Page,
-    Rows,
-    Screen,
-    Words,
-    blocks_of,
-    is_product,
-)
+from cmat_env import looks
 from cmat_env.terminal import printable
 
 _SET_OFF = r"(?m)^(Action: .*|Act: .*|Final Answer: .*|Task: .*|Answer: .*)$"
@@ -37,28 +23,28 @@ _MOST_OFFERED = 36
 
 def content(text: str) -> list[RenderableType]:
     """What somebody wrote, as its domain looks; "(nothing)" for a text of blanks."""
-    return [_drawn(block) for block in blocks_of(text)] or [Text("(nothing)", style="dim")]
+    return [_drawn(block) for block in looks.blocks_of(text)] or [Text("(nothing)", style="dim")]
 
 
-def _drawn(block: Block) -> RenderableType:
+def _drawn(block: looks.Block) -> RenderableType:
     match block:
-        case Words(text):
+        case looks.Words(text):
             return _words(text)
-        case Rows(rows):
+        case looks.Rows(rows):
             return _table(rows)
-        case Code(text, language):
+        case looks.Code(text, language):
             return _code(text, language)
-        case Call(text):
+        case looks.Call(text):
             return Text(printable(text), style="bold")
-        case Screen(text):
+        case looks.Screen(text):
             return _screen(text)
-        case Menu(items):
+        case looks.Menu(items):
             return _menu(items)
-        case Page():
+        case looks.Page():
             return _page(block)
-        case Markup(elements):
+        case looks.Markup(elements):
             return Group(*map(_element, elements))
-        case Board(rows):
+        case looks.Board(rows):
             return _board(rows)
 
 
@@ -109,18 +95,18 @@ def _menu(items: Sequence[str]) -> RenderableType:
     return Group(Text(f"{len(items)} offered{left}", style="dim"), shown)
 
 
-def _page(page: Page) -> Text:
+def _page(page: looks.Page) -> Text:
     """A page of the shop: what sellers and customers wrote keeps its quotation marks."""
     view = Text()
     for line in page.lines:
         for index, part in enumerate(line):
             view.append(" · " if index else "", style="dim")
-            view.append(printable(part), style="bold" if is_product(part) else "")
+            view.append(printable(part), style="bold" if looks.is_product(part) else "")
         view.append("\n")
     return view.append(printable(page.possible), style="dim")
 
 
-def _element(element: Element) -> Text:
+def _element(element: looks.Element) -> Text:
     """An element in its depth; those with a number are the ones that can be chosen."""
     line = Text("  " * min(element.depth, 12))
     if element.number:

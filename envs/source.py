@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Generic, Protocol, TypeVar, Union
+from typing import Any, Generic, Protocol, TypeVar, Union
+
+import numpy as np
 
 from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
 
@@ -147,3 +149,23 @@ def split_of(tasks: object, splits: Sequence[S], *, families: Sequence[str] = ()
     if families:
         raise ConfigError("families chooses among generated tasks; leave it out, or pass the tasks you want")
     return None
+
+
+def number_of(options: Mapping[str, Any] | None, seed: int | None, rng: np.random.Generator, *, below: int) -> int:
+    """The number of a task that is made from one: `options["task"]`, else the seed of the reset, else a random one.
+
+    Args:
+        options: of the reset.
+        seed: of the reset.
+        rng: draws where there is neither.
+        below: numbers that are drawn are below this.
+
+    Raises:
+        UnknownNameError: the option is no whole number.
+    """
+    number = (options or {}).get("task")
+    if number is None:
+        return int(rng.integers(below)) if seed is None else seed
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise UnknownNameError(f"task {number!r}: wanted a whole number")
+    return number

@@ -14,6 +14,7 @@ from typing import Any
 import gymnasium
 
 from cmat_env.envs.isolation import OwnRandom
+from cmat_env.envs.source import number_of
 from cmat_env.errors import ConfigError, MissingExtraError, UnknownNameError, did_you_mean
 from cmat_env.spaces import AnyText
 
@@ -62,11 +63,7 @@ class TextArenaEnv(gymnasium.Env[str, str]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begin the game of the seed; options={"task": n} begins game n."""
         super().reset(seed=seed)
-        number = (options or {}).get("task")
-        if number is None:
-            number = int(self.np_random.integers(_SEEDS)) if seed is None else seed
-        if isinstance(number, bool) or not isinstance(number, int):
-            raise UnknownNameError(f"task {number!r}: wanted a whole number")
+        number = number_of(options, seed, self.np_random, below=_SEEDS)
         self._begin(number)
         return self._told(), self._info()
 

@@ -1,1 +1,1 @@
-"""TBD."""
+"""Who plays a role: scripts, people, endpoints, Hugging Face models, TinyAgents, Stable-Baselines3."""

@@ -1,1 +1,1 @@
-"""TBD."""
+"""Tuning: warm start, updates from the environment's reward, checkpoints, and the run around them."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cmat_env.agents.memory_rules import MemorySettings
+from cmat_env.checks import check_share
 from cmat_env.errors import ConfigError
 from cmat_env.tuning import toml_settings
 from cmat_env.tuning.alarms import AlarmSettings
@@ -115,8 +116,7 @@ class WarmStartSettings:
         at_least(self, 1, "episodes", "stream", "trials")
         at_least(self, 0, "checkpoint_every", "recall")
         for name in ("revise_bad", "revise_good", "checker_share", "lessons"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be in [0, 1]")
+            check_share(name, getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)

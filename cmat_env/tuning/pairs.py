@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from cmat_env.curate import improved
+from cmat_env.curate_verdicts import improved
 from cmat_env.errors import TaskFileError, did_you_mean
 from cmat_env.types import Dialogue, Generation, Message, Payment, Step, Trajectory
 
@@ -157,7 +157,7 @@ def of_iteration(pairs: Sequence[Pair], iteration: int, *, each: int, seed: int)
 def revisions(trajectories: Sequence[Trajectory], *, role: str = "assistant") -> Iterator[Trajectory]:
     """Pairs of proposals: the one made after the checker refused, over the bad one it refused, in the latter's place.
 
-    Which ones: see `cmat_env.curate.improved`.
+    Which ones: see `cmat_env.curate_verdicts.improved`.
     """
     for trajectory in trajectories:
         starts = _starts(trajectory, role)

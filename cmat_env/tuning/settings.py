@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cmat_env.checks import check_share
 from cmat_env.errors import ConfigError, did_you_mean
 
 ALGORITHMS = ("ppo", "grpo", "rloo", "reinforce", "filtered_bc", "dpo")
@@ -84,8 +85,7 @@ class TunerSettings:
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name}={getattr(self, name)} must not be negative")
         for name in ("gamma", "lam"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be in [0, 1]")
+            check_share(name, getattr(self, name))
         if self.algorithm == "reinforce" and self.epochs != 1:
             raise ConfigError(
                 f"reinforce learns from a sample once, but epochs={self.epochs}; set tuner.epochs=1 or take rloo"

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from cmat_env.checks import check_known, check_whole
+from cmat_env.checks import check_known, check_share, check_whole
 from cmat_env.envs.database.backend import Result, Row
 from cmat_env.envs.database.codec import FORMAT_NAMES, FormatName
 from cmat_env.envs.database.grade import GRADER_NAMES, GraderName
 from cmat_env.envs.database.tasks import DBTask
-from cmat_env.errors import ConfigError
 
 WriteGrading = Literal["commit", "any_end"]
 
@@ -52,8 +51,7 @@ class DBSettings:
             check_whole("max_rows_shown", self.max_rows_shown)
         for name in ("max_rounds", "max_observation"):
             check_whole(name, getattr(self, name))
-        if not 0.0 <= self.demonstrator_error <= 1.0:
-            raise ConfigError(f"demonstrator_error={self.demonstrator_error}: wanted a share from 0 to 1")
+        check_share("demonstrator_error", self.demonstrator_error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from cmat_env.checks import check_known, check_whole
+from cmat_env.checks import check_known, check_share, check_whole
 from cmat_env.envs.knowledge_graph.codec import FORMAT_NAMES, FormatName
 from cmat_env.envs.knowledge_graph.compiler import FIDELITIES, Fidelity
 from cmat_env.envs.knowledge_graph.tasks import Call, KGTask
 from cmat_env.envs.knowledge_graph.tools import Session
-from cmat_env.errors import ConfigError
 
 RewardName = Literal["em", "f1"]
 
@@ -47,8 +46,7 @@ class KGSettings:
             check_known(name, getattr(self, name), known)
         for name in ("max_rounds", "max_observation"):
             check_whole(name, getattr(self, name))
-        if not 0.0 <= self.demonstrator_error <= 1.0:
-            raise ConfigError(f"demonstrator_error={self.demonstrator_error}: wanted a share from 0 to 1")
+        check_share("demonstrator_error", self.demonstrator_error)
 
 
 @dataclass(frozen=True, slots=True)

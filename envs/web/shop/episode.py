@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from cmat_env.checks import check_known, check_whole
+from cmat_env.checks import check_known, check_share, check_whole
 from cmat_env.envs.web.shop.catalogue import Goal
 from cmat_env.envs.web.shop.codec import FORMAT_NAMES, FormatName
 from cmat_env.envs.web.shop.elements import ElementIds
 from cmat_env.envs.web.shop.state import State
-from cmat_env.errors import ConfigError
 
 Mode = Literal["text", "text_rich", "html", "url", "axtree"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -44,8 +43,7 @@ class ShopSettings:
         for name, known in (("observation_mode", MODES), ("action_format", FORMAT_NAMES)):
             check_known(name, getattr(self, name), known)
         check_whole("max_observation", self.max_observation)
-        if not 0.0 <= self.demonstrator_error <= 1.0:
-            raise ConfigError(f"demonstrator_error={self.demonstrator_error} is no share; give a number from 0 to 1")
+        check_share("demonstrator_error", self.demonstrator_error)
         if self.max_rounds is not None:
             check_whole("max_rounds", self.max_rounds)
 
