@@ -35,7 +35,8 @@ LAYERS = {
     "statistics": 3, "tables": 3, "chat_rows": 3, "verifiers": 3, "exports": 3, "agentbench": 3,
     "comparison": 3, "suite_report": 3,
     "menu": 3,
-    "evaluate": 4, "playing": 4, "suite": 4, "paired": 4, "curate": 4, "curate_files": 4, "tuning": 4, "doctor": 4,
+    "evaluate": 4, "playing": 4, "suite": 4, "paired": 4, "curate": 4, "curate_files": 4, "curate_verdicts": 4,
+    "tuning": 4, "doctor": 4,
     "run_log": 4, "run_charts": 4, "run_tables": 4, "run_page": 4,
     "cli": 5,
 }  # fmt: skip
