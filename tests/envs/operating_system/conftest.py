@@ -32,7 +32,7 @@ COUNT = OSTask(
 )
 FIRST_ID, IDS = 200_000, 65_536
 _PATIENCE = 15.0
-_TESTS = "/pytest-of-"  # in the names of folders where other tests, in a process beside this one, mount disks
+_OWN_FOLDERS = f"/popen-{os.environ.get('PYTEST_XDIST_WORKER', '')}/"
 
 
 @pytest.fixture(scope="session")
@@ -179,6 +179,11 @@ def _text(path: str) -> str:
         return ""
 
 
+def _of_others(mount: str) -> bool:
+    """Was it mounted by a test in a process beside this one, in a folder of its own?"""
+    return "/pytest-of-" in mount and _OWN_FOLDERS not in mount
+
+
 def host() -> dict[str, object]:
     """All of it; but for what is waited for, it is the same before and after an attack."""
     kernel = ("core_pattern", "hostname", "domainname", "sysrq", "randomize_va_space", "dmesg_restrict", "modprobe")
@@ -186,7 +191,7 @@ def host() -> dict[str, object]:
     return {
         "processes": [pid for pid in below(ours) if _text(f"/proc/{pid}/cmdline")] + strays(),
         "groups": [group for launcher in ours for group in groups(launcher)],
-        "mounts": [line for line in _text("/proc/self/mounts").split("\n") if _TESTS not in line],
+        "mounts": [line for line in _text("/proc/self/mounts").split("\n") if not _of_others(line)],
         "files": seals(),
         "droppings": droppings(),
         "kernel": [_text(f"/proc/sys/kernel/{name}") for name in kernel],
