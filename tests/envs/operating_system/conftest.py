@@ -32,7 +32,8 @@ COUNT = OSTask(
 )
 FIRST_ID, IDS = 200_000, 65_536
 _PATIENCE = 15.0
-_OWN_FOLDERS = f"/popen-{os.environ.get('PYTEST_XDIST_WORKER', '')}/"
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+_OWN_FOLDERS = f"/popen-{_WORKER}/" if _WORKER else ""
 
 
 @pytest.fixture(scope="session")
