@@ -1,5 +1,5 @@
 # Every verb makes the virtual environment first. Wanted: Python 3.11 to 3.13, make, and a package index.
-#   make demo      a small model, made from scratch, learns to work a database, in five to six minutes
+#   make demo      a small model, made from scratch, learns to work a database, in about five minutes
 #   make test      the whole test suite, in three processes; WORKERS=0: in one
 #   make site      the documentation as a site, into build/site
 
