@@ -13,12 +13,12 @@ WORKERS ?= 3
 # in which order.
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check types format bench bench-cmat bench-kg bench-learning bench-os bench-sb3 bench-web docs site dist
+.PHONY: help demo test check types format bench bench-cmat bench-kg bench-learning bench-os bench-sb3 bench-web docs site dist dist-whole
 .PHONY: links install clean
 
 help:
 	@echo "make demo | test | check | types | format | bench | bench-cmat | bench-kg | bench-learning | bench-os"
-	@echo "     bench-sb3 | bench-web | docs | site | dist | links | install | clean"
+	@echo "     bench-sb3 | bench-web | docs | site | dist | dist-whole | links | install | clean"
 
 install:
 	@.ci/install $(VENV)
@@ -78,6 +78,12 @@ dist: install
 	rm -rf dist build
 	$(BIN)/python -m build
 	.ci/test-wheel $(BIN)/python dist/*.whl
+
+# The whole suite against the wheel, in a fresh environment; .ci/run is content with a part of it.
+dist-whole: install
+	rm -rf dist build
+	$(BIN)/python -m build
+	.ci/test-wheel-whole $(BIN)/python dist/*.whl
 
 # Type checkers cannot follow setuptools' package-dir; these links are git-ignored.
 links:

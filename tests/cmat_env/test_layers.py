@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 import tomllib
@@ -48,11 +49,12 @@ MODEL_ROOMS = ("cmat_env.tuning", "cmat_env.policies")
 def modules() -> dict[str, Path]:
     """Every module of the package, by its importable name."""
     found = {}
-    for package, folder in FOLDERS.items():
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+    for package in FOLDERS:
+        folder = Path(str(importlib.import_module(package).__file__)).parent  # in the checkout, or of the wheel
+        for path in sorted(folder.rglob("*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
             if package == "cmat_env" and parts[0] in LEAVES:
-                continue  # the links that `make links` lays for type checkers
+                continue  # by its own name: of the wheel, or the links that `make links` lays for type checkers
             name = ".".join((package, *parts))
             found[name.removesuffix(".__init__")] = path
     return found
