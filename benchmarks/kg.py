@@ -15,7 +15,6 @@ import json
 import os
 import platform
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -174,7 +173,7 @@ def measure(row: str, file: Path, size: int, seconds: float) -> dict[str, Any]:
         "row": row, "size": size, "calls": len(times), "wall_rate": len(times) / wall,
         "cpu_rate": None if server else len(times) / cpu, "p50": statistics.median(times),
         "p99": times[min(int(len(times) * 0.99), len(times) - 1)], "load": load, "memory": memory,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak": report.peak_megabytes() * 1024 * 1024,
     }  # fmt: skip
 
 

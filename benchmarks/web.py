@@ -37,10 +37,10 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs" / "web.md"
 HUMAN = ROOT.parent / "shared" / "agentbench" / "web" / "webshop_human_goals.json"
 START = (
-    "import time; t = time.perf_counter(); import cmat_env, resource; from cmat_env.registry import make_task; "
+    "import time; t = time.perf_counter(); import cmat_env; from cmat_env.registry import make_task; "
     "e = make_task('cmat/WebShop-v0'); e.reset(seed=0); seconds, used = time.perf_counter() - t, time.process_time(); "
     "[(e.reset(seed=s), [e.step(a) for a in e.solution()]) for s in range(300)]; "
-    "print(seconds, used, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    "from benchmarks.report import peak_megabytes; print(seconds, used, peak_megabytes())"
 )
 
 

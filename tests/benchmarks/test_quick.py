@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 from pathlib import Path
 
@@ -113,3 +114,13 @@ def test_a_mean_over_seeds_has_students_interval() -> None:
     assert "0.500 ± 0.248" == tables.mean([[1] * share + [0] * (10 - share) for share in (4, 5, 6)])
     assert "0.500 [0.237, 0.763]" == tables.mean([[1] * 5 + [0] * 5])
     assert tables.gain([[1, 1], [1, 1]], [[0, 0], [0, 0]]).startswith("+1.000 [+1.000")
+
+
+def test_a_worker_does_not_report_the_memory_of_its_parent() -> None:
+    """What a process held before it began another counts for itself alone."""
+    held = bytearray(300 << 20)
+    code = "from benchmarks.report import peak_megabytes; print(peak_megabytes())"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert 5 < float(ran.stdout) < 200
+    assert importlib.import_module("benchmarks.report").peak_megabytes() > len(held) >> 20
