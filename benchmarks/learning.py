@@ -1,21 +1,23 @@
 """Does a team learn from the environment's reward? Rows, seeds, held-out tasks, intervals, controls.
 
     make bench-learning          or    python benchmarks/learning.py --out runs/bench-learning
+    python benchmarks/learning.py --diverging --seeds 0      # five times the learning rate, on the same warm starts
 
 Settings were chosen on the tasks of `generated:dev`; the figures are of `generated:heldout`. Every seed has its own
 warm starts. CPU seconds are those of one thread in one process, without evaluations. The table is written to
-docs/learning.md.
+docs/learning.md, and the figures of each algorithm to its page.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import hashlib
 import json
 import multiprocessing
 import random
-import statistics
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,10 +33,27 @@ from cmat_env.tuning.presets import settings_of
 from cmat_env.tuning.run import Run
 from cmat_env.types import Payment, Trajectory
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import report
+from benchmarks.learning_tables import EPISODES, checker_table, diverging_table, here, table
+
 ALONE = ['team.roles=["user", "assistant"]', 'team.learners=["assistant"]']
 LONG = ["tuner.epochs=3"]
-EPISODES = 400
-MARKS = ("<!-- bench-learning -->", "<!-- /bench-learning -->")
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+ALGORITHMS = {
+    "PPO": (LONG, 74),
+    "GRPO": (["samples=8", "tuner.algorithm=grpo"], 30),
+    "RLOO": (["samples=8", "tuner.algorithm=rloo"], 30),
+    "REINFORCE": (["tuner.epochs=1", "tuner.algorithm=reinforce"], 30),
+    "DPO": (["samples=8", "tuner.algorithm=dpo"], 30),
+    "PPO, turn-level": (["tuner.credit=turn", "tuner.normalise=turn"], 30),
+    "filtered behaviour cloning": (["tuner.algorithm=filtered_bc"], 30),
+    "PPO, LoRA rank 16": (["model.adapter=lora", "tuner.learning_rate=1e-3"], 30),
+    "PPO, P-tuning, 8 virtual tokens": (["model.adapter=ptuning", "tuner.learning_rate=1e-3"], 30),
+}
+"""Settings and iterations of each row that begins from the imperfect warm start."""
+DIVERGING = 20  # iterations
 
 
 class Seed:
@@ -53,22 +72,20 @@ class Seed:
         if not self.rows:
             self._start("clean", clean, "warm start, clean demonstrations")
         base = self._start("imperfect", ALONE, "warm start, imperfect demonstrations")
-        self._tune("PPO", base, [*ALONE, *LONG], iterations=74)
-        self._tune("GRPO", base, [*ALONE, "samples=8", "tuner.algorithm=grpo"], iterations=30)
-        self._tune("RLOO", base, [*ALONE, "samples=8", "tuner.algorithm=rloo"], iterations=30)
-        self._tune("REINFORCE", base, [*ALONE, "tuner.epochs=1", "tuner.algorithm=reinforce"], iterations=30)
-        self._tune("DPO", base, [*ALONE, "samples=8", "tuner.algorithm=dpo"], iterations=30)
-        turns = ["tuner.credit=turn", "tuner.normalise=turn"]
-        self._tune("PPO, turn-level", base, [*ALONE, *turns], iterations=30)
-        self._tune("filtered behaviour cloning", base, [*ALONE, "tuner.algorithm=filtered_bc"], iterations=30)
-        lora = [*ALONE, "model.adapter=lora", "tuner.learning_rate=1e-3"]
-        self._tune("PPO, LoRA rank 16", base, lora, iterations=30)
-        virtual = [*ALONE, "model.adapter=ptuning", "tuner.learning_rate=1e-3"]
-        self._tune("PPO, P-tuning, 8 virtual tokens", base, virtual, iterations=30)
+        for row, (settings, iterations) in ALGORITHMS.items():
+            self._tune(row, base, [*ALONE, *settings], iterations=iterations)
         self._tune("control: PPO, shuffled rewards", base, ALONE, iterations=20, shuffle=True)
         self._tune("control: PPO, learning rate 0", base, [*ALONE, "tuner.learning_rate=0.0"], iterations=4)
         if not self.rows:
             self._team()
+
+    def run_diverging(self) -> None:
+        """Every algorithm with five times its learning rate, from the imperfect warm start."""
+        base = self._start("imperfect", ALONE, None)
+        for row, (chosen, _) in ALGORITHMS.items():
+            rate = 5 * self._settings([*ALONE, *chosen]).tuner.learning_rate
+            overrides = [*ALONE, *chosen, f"tuner.learning_rate={rate}"]
+            self._tune(f"{row}, learning rate {rate:.0e}", base, overrides, iterations=DIVERGING)
 
     def _settings(self, overrides: Sequence[str], iterations: int = 1) -> RunSettings:
         rounds = max(1, round(iterations * self.scale))
@@ -107,7 +124,7 @@ class Seed:
         seconds = time.process_time() - before
         reports = self._both(run, policy, settings.team.roles)
         episodes = settings.iterations * settings.episodes
-        self._write(row, seconds, episodes, *reports, base_unchanged=frozen == _digest(policy))
+        self._write(row, seconds, episodes, *reports, base_unchanged=frozen == _digest(policy), **_drift(folder))
 
     def _team(self) -> None:
         """The checker: trained together with the assistant, beside one that always approves and one that guesses."""
@@ -147,13 +164,24 @@ class Seed:
         self, row: str, seconds: float, episodes: int, greedy: EvalReport, sampled: EvalReport, **extra: Any
     ) -> None:
         line = {"row": row, "seed": self.seed, "cpu_seconds": seconds, "episodes": episodes, **extra}
-        for name, report in (("greedy", greedy), ("sampled", sampled)):
-            line[name] = {"success": report.success_rate, "ci95": report.to_json()["success_ci95"]}
-            line[name]["checker"] = report.to_json().get("checker")
+        for name, found in (("greedy", greedy), ("sampled", sampled)):
+            line[name] = {"success": found.success_rate, "ci95": found.to_json()["success_ci95"]}
+            line[name]["checker"] = found.to_json().get("checker")
         with self.results.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         print(f"seed {self.seed}: {row}: greedy {greedy.success_rate:.3f}, sampled {sampled.success_rate:.3f}, "
               f"{seconds:.0f} CPU-s", flush=True)  # fmt: skip
+
+
+def _drift(folder: Path) -> dict[str, Any]:
+    """How far the assistant was from its base in the last iteration, in nats a sequence, and how long episodes were."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    last, first = lines[-1]["roles"]["assistant"], lines[0]["roles"]["assistant"]
+    return {
+        "kl_per_sequence": last["kl_per_sequence"],
+        "tokens": last["tokens_per_episode"],
+        "tokens_at_first": first["tokens_per_episode"],
+    }
 
 
 def shuffled(trajectories: Sequence[Trajectory], rng: random.Random) -> list[Trajectory]:
@@ -169,42 +197,6 @@ def shuffled(trajectories: Sequence[Trajectory], rng: random.Random) -> list[Tra
     return result
 
 
-def table(lines: Sequence[dict[str, Any]]) -> str:
-    """The rows as Markdown: mean over seeds, and each seed with its 95 % Wilson interval."""
-    rows = dict.fromkeys(line["row"] for line in lines)
-    text = ["| row | episodes | CPU-s a seed | greedy: mean | each seed [95 %] | sampled: mean | each seed |"]
-    text.append("|---|---|---|---|---|---|---|")
-    for row in rows:
-        group = sorted((line for line in lines if line["row"] == row), key=lambda line: line["seed"])
-        cells = [row, str(group[0]["episodes"]), " / ".join(f"{line['cpu_seconds']:.0f}" for line in group)]
-        for name in ("greedy", "sampled"):
-            values = [line[name]["success"] for line in group]
-            each = [
-                f"{v:.3f} [{line[name]['ci95'][0]:.3f}, {line[name]['ci95'][1]:.3f}]"
-                if name == "greedy"
-                else f"{v:.3f}"
-                for v, line in zip(values, group, strict=True)
-            ]
-            cells += [f"**{statistics.mean(values):.3f}**", ", ".join(each)]
-        text.append("| " + " | ".join(cells) + " |")
-    return "\n".join(text)
-
-
-def checker_table(lines: Sequence[dict[str, Any]]) -> str:
-    """Precision, recall and false alarms of the checkers (greedy), by row and seed."""
-    text = [
-        "| row | seed | verdicts | precision | recall | false alarms | revision rate |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for line in sorted(lines, key=lambda line: (line["row"], line["seed"])):
-        checker = line["greedy"]["checker"]
-        if checker:
-            names = ("precision", "recall", "false_alarm_rate", "revision_rate")
-            cells = ["-" if checker[n] is None else f"{checker[n]:.3f}" for n in names]
-            text.append(f"| {line['row']} | {line['seed']} | {checker['verdicts']} | " + " | ".join(cells) + " |")
-    return "\n".join(text)
-
-
 def _digest(policy: HFPolicy) -> str:
     """A fingerprint of the frozen base, to the bit."""
     digest = hashlib.sha256()
@@ -214,9 +206,13 @@ def _digest(policy: HFPolicy) -> str:
     return digest.hexdigest()
 
 
-def _work(seed: int, out: str, scale: float, rows: Sequence[str]) -> None:
+def _work(seed: int, out: str, scale: float, rows: Sequence[str], *, diverging: bool) -> None:
     torch.set_num_threads(1)
-    Seed(seed, Path(out), scale=scale, rows=rows).run_all()
+    measured = Seed(seed, Path(out), scale=scale, rows=rows)
+    if diverging:
+        measured.run_diverging()
+    else:
+        measured.run_all()
 
 
 def main() -> None:
@@ -227,28 +223,32 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=3, help="seeds measured at once, one process and thread each")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the steps and iterations; to try it out")
     parser.add_argument("--rows", nargs="+", default=[], help="of the rows on single algorithms, these alone")
-    parser.add_argument("--docs", default="docs/learning.md", help="not written by --scale or --rows")
+    parser.add_argument("--diverging", action="store_true", help="five times the learning rates, and nothing else")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="folder; not written by --scale or --rows")
     arguments = parser.parse_args()
     started = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(arguments.jobs, maxtasksperchild=1) as pool:
-        work = [(seed, arguments.out, arguments.scale, arguments.rows) for seed in arguments.seeds]
-        pool.starmap(_work, work, chunksize=1)
+        work = functools.partial(_work, diverging=arguments.diverging)
+        pool.starmap(work, [(seed, arguments.out, arguments.scale, arguments.rows) for seed in arguments.seeds], 1)
     lines = [
         json.loads(line)
         for path in sorted(Path(arguments.out).glob("seed-*/rows.jsonl"))
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
-    spent = sum(seconds for _, seconds in {(line["seed"], line["cpu_seconds"]) for line in lines}) / 60
-    report = (
-        f"{table(lines)}\n\n{checker_table(lines)}\n\nWarm starts and tuning: {spent:.0f} CPU-minutes for all seeds."
-    )
-    print(report)
+    usual = [line for line in lines if ", learning rate " not in line["row"] or line["row"].startswith("control")]
+    spent = sum(seconds for _, seconds in {(line["seed"], line["cpu_seconds"]) for line in usual}) / 60
+    tables = {
+        "learning": f"{table(usual)}\n\n{checker_table(usual)}\n\n"
+        f"Warm starts and tuning: {spent:.0f} CPU-minutes for all seeds.",
+        "diverging": diverging_table([line for line in lines if line not in usual]),
+    }
+    print("\n\n".join(tables.values()))
     print(f"This run: {(time.monotonic() - started) / 60:.0f} minutes with {arguments.jobs} jobs.")
-    docs = Path(arguments.docs)
-    if docs.exists() and arguments.scale == 1 and not arguments.rows:
-        before, _, rest = docs.read_text(encoding="utf-8").partition(MARKS[0])
-        after = rest.partition(MARKS[1])[2]
-        docs.write_text(f"{before}{MARKS[0]}\n{report}\n{MARKS[1]}{after}", encoding="utf-8")
+    if arguments.docs.exists() and arguments.scale == 1 and not arguments.rows:
+        for name, text in tables.items():
+            report.write(name, text, arguments.docs / "learning.md")
+        for page in sorted((arguments.docs / "algorithms").glob("*.md")):
+            here(usual, page)
 
 
 if __name__ == "__main__":
