@@ -36,7 +36,7 @@ from cmat_env.types import Payment, Trajectory
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import report
-from benchmarks.learning_tables import EPISODES, checker_table, diverging_table, here, table
+from benchmarks.learning_tables import EPISODES, checker_table, diverging_table, here, short, table
 
 ALONE = ['team.roles=["user", "assistant"]', 'team.learners=["assistant"]']
 LONG = ["tuner.epochs=3"]
@@ -247,6 +247,7 @@ def main() -> None:
     if arguments.docs.exists() and arguments.scale == 1 and not arguments.rows:
         for name, text in tables.items():
             report.write(name, text, arguments.docs / "learning.md")
+        report.write("learning", short(usual), arguments.docs.parent / "README.md")
         for page in sorted((arguments.docs / "algorithms").glob("*.md")):
             here(usual, page)
 

@@ -23,6 +23,14 @@ PAGES = {
     "ptuning": "PPO, P-tuning, 8 virtual tokens",
 }
 """The row of each page of docs/algorithms."""
+LEFT_OUT = {
+    "REINFORCE",
+    "DPO",
+    "PPO, turn-level",
+    "PPO, P-tuning, 8 virtual tokens",
+    "team: checker approves everything",
+}
+"""Rows that the README does without."""
 
 
 def table(lines: Sequence[dict[str, Any]]) -> str:
@@ -58,6 +66,20 @@ def checker_table(lines: Sequence[dict[str, Any]]) -> str:
             names = ("precision", "recall", "false_alarm_rate", "revision_rate")
             cells = ["-" if checker[n] is None else f"{checker[n]:.3f}" for n in names]
             text.append(f"| {line['row']} | {line['seed']} | {checker['verdicts']} | " + " | ".join(cells) + " |")
+    return "\n".join(text)
+
+
+def short(lines: Sequence[dict[str, Any]]) -> str:
+    """The means of most rows, for the README."""
+    text = ["| | episodes | CPU-s a seed | greedy success | sampled |", "|---|---|---|---|---|"]
+    for row in dict.fromkeys(line["row"] for line in lines):
+        if row in LEFT_OUT:
+            continue
+        group = sorted((line for line in lines if line["row"] == row), key=lambda line: line["seed"])
+        seconds = " / ".join(f"{line['cpu_seconds']:.0f}" for line in group)
+        means = (f"{statistics.mean(line[way]['success'] for line in group):.3f}" for way in WAYS)
+        cells = (row, f"{group[0]['episodes']:,}", seconds, *means)
+        text.append(f"| {' | '.join(cells)} |")
     return "\n".join(text)
 
 
