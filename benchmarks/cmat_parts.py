@@ -37,12 +37,12 @@ WAYS = ("sampled", "greedy")
 
 HOUSES = "DB of houses"
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "DB": ("warm_start.sft.steps=2500",),
+    "DB": ("warm_start.sft.steps=1600",),
     "composite DB": (
         'task.env="cmat/DB-Composite-v0"',
         "task.settings={report=true, parts=[2], max_rounds=4, max_observation=48, max_rows_shown=4}",
         "warm_start.settings.demonstrator_error=0.5",
-        "warm_start.sft.steps=1800",
+        "warm_start.sft.steps=1400",
         "model.max_new_tokens=80",
         "episodes=96",
     ),
@@ -50,7 +50,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         'task.env="cmat/KG-v0"',
         'task.settings={families=["hop_1", "hop_2", "most", "least"], max_rounds=8, max_observation=120}',
         "warm_start.settings.demonstrator_error=0.5",
-        "warm_start.sft.steps=2500",
+        "warm_start.sft.steps=1600",
         "model.max_new_tokens=64",
         "episodes=96",
     ),
@@ -59,7 +59,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         'task.settings.families=["max", "min", "sum", "max_where", "sum_where"]',
         "warm_start.settings.demonstrator_error=0.5",
         "warm_start.lessons=0.7",
-        "warm_start.sft.steps=4000",
+        "warm_start.sft.steps=2400",
     ),
 }
 COMMON = (
