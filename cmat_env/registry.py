@@ -105,7 +105,9 @@ def _elsewhere(id: object) -> str:
     name = str(id)
     if name.startswith(GAMES):
         game = name.removeprefix(GAMES)
-        return f"a board game of two players is no team: use cmat_env.game.GameEnv({game!r}); evaluate takes the id, too"
+        return (
+            f"a board game of two players is no team: use cmat_env.game.GameEnv({game!r}); evaluate takes the id, too"
+        )
     return did_you_mean(name, _registry)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import random
 import re
@@ -20,6 +21,17 @@ from cmat_env.types import Judgement
 
 LONG = ("test_browser_parity.py", "test_browser_customers.py", "test_train.py", "test_resume.py")
 """Files of a minute or more of processor time; the processes of `make test` begin with them, so as to end together."""
+
+
+def needed(module: str, *, extra: str) -> Any:
+    """A module of one of our extras; without it the tests that ask for it are skipped, or fail under CI=true."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        missing = f"{error}; run: pip install 'cmat-env[{extra}]'"
+    if os.environ.get("CI") == "true":
+        pytest.fail(missing)
+    pytest.skip(missing, allow_module_level=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""What blocks of the pages need beside an empty folder: `<!-- needs: agentbench, endpoint -->` above a block asks for it.
+"""What blocks of pages need beside an empty folder: `<!-- needs: agentbench, endpoint -->` above a block asks for it.
 
 What cannot be had here is skipped with its block, or fails under CI=true.
 """

@@ -1,8 +1,8 @@
 """The code in README.md and docs/ does what it says: Python runs, `cmat` commands run, other commands exist.
 
 Blocks of a page run in order, in one namespace and one temporary folder. Below a line `<!-- needs: NAME, NAME -->` a
-block is given what conftest.py has under these names. A block that costs minutes, a download or the reader's environment
-stands below `<!-- not run: reason -->`; then Python must compile and command lines must parse.
+block is given what conftest.py has under these names. A block that costs minutes, a download or the reader's own
+environment stands below `<!-- not run: reason -->`; then Python must compile and command lines must parse.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def test_the_code_of_a_page_works(page: Path, stage: Stage, monkeypatch: pytest.
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])  # `python -m benchmarks` is run in the checkout
     namespace: dict[str, Any] = {"__name__": "__page__"}
     for block in blocks_of(page.read_text(encoding="utf-8")):
-        runs = block.runs and all([stage.has(need) for need in block.needs])
+        runs = block.runs and all(stage.has(need) for need in block.needs)
         given = block.text.replace(ADDRESS, stage.address)
         try:
             check_block(replace(block, text=given, runs=runs), namespace, page.name)

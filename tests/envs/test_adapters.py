@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import random
 import re
 from collections.abc import Callable
@@ -18,8 +19,11 @@ from cmat_env.errors import ConfigError, UnknownNameError
 from cmat_env.evaluate import evaluate
 from cmat_env.testing import check_collab, check_task
 
-needs_reasoning = pytest.mark.skipif(cmat_env.spec("cmat/ReasoningGym-v0").missing is not None, reason="not installed")
-needs_textarena = pytest.mark.skipif(cmat_env.spec("cmat/TextArena-v0").missing is not None, reason="not installed")
+IN_CI = os.environ.get("CI") == "true"  # then what is missing fails
+needs_reasoning, needs_textarena = (
+    pytest.mark.skipif(not IN_CI and cmat_env.spec(name).missing is not None, reason="not installed")
+    for name in ("cmat/ReasoningGym-v0", "cmat/TextArena-v0")
+)
 
 
 @needs_reasoning
