@@ -10,7 +10,7 @@ import pytest
 
 from cmat_env.cli import main
 from cmat_env.errors import MissingExtraError
-from tests.conftest import needed
+from tests.conftest import needed, needs
 
 Without = Callable[..., None]
 
@@ -65,12 +65,14 @@ def test_exports_need_their_extra(
 
 
 def test_a_missing_component_fails_under_ci_and_is_skipped_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a suite without its components would pass; `needed` is the only way in which tests ask for one."""
+    """Else a suite without its components would pass; `needed` and `needs` are the only ways to ask for one."""
     assert needed("json", extra="none").loads
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match=r"no_such_module.*pip install 'cmat-env\[moon\]'"):
         needed("no_such_module", extra="moon")
+    assert (False,) == needs("no_such_module", extra="moon").args
     monkeypatch.delenv("CI")
+    assert (True,) == needs("no_such_module", extra="moon").args
     with pytest.raises(pytest.skip.Exception, match="no_such_module"):
         needed("no_such_module", extra="moon")
     tests, word = Path(__file__).resolve().parents[1], "import" + "orskip"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import os
 import random
 import re
 from collections.abc import Callable
@@ -18,12 +17,9 @@ from cmat_env.envs.isolation import OwnRandom
 from cmat_env.errors import ConfigError, UnknownNameError
 from cmat_env.evaluate import evaluate
 from cmat_env.testing import check_collab, check_task
+from tests.conftest import needs
 
-IN_CI = os.environ.get("CI") == "true"  # then what is missing fails
-needs_reasoning, needs_textarena = (
-    pytest.mark.skipif(not IN_CI and cmat_env.spec(name).missing is not None, reason="not installed")
-    for name in ("cmat/ReasoningGym-v0", "cmat/TextArena-v0")
-)
+needs_reasoning, needs_textarena = needs("reasoning_gym", extra="reasoning"), needs("textarena", extra="textarena")
 
 
 @needs_reasoning
