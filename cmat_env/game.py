@@ -17,12 +17,12 @@ from cmat_env.envs.classic import GAMES, BoardGame, game_of
 from cmat_env.errors import ConfigError, ContractError, did_you_mean
 from cmat_env.ledger import Ledger
 from cmat_env.order import SPEAKERS
+from cmat_env.registry import GAMES as PREFIX
 from cmat_env.registry import make
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement, Payment, Verdict
 
 PLAYERS = ("first", "second")
-PREFIX = "pettingzoo/"
 _LONGEST = 10_000
 
 

@@ -2,7 +2,7 @@
 
 A plug-in declares an entry point of the group `cmat_env.envs` in one of two forms:
 
-    "acme/Quiz-v0" = "acme.quiz:QuizEnv"      the name is the id, loaded when it is made
+    "acme/Quiz-v0" = "acme.quiz:QuizEnv"      the name is the id, the value the task
     acme = "acme.quiz:register_envs"          a function without arguments that calls `cmat_env.register`
 """
 
@@ -25,9 +25,11 @@ from cmat_env.collab import CollabEnv
 from cmat_env.errors import ConfigError, MissingExtraError, UnknownNameError, did_you_mean
 from cmat_env.ledger import RewardRule
 from cmat_env.order import ROLES, Feedback, Order, Wording
-from cmat_env.views import ParallelCollab
+from cmat_env.parallel import ParallelCollab
 
 GROUP = "cmat_env.envs"
+GAMES = "pettingzoo/"
+"""What the ids of board games begin with; `cmat_env.game` has them."""
 _DISTRIBUTION = "cmat-env"
 _ID = re.compile(r"(?:[\w.-]+/)?[\w.-]+?-v\d+")
 _TEAM_SETTINGS = frozenset(inspect.signature(CollabEnv).parameters) - {"task", "env_id"}
@@ -92,8 +94,21 @@ def spec(id: str) -> EnvSpec:
     if id not in _registry:
         _load_plugins()
     if id not in _registry:
-        raise UnknownNameError(f"no environment is called {id!r}; {did_you_mean(str(id), _registry)}")
+        raise UnknownNameError(f"no environment is called {id!r}; {_elsewhere(id)}")
     return _registry[id]
+
+
+def _elsewhere(id: object) -> str:
+    """What to do about a name that is not registered here."""
+    if id in gymnasium.registry:
+        return f"Gymnasium knows it: cmat_env.CollabEnv(gymnasium.make({id!r})) is a team around it"
+    name = str(id)
+    if name.startswith(GAMES):
+        game = name.removeprefix(GAMES)
+        return (
+            f"a board game of two players is no team: use cmat_env.game.GameEnv({game!r}); evaluate takes the id, too"
+        )
+    return did_you_mean(name, _registry)
 
 
 def list_envs() -> list[str]:
@@ -208,7 +223,13 @@ def _load(entry_point: EntryPoint) -> Callable[..., Any]:
     if not isinstance(entry_point, str):
         return entry_point
     module, _, attribute = entry_point.partition(":")
-    create = getattr(importlib.import_module(module), attribute, None)
+    try:
+        create = getattr(importlib.import_module(module), attribute, None)
+    except ImportError as error:
+        raise ConfigError(
+            f"entry_point={entry_point!r}: importing {module} failed ({error}); "
+            "correct the registration, or install what is missing"
+        ) from error
     if not callable(create):
         raise ConfigError(
             f"entry_point={entry_point!r}: {module} has no callable {attribute!r}; correct the registration"
@@ -237,17 +258,23 @@ def _load_plugins() -> None:
     """Register what installed packages offer; one that fails is reported and left out."""
     for entry in importlib.metadata.entry_points(group=GROUP):
         try:
+            loaded = entry.load()
             if "/" in entry.name:
                 register(entry.name, entry.value)
             else:
-                entry.load()()
+                loaded()
         except Exception as error:  # a plug-in's mistake of any kind must not take the others away
             warnings.warn(f"plug-in {entry.name} = {entry.value!r} of {GROUP} failed: {error!r}", stacklevel=2)
 
 
 def _tell_gymnasium(id: str) -> None:
     gymnasium.registry.pop(id, None)
-    gymnasium.register(id, entry_point=f"{__name__}:make_task", kwargs={"id": id})
+    gymnasium.register(id, entry_point=f"{__name__}:_made_for_gymnasium", kwargs={"cmat_id": id})
+
+
+def _made_for_gymnasium(*, cmat_id: str, **settings: Any) -> Any:
+    """A bare task. `gymnasium.make_vec` hands these keywords to `gymnasium.make`, which has an `id` of its own."""
+    return make_task(cmat_id, **settings)
 
 
 def _tell_pettingzoo(id: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from cmat_env.agents.agent import Agent
 from cmat_env.agents.memory import ShortTermMemory
-from cmat_env.errors import CmatError, ConfigError, PolicyError
+from cmat_env.errors import CmatError, ConfigError, ContractError, PolicyError
 from cmat_env.experience import Experience
 from cmat_env.plan import Dropped, Episode, Limits, Playable, RolloutResult, Trials
 from cmat_env.running import Running, role_of
@@ -208,10 +208,7 @@ class Rollout:
         for group in asked.values():
             policy = self.policies[group[0][1].role]
             replies = policy.generate([dialogue for _, dialogue in group], seed=self.seed)
-            if len(replies) != len(group):
-                raise ConfigError(
-                    f"{type(policy).__name__}.generate gave {len(replies)} replies to {len(group)} dialogues"
-                )
+            _check_replies(policy, replies, len(group))
             for (run, dialogue), generation in zip(group, replies, strict=True):
                 dialogue.reply(generation)
                 yield run, generation
@@ -250,6 +247,17 @@ class Rollout:
             release = getattr(self.policies[role], "release", None)
             if release:
                 release(dialogues)
+
+
+def _check_replies(policy: Policy, replies: Sequence[Generation], count: int) -> None:
+    name = f"{type(policy).__name__}.generate"
+    if not isinstance(replies, Sequence) or isinstance(replies, str):
+        raise ContractError(f"{name} gave a {type(replies).__name__}; it must give a list of one Generation a dialogue")
+    if len(replies) != count:
+        raise ConfigError(f"{name} gave {len(replies)} replies to {count} dialogues")
+    for reply in replies:
+        if not isinstance(reply, Generation):
+            raise ContractError(f"{name} gave {reply!r:.80} as a reply; wrap the text: Generation(text)")
 
 
 def _close_quietly(env: Playable) -> None:

@@ -80,11 +80,16 @@ def _took(run: RunLog) -> Table:
         costs = [row.cost for row in tally.rows if row.cost is not None]
         rows.append((
             tally.name, str(count), f"{sum(row.turns for row in tally.rows) / count:.1f}",
-            f"{sum(row.prompt_tokens for row in tally.rows) / count:.0f}",
-            f"{sum(row.reply_tokens for row in tally.rows) / count:.0f}", f"{sum(costs):.4f}" if costs else "-",
+            _each(sum(row.prompt_tokens for row in tally.rows), count),
+            _each(sum(row.reply_tokens for row in tally.rows), count), f"{sum(costs):.4f}" if costs else "-",
         ))  # fmt: skip
     head = ("episodes", "recorded", "assistant's turns", "tokens read", "written", "cost in all")
     return Table("What a recorded episode took", head, tuple(rows))
+
+
+def _each(tokens: int, count: int) -> str:
+    """Tokens an episode; none at all means that the policies count none."""
+    return f"{tokens / count:.0f}" if tokens else "-"
 
 
 def _groups(run: RunLog) -> list[Group]:

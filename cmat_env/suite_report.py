@@ -159,7 +159,8 @@ class SuiteReport:
             cost = "-" if each.report.cost is None else f"{each.report.cost:.4f}"
             lost = (str(len(each.report.dropped)), str(len(each.report.skipped)))
             seconds = f"{each.episode_seconds:.2f}"
-            rows.append((each.entry.part.column, *map(str, each.report.tokens), cost, seconds, *lost))
+            tokens = (str(count or "-") for count in each.report.tokens)  # 0: its policies count none
+            rows.append((each.entry.part.column, *tokens, cost, seconds, *lost))
         notes = ["An episode's time is that between its begin and its end while others were played beside it."]
         for each in self.parts:
             why = "; ".join(f"{task_id}: {reason}" for task_id, reason in each.report.skipped.items())

@@ -1,4 +1,4 @@
-"""A CollabEnv in other shapes: PettingZoo's Parallel API, and a Gymnasium environment of one learning role."""
+"""A CollabEnv in other shapes: a Gymnasium environment of one learning role, and PettingZoo's Parallel API."""
 
 from __future__ import annotations
 
@@ -6,94 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
-from gymnasium.spaces import Space
-from pettingzoo.utils.env import ParallelEnv
 
 from cmat_env.collab import SPEAKERS, CollabEnv
 from cmat_env.errors import ConfigError, ContractError, did_you_mean
+from cmat_env.parallel import ParallelCollab
+from cmat_env.policies.spec import parse_spec
 from cmat_env.types import Dialogue, Message, Oracle, Policy
 
+__all__ = ["ParallelCollab", "RoleEnv"]
+
 _SEEDS = 1 << 31
-
-
-class ParallelCollab(ParallelEnv[str, dict[str, Any], str]):
-    """All agents are stepped at once, and the one whose turn it is acts; what the others say is not heard.
-
-    `infos[agent]["acts"]` says whether the agent's next action counts.
-
-    Args:
-        env: the team; this view owns it.
-    """
-
-    def __init__(self, env: CollabEnv) -> None:
-        self.env = env
-        self.metadata = {**env.metadata, "is_parallelizable": True}
-        self.render_mode = env.render_mode
-        self.possible_agents = list(env.possible_agents)
-        self.agents: list[str] = []
-        self.observation_spaces, self.action_spaces = env.observation_spaces, env.action_spaces
-
-    def observation_space(self, agent: str) -> Space[dict[str, Any]]:
-        """What `agent` observes: always the same object."""
-        return self.env.observation_space(agent)
-
-    def action_space(self, agent: str) -> Space[str]:
-        """What `agent` may do: always the same object."""
-        return self.env.action_space(agent)
-
-    def reset(
-        self, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-        """Begin an episode."""
-        self.env.reset(seed=seed, options=options)
-        self.agents = list(self.possible_agents)
-        return self._observations(), self._infos()
-
-    def step(
-        self, actions: Mapping[str, str | None]
-    ) -> tuple[
-        dict[str, dict[str, Any]],
-        dict[str, float],
-        dict[str, bool],
-        dict[str, bool],
-        dict[str, dict[str, Any]],
-    ]:
-        """Let the agent whose turn it is act.
-
-        Args:
-            actions: by agent; those of waiting agents may be None or left out.
-
-        Raises:
-            ContractError: no episode is under way, or the agent whose turn it is has no action.
-        """
-        if not self.agents:
-            raise ContractError(f"no episode of {self.env.env_id} is under way; call reset() before step()")
-        agent = self.env.agent_selection
-        if agent not in actions:
-            raise ContractError(f"it is the turn of {agent}, and actions has {sorted(actions)} only; add its action")
-        self.env.step(actions[agent])
-        result = (
-            self._observations(), dict(self.env.rewards), dict(self.env.terminations), dict(self.env.truncations),
-            self._infos(),
-        )  # fmt: skip
-        if self.env.outcome is not None:
-            self.agents = []
-        return result
-
-    def render(self) -> str | None:
-        """The latest turns; see `CollabEnv.render`."""
-        return self.env.render()
-
-    def close(self) -> None:
-        """Release what the task holds; again is fine."""
-        self.env.close()
-
-    def _observations(self) -> dict[str, dict[str, Any]]:
-        return {agent: self.env.observe(agent) for agent in self.agents}
-
-    def _infos(self) -> dict[str, dict[str, Any]]:
-        acting = self.env.agent_selection if self.env.outcome is None else None
-        return {agent: {**self.env.infos[agent], "acts": agent == acting} for agent in self.agents}
 
 
 class RoleEnv(gymnasium.Env[dict[str, Any], str]):
@@ -104,7 +26,8 @@ class RoleEnv(gymnasium.Env[dict[str, Any], str]):
     Args:
         env: the team; this view owns it.
         role: the one that the caller plays.
-        partners: a policy for every other role that is present. An `Oracle` meets the task of each episode.
+        partners: for every other role that is present a policy, or a word for one ("gold", "hf:PATH"). An `Oracle`
+            meets the task of each episode.
         prompts: by role, the system message of a partner.
         seed: given to the partners' `generate`.
 
@@ -117,7 +40,7 @@ class RoleEnv(gymnasium.Env[dict[str, Any], str]):
         env: CollabEnv,
         *,
         role: str = "assistant",
-        partners: Mapping[str, Policy] | None = None,
+        partners: Mapping[str, Policy | str] | None = None,
         prompts: Mapping[str, str] | None = None,
         seed: int = 0,
     ) -> None:
@@ -125,7 +48,11 @@ class RoleEnv(gymnasium.Env[dict[str, Any], str]):
             raise ConfigError(f"role={role!r} is not in the team; {did_you_mean(role, env.roles)}")
         if role == "checker" and not env.team.max_revisions:
             raise ConfigError("with max_revisions=0 the checker never has a turn; set max_revisions=1 or more")
-        self.partners, self.prompts = dict(partners or {}), dict(prompts or {})
+        self.partners: dict[str, Policy] = {
+            name: parse_spec(policy, role=name) if isinstance(policy, str) else policy
+            for name, policy in (partners or {}).items()
+        }
+        self.prompts = dict(prompts or {})
         others = [name for name in env.roles if name != role]
         if sorted(others) != sorted(self.partners):
             raise ConfigError(f"partners has {sorted(self.partners)}; it must have a policy for each of {others}")

@@ -7,9 +7,12 @@ input that they cannot read. Here a game has a random state of its own, and what
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
-from collections.abc import Sequence
+import platform
+from collections.abc import Iterator, Sequence
 from typing import Any
+from unittest import mock
 
 import gymnasium
 
@@ -20,6 +23,7 @@ from cmat_env.spaces import AnyText
 
 _SEEDS = 1 << 31
 _LONGEST_ACTION, _LONGEST_OBSERVATION = 10_000, 100_000
+_WORDS = "words averaged_perceptron_tagger_eng"
 _MOVES = ("[up]", "[down]", "[left]", "[right]")
 _PEGS = tuple(f"[{one} {other}]" for one in "ABC" for other in "ABC" if one != other)
 _MENUS: dict[str, tuple[str, ...]] = {
@@ -29,6 +33,14 @@ _MENUS: dict[str, tuple[str, ...]] = {
     "TowerOfHanoi": _PEGS,
     "GuessTheNumber": tuple(f"[{number}]" for number in range(1, 21)),
 }
+
+
+@contextlib.contextmanager
+def _no_download() -> Iterator[None]:
+    """Games that need NLTK's data fetch it when they are imported; nothing is fetched that nobody asked for."""
+    nltk = importlib.import_module("nltk")
+    with mock.patch.object(nltk, "download", lambda *_, **__: False):
+        yield
 
 
 class TextArenaEnv(gymnasium.Env[str, str]):
@@ -121,15 +133,23 @@ class TextArenaEnv(gymnasium.Env[str, str]):
             known = [name.removesuffix("-raw") for name in ENV_REGISTRY if name.endswith("-raw")]
             raise UnknownNameError(f"TextArena has no game {self.game!r}; {did_you_mean(self.game, known)}")
         try:
-            with self._random.used():
+            with self._random.used(), _no_download():
                 return textarena.make(bare, **self.settings)
         except TypeError as error:
             raise ConfigError(f"settings={self.settings!r} do not suit game={self.game!r}: {error}") from error
-        except (LookupError, OSError) as error:
+        except (LookupError, OSError, ImportError) as error:
             raise self._lacking(error) from error
+        except SyntaxError as error:  # some of its files are written for a newer Python than it asks for
+            raise ConfigError(
+                f"game={self.game!r} cannot be read by Python {platform.python_version()} ({error}); "
+                "use a newer Python, or choose another game"
+            ) from error
 
     def _lacking(self, error: Exception) -> ConfigError:
         said = " ".join(word for word in str(error).split() if word.strip("*"))
+        if "NLTK" in said:
+            said = f"NLTK's word lists; run: python -m nltk.downloader {_WORDS}"
+            return ConfigError(f"game={self.game!r} needs {said}; or choose another game")
         return ConfigError(
             f"game={self.game!r} needs what is not here: {said[:200]}; install that, or choose another game"
         )

@@ -9,6 +9,7 @@ Plug-ins add names through the entry-point group `cmat_env.policies`.
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -87,8 +88,8 @@ def endpoint_policy(spec: str, *, greedy: bool = True, **settings: Any) -> Polic
 
 
 def names() -> tuple[str, ...]:
-    """Every word that names a policy, those of plug-ins included."""
-    plug_ins = (point.name for point in entry_points(group=_GROUP))
+    """Every word that names a policy, those of plug-ins included; one that does not load is reported and left out."""
+    plug_ins = [point.name for point in entry_points(group=_GROUP) if _loads(point)]
     return (
         *_PLAIN,
         "user[:STYLE]",
@@ -100,6 +101,15 @@ def names() -> tuple[str, ...]:
         "module:attribute",
         *plug_ins,
     )
+
+
+def _loads(plug_in: EntryPoint) -> bool:
+    try:
+        plug_in.load()
+    except Exception as error:  # a plug-in's mistake of any kind must not take the others away
+        warnings.warn(f"plug-in {plug_in.name} = {plug_in.value!r} of {_GROUP} failed: {error!r}", stacklevel=3)
+        return False
+    return True
 
 
 def _probability(spec: str, argument: str) -> float:
@@ -132,7 +142,12 @@ def _sb3(spec: str, argument: str, *, role: str) -> Policy:
 def _plug_in(spec: str) -> Policy:
     plug_ins: dict[str, EntryPoint] = {point.name: point for point in entry_points(group=_GROUP)}
     if spec in plug_ins:
-        return _made(spec, plug_ins[spec].load())
+        try:
+            loaded = plug_ins[spec].load()
+        except (ImportError, AttributeError) as error:
+            where = f"{plug_ins[spec].value!r} of {_GROUP}"
+            raise ConfigError(f"policy {spec!r}: the plug-in {where} does not load ({error}); correct it") from error
+        return _made(spec, loaded)
     raise UnknownNameError(f"no policy is called {spec!r}; {did_you_mean(spec, names())}")
 
 

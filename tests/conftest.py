@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import random
 import re
@@ -20,6 +22,23 @@ from cmat_env.types import Judgement
 
 LONG = ("test_browser_parity.py", "test_browser_customers.py", "test_train.py", "test_resume.py")
 """Files of a minute or more of processor time; the processes of `make test` begin with them, so as to end together."""
+
+
+def needed(module: str, *, extra: str) -> Any:
+    """A module of one of our extras; without it the tests that ask for it are skipped, or fail under CI=true."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        missing = f"{error}; run: pip install 'cmat-env[{extra}]'"
+    if os.environ.get("CI") == "true":
+        pytest.fail(missing)
+    pytest.skip(missing, allow_module_level=True)
+
+
+def needs(module: str, *, extra: str) -> pytest.MarkDecorator:
+    """The same for single tests: a mark that skips them, except under CI=true, where they run and fail."""
+    skips = os.environ.get("CI") != "true" and importlib.util.find_spec(module) is None
+    return pytest.mark.skipif(skips, reason=f"{module} is not installed; run: pip install 'cmat-env[{extra}]'")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,7 +17,9 @@ def show(paired: PairedReport) -> None:
         total = arm.report.total
         rate = "-" if total.success_rate is None else f"{total.success_rate:.1%}"
         low, high = total.success_ci95
-        arms.add_row(name, rate, f"{low:.1%} to {high:.1%}", f"{arm.proposals}", f"{arm.verdicts}", f"{arm.tokens}")
+        arms.add_row(
+            name, rate, f"{low:.1%} to {high:.1%}", f"{arm.proposals}", f"{arm.verdicts}", f"{arm.tokens or '-'}"
+        )
     differences = Table()
     for name in ("difference", "points", "95 % interval", "won", "lost", "McNemar p"):
         differences.add_column(name, justify="left" if name == "difference" else "right")

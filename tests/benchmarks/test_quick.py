@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import needed
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -78,7 +80,7 @@ def test_the_rate_of_a_job_is_a_median_of_what_it_did() -> None:
 
 def test_the_sb3_tables_have_every_player(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Learners, those that do not learn, and the router, each with a return."""
-    pytest.importorskip("sb3_contrib", reason="the extra sb3 is not installed")
+    needed("sb3_contrib", extra="sb3")
     monkeypatch.setattr(sys, "argv", ["sb3.py", "--steps", "256", "--episodes", "2", "--seeds", "1"])
     importlib.import_module("benchmarks.sb3").main()
     rows = [line.split(" |")[0] for line in capsys.readouterr().out.splitlines() if line.endswith(" s |")]

@@ -17,6 +17,7 @@ from cmat_env.evaluate import evaluate
 from cmat_env.log_lines import EpisodeRecord
 from cmat_env.registry import make
 from cmat_env.tuning.pairs import read
+from tests.conftest import needed
 
 ROLES = ("assistant", "checker")
 
@@ -188,8 +189,8 @@ def test_our_own_dpo_reads_the_pairs(tmp_path: Path) -> None:
 
 def test_datasets_and_trl_load_the_files(tmp_path: Path) -> None:
     """All three as data sets; TRL knows turns and pairs as conversational data of its trainers."""
-    datasets = pytest.importorskip("datasets")
-    data_utils = pytest.importorskip("trl.data_utils")
+    datasets = needed("datasets", extra="export")
+    data_utils = needed("trl.data_utils", extra="dev")
     card = written(tmp_path / "data")
 
     def load(name: str) -> Any:

@@ -14,6 +14,7 @@ from cmat_env.errors import ConfigError, TaskFileError
 from cmat_env.exports import to_minari
 from cmat_env.log import read_episodes
 from cmat_env.types import Dialogue, Trajectory
+from tests.conftest import needed
 
 ODD = "\x00 é 中 🙂 \u2028 <|end|>\r\n'"
 
@@ -59,7 +60,7 @@ def test_rows_say_what_was_said_and_what_is_learned(episodes: list[Trajectory]) 
 def test_rows_survive_a_file(run: Path, episodes: list[Trajectory], form: str, tmp_path: Path) -> None:
     """JSONL and Parquet are read back as the rows that were written."""
     if form == "parquet":
-        pytest.importorskip("datasets", reason="pip install 'cmat-env[export]'")
+        needed("datasets", extra="export")
     file = tmp_path / "deep" / f"rows.{form}"
 
     assert 0 == main(["export", str(run), "--to", form, "--out", str(file), "--role", "assistant,checker"])
@@ -68,7 +69,7 @@ def test_rows_survive_a_file(run: Path, episodes: list[Trajectory], form: str, t
 
 def test_hugging_face_datasets_loads_the_parquet(run: Path, episodes: list[Trajectory], tmp_path: Path) -> None:
     """With `datasets` itself: messages with their flags, facts as columns of their own types."""
-    datasets = pytest.importorskip("datasets", reason="pip install 'cmat-env[export]'")
+    datasets = needed("datasets", extra="export")
     file = tmp_path / "rows.parquet"
     assert 0 == main(["export", str(run), "--to", "parquet", "--out", str(file), "--solved"])
     loaded = datasets.load_dataset("parquet", data_files=str(file), cache_dir=str(tmp_path / "cache"))["train"]
@@ -100,7 +101,7 @@ def test_minari_keeps_every_step(
     run: Path, episodes: list[Trajectory], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With Minari itself: observations, actions, rewards and ends of the checker come back; spaces hold the texts."""
-    minari = pytest.importorskip("minari", reason="pip install 'cmat-env[export]'")
+    minari = needed("minari", extra="export")
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     assert 0 == main(["export", str(run), "--to", "minari", "--out", "cmat/db_team-v0", "--role", "checker"])
     data = minari.load_dataset("cmat/db_team-v0")
@@ -128,7 +129,7 @@ def test_a_turns_payment_is_its_reward(
     episodes: list[Trajectory], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not only the sum: each turn has what the ledger says."""
-    pytest.importorskip("minari", reason="pip install 'cmat-env[export]'")
+    needed("minari", extra="export")
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     data = to_minari(episodes, "their/own-v0", role="checker")
     episode = max(episodes, key=lambda each: len(each.steps))
@@ -243,7 +244,7 @@ def test_a_wrong_export_says_what_to_do(
     """Status 2, and one line."""
     assert elsewhere == Path.cwd()
     if "minari" in arguments:
-        pytest.importorskip("minari", reason="pip install 'cmat-env[export]'")
+        needed("minari", extra="export")
 
     assert 2 == main(["export", str(run), *arguments])
     assert words in capsys.readouterr().err

@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("pygame", reason="the extra classic is not installed")
-
 from pettingzoo.test.api_test import api_test
 from pettingzoo.test.seed_test import seed_test
 
@@ -19,6 +16,9 @@ from cmat_env.evaluate import evaluate
 from cmat_env.game import GameEnv, make_playable
 from cmat_env.log import EpisodeWriter, read_episodes
 from cmat_env.types import Dialogue, Generation
+from tests.conftest import needed
+
+needed("pygame", extra="classic")
 
 
 class Mover:

@@ -10,6 +10,7 @@ import pytest
 
 from cmat_env.cli import main
 from cmat_env.errors import MissingExtraError
+from tests.conftest import needed, needs
 
 Without = Callable[..., None]
 
@@ -43,7 +44,7 @@ def test_serving_needs_its_extra(
     without: Without, package: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Extra serve."""
-    pytest.importorskip("torch", reason="pip install 'cmat-env[train]'")
+    needed("torch", extra="train")
     without(package)
 
     assert 2 == main(["serve", str(tmp_path)])
@@ -61,3 +62,18 @@ def test_exports_need_their_extra(
     assert 0 == main(["export", str(tmp_path), "--to", "jsonl", "--out", str(tmp_path / "rows.jsonl")])
     assert 2 == main(["export", str(tmp_path), "--to", form, "--out", str(tmp_path / "a-v0")])
     assert f"needs {package}, which is not installed; run: pip install 'cmat-env[export]'" in capsys.readouterr().err
+
+
+def test_a_missing_component_fails_under_ci_and_is_skipped_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a suite without its components would pass; `needed` and `needs` are the only ways to ask for one."""
+    assert needed("json", extra="none").loads
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match=r"no_such_module.*pip install 'cmat-env\[moon\]'"):
+        needed("no_such_module", extra="moon")
+    assert (False,) == needs("no_such_module", extra="moon").args
+    monkeypatch.delenv("CI")
+    assert (True,) == needs("no_such_module", extra="moon").args
+    with pytest.raises(pytest.skip.Exception, match="no_such_module"):
+        needed("no_such_module", extra="moon")
+    tests, word = Path(__file__).resolve().parents[1], "import" + "orskip"
+    assert [] == [str(path) for path in tests.rglob("*.py") if word in path.read_text(encoding="utf-8")]

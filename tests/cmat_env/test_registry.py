@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -50,6 +51,19 @@ def test_gymnasium_makes_the_bare_task(guess: str, guess_task: Any) -> None:
     assert isinstance(gymnasium.make(task.spec).unwrapped, guess_task)
 
 
+@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize("id", [GUESS, "cmat/DB-v0"])
+def test_gymnasium_makes_copies(guess: str, id: str, mode: str) -> None:
+    """`gymnasium.make_vec` takes our ids; text needs shared_memory=False there (docs/vector.md)."""
+    settings = {"shared_memory": False} if mode == "async" else {}
+    envs = gymnasium.make_vec(id, num_envs=2, vectorization_mode=mode, vector_kwargs=settings)
+    observations, infos = envs.reset(seed=0)
+    envs.close()
+
+    assert 2 == len(observations) == len(infos["task_id"])
+    assert [cmat_env.make_task(id).reset(seed=seed)[0] for seed in (0, 1)] == list(observations)
+
+
 def test_a_wrapped_task_will_do_for_a_team(guess: str) -> None:
     """What `gymnasium.make` returns can be judged and forked where its wrappers allow it."""
     env = CollabEnv(gymnasium.make(guess), roles=("assistant", "checker"))
@@ -87,6 +101,24 @@ def test_an_unknown_name_brings_the_nearest(make: Any) -> None:
         make("cmat/BD-v0")
 
 
+def test_an_id_of_gymnasiums_own_says_how_a_team_is_made(guess_task: Any) -> None:
+    """Registered there and not here."""
+    gymnasium.register("other/Guess-v0", entry_point=guess_task)
+    try:
+        with pytest.raises(UnknownNameError, match=r"cmat_env\.CollabEnv\(gymnasium\.make\('other/Guess-v0'\)\)"):
+            cmat_env.make("other/Guess-v0")
+        assert CollabEnv(gymnasium.make("other/Guess-v0"))
+    finally:
+        gymnasium.registry.pop("other/Guess-v0")
+
+
+@pytest.mark.parametrize("make", [cmat_env.make, cmat_env.make_task, cmat_env.spec])
+def test_a_board_game_says_how_it_is_made(make: Any) -> None:
+    """`cmat eval` takes its id; it has two players, and is no team."""
+    with pytest.raises(UnknownNameError, match=r"use cmat_env\.game\.GameEnv\('connect_four'\)"):
+        make("pettingzoo/connect_four")
+
+
 def test_an_unknown_setting_brings_the_nearest(guess: str) -> None:
     """Of the task's settings and the team's, by whichever way it is made."""
     with pytest.raises(ConfigError, match=r"test/Guess-v0 has no setting 'higest'; did you mean 'highest'\?"):
@@ -122,6 +154,14 @@ def test_an_entry_point_that_is_not_there_says_so(monkeypatch: pytest.MonkeyPatc
         cmat_env.make("test/None-v0")
 
 
+@pytest.mark.parametrize("make", [cmat_env.make, cmat_env.make_task])
+def test_a_module_that_is_not_there_says_so(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the import said, and what to do."""
+    monkeypatch.setitem(registry._registry, "test/No-v0", registry.EnvSpec("test/No-v0", "nonmodule:Plain"))
+    with pytest.raises(ConfigError, match=r"'nonmodule:Plain': importing nonmodule failed \(No module.*; correct the"):
+        make("test/No-v0")
+
+
 def test_a_missing_extra_is_named(guess_task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is listed, tells what it lacks, and making it says what to install."""
     spec = registry.EnvSpec("test/Extra-v0", guess_task, extra="moon")
@@ -151,13 +191,17 @@ def test_plug_ins_register_themselves(guess_task: Any, monkeypatch: pytest.Monke
 
     entries = [
         Entry("broken", "moon:register_envs"),
-        Entry("acme/Quiz-v0", "json:loads"),
+        Entry("acme/Bad-v0", "nomod:X"),
+        Entry("acme/Quiz-v0", "json:loads", json.loads),
         Entry("acme", "acme:register_envs", lambda: cmat_env.register("acme/Other-v0", guess_task)),
     ]
     monkeypatch.setattr(registry.importlib.metadata, "entry_points", lambda group: entries)  # type: ignore[attr-defined]
     monkeypatch.setattr(registry, "_registry", {})
     registry._load_plugins.cache_clear()
-    with pytest.warns(UserWarning, match=r"plug-in broken = 'moon:register_envs' .* ImportError\('no moon'\)"):
+    with (
+        pytest.warns(UserWarning, match=r"plug-in broken = 'moon:register_envs' .* ImportError\('no moon'\)"),
+        pytest.warns(UserWarning, match=r"plug-in acme/Bad-v0 = 'nomod:X' .* ImportError"),
+    ):
         assert ["acme/Other-v0", "acme/Quiz-v0"] == cmat_env.list_envs()
     assert isinstance(cmat_env.make_task("acme/Other-v0"), guess_task)
     registry._load_plugins.cache_clear()

@@ -9,7 +9,7 @@ import pytest
 
 from cmat_env.agents.memory import ShortTermMemory
 from cmat_env.collab import CollabEnv
-from cmat_env.errors import ConfigError
+from cmat_env.errors import ConfigError, ContractError
 from cmat_env.policies.scripted import (
     ApprovePolicy,
     CoinPolicy,
@@ -220,6 +220,25 @@ def test_a_policy_must_answer_every_dialogue(guess_task: MakeTask) -> None:
 
     with pytest.raises(ConfigError, match=r"Silent\.generate gave 0 replies to 2 dialogues"):
         play(guess_task, {"assistant": Silent()}, episodes(2))
+
+
+@pytest.mark.parametrize(
+    ("replies", "message"),
+    [
+        (["Answer"], r"Wordy\.generate gave 'Answer' as a reply; wrap the text: Generation\(text\)"),
+        ("Answer", r"Wordy\.generate gave a str; it must give a list of one Generation a dialogue"),
+        (None, r"Wordy\.generate gave a NoneType; it must give a list"),
+    ],
+)
+def test_a_policy_must_answer_with_generations(guess_task: MakeTask, replies: Any, message: str) -> None:
+    """The error names the policy and says what was wanted."""
+
+    class Wordy:
+        def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> Any:
+            return replies
+
+    with pytest.raises(ContractError, match=message):
+        play(guess_task, {"assistant": Wordy()}, episodes(1))
 
 
 def test_after_an_error_all_environments_are_closed(guess_task: MakeTask) -> None:

@@ -22,6 +22,7 @@ from cmat_env.log import read_episodes
 from cmat_env.scores import EpisodeRow, wilson
 from cmat_env.tables import Table, to_html, to_markdown
 from cmat_env.types import Trajectory
+from tests.conftest import needed
 
 SUITE = ["eval", "--suite", "agentbench", "--roles", "assistant"]
 
@@ -58,8 +59,8 @@ def test_all_tasks_of_all_parts_stand_beside_the_paper(
     agentbench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Gold plays the files: a row of ours in three forms, GPT-3.5 as the paper and as AgentBench has it, all notes."""
-    pytest.importorskip("pyoxigraph", reason="pip install 'cmat-env[kg]'")
-    pytest.importorskip("starlette", reason="pip install 'cmat-env[web]'")
+    needed("pyoxigraph", extra="kg")
+    needed("starlette", extra="web")
     run = tmp_path / "run"
     status = main([
         *SUITE, "--assistant", "gold", "--record", str(run), "--episodes", "24",
@@ -106,6 +107,14 @@ class Checked(HTMLParser):
         assert tag == self.open.pop()
 
 
+def test_policies_that_count_no_tokens_show_none(tmp_path: Path) -> None:
+    """A dash, and not that a model read and wrote nothing."""
+    flags = ["--db", "generated:heldout", "--episodes", "2", "--assistant", "gold", "--record", str(tmp_path)]
+    assert 0 == main([*SUITE, *flags])
+
+    assert "| DB | - | - | - |" in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
 def test_a_suite_killed_in_the_middle_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """SIGKILL while it plays; the same command plays the rest and no more, and ends as one that was never stopped."""
     tasks = ["--db", "generated:heldout", "--episodes", "400", "--width", "4", "--assistant", "demonstrator"]
@@ -139,7 +148,7 @@ def test_a_finished_suite_plays_nothing_again_and_takes_more_parts(tmp_path: Pat
     tasks = ["--db", "generated:heldout", "--episodes", "12", "--assistant", "random", "--record", run]
     assert 0 == main([*SUITE, *tasks, "--workers", "2"])
     before = (tmp_path / "run/db/episodes.jsonl").read_bytes()
-    pytest.importorskip("pyoxigraph", reason="pip install 'cmat-env[kg]'")
+    needed("pyoxigraph", extra="kg")
     assert 0 == main([*SUITE, *tasks, "--kg", "generated:heldout"])
     report = json.loads((tmp_path / "run/report.json").read_text())
 

@@ -14,9 +14,10 @@ from cmat_env.cli import main
 from cmat_env.log import read_episodes
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.tiny import TinyConfig, make_model, train_tokenizer
+from tests.conftest import needed
 
-datasets = pytest.importorskip("datasets", reason="pip install 'cmat-env[export]'")
-trl = pytest.importorskip("trl", reason="pip install 'cmat-env[dev]'")
+datasets = needed("datasets", extra="export")
+trl = needed("trl", extra="dev")
 
 MARKED = (  # TinyAgent's own template, with TRL's marks around what the assistant said
     "{% for m in messages %}{% if m['role'] == 'assistant' %}{{ '<|assistant|>' }}"

@@ -12,7 +12,7 @@ from pettingzoo.test.parallel_test import parallel_api_test
 from pettingzoo.test.seed_test import parallel_seed_test
 
 from cmat_env.collab import CollabEnv
-from cmat_env.errors import ConfigError, ContractError
+from cmat_env.errors import ConfigError, ContractError, UnknownNameError
 from cmat_env.types import Dialogue, Generation, Message, Task
 from cmat_env.views import ParallelCollab, RoleEnv
 
@@ -117,6 +117,16 @@ def test_the_assistant_learns_among_given_partners(guess_task: Any) -> None:
     assert ("checker", 7, 9, (system, first)) == checker.asked[0]
     said = Message("checker", "Verdict: approve"), Message("assistant", "Outcome: lower\nProposal:\n5")
     assert (system, first, *said) == checker.asked[1][3]
+
+
+def test_partners_may_be_named_by_words(guess_task: Any) -> None:
+    """As `evaluate` takes them; a wrong word is our error."""
+    env = RoleEnv(CollabEnv(guess_task(), roles=("user", "assistant")), partners={"user": "echo"})
+    observation, _ = env.reset(seed=7, options=FIVE)
+
+    assert "Guess a number from 1 to 16." == observation["message"]
+    with pytest.raises(UnknownNameError, match="did you mean 'echo'"):
+        RoleEnv(CollabEnv(guess_task(), roles=("user", "assistant")), partners={"user": "eco"})
 
 
 def test_the_checker_learns_and_is_paid_for_its_verdicts(guess_task: Any) -> None:

@@ -1,19 +1,23 @@
 """The code in README.md and docs/ does what it says: Python runs, `cmat` commands run, other commands exist.
 
-Blocks of a page run in order, in one namespace and one temporary folder. A block that costs too much or needs what is
-not here stands below a line `<!-- not run: reason -->`; then Python must compile and command lines must parse.
+Blocks of a page run in order, in one namespace and one temporary folder. Below a line `<!-- needs: NAME, NAME -->` a
+block is given what conftest.py has under these names. A block that costs minutes, a download or the reader's own
+environment stands below `<!-- not run: reason -->`; then Python must compile and command lines must parse.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shlex
+import subprocess
 import sys
 import tomllib
+import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +26,26 @@ import typer
 
 from cmat_env.cli import app, main
 from cmat_env.tuning.config import from_mapping
+from tests.docs.conftest import ADDRESS, Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md")))
 FENCE = re.compile(r"^```(\w*)\s*$")
 MARK = re.compile(r"^<!-- not run: (.+) -->$")
+NEEDS = re.compile(r"^<!-- needs: ([a-z, ]+) -->$")
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 EXTRAS = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"])
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page: where it begins, its language, its text, and is it to be run?"""
+    """A fenced block of a page: where it begins, its language, its text, is it to be run, and what it needs then."""
 
     line: int
     language: str
     text: str
     runs: bool
+    needs: tuple[str, ...] = ()
 
 
 def blocks_of(text: str) -> Iterator[Block]:
@@ -48,7 +55,9 @@ def blocks_of(text: str) -> Iterator[Block]:
     for number, line in enumerate(lines, 1):
         fence = FENCE.match(line)
         if start and line == "```":
-            yield Block(start, language, "\n".join(lines[start : number - 1]), not MARK.match(above))
+            needs = NEEDS.match(above)
+            wanted = tuple(needs[1].split(", ")) if needs else ()
+            yield Block(start, language, "\n".join(lines[start : number - 1]), not MARK.match(above), wanted)
             start = 0
         elif fence and not start:
             above = next((each for each in reversed(lines[: number - 1]) if each.strip()), "")
@@ -75,13 +84,33 @@ def parse(arguments: list[str]) -> None:
         context = command.make_context(name, list(rest), parent=context)
 
 
+def serve(arguments: list[str]) -> None:
+    """Let a server start, answer and stop."""
+    command = [sys.executable, "-m", "cmat_env.cli", *arguments]
+    command += [] if "--port" in arguments else ["--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = re.search(r"http://\S+/v1", process.stdout.readline())
+            assert address, f"{shlex.join(arguments)} does not listen"
+            with urllib.request.urlopen(f"{address[0]}/models", timeout=10) as answer:
+                assert json.load(answer)["data"]
+        finally:
+            process.terminate()
+
+
 def check_command(words: list[str], *, runs: bool) -> None:
     """Run a `cmat` command, or see that what is named exists."""
     name, *rest = words
-    if name == "cmat" and runs:
+    if words[:2] == ["cmat", "serve"] and runs:
+        serve(rest)
+    elif name == "cmat" and runs:
         assert 0 == main(rest), f"{shlex.join(words)} failed"
     elif name == "cmat":
         parse(rest)
+    elif name == "export":
+        [(variable, _, value)] = [word.partition("=") for word in rest]
+        os.environ[variable] = os.path.expandvars(value)
     elif name == "make":
         assert set(rest) <= TARGETS, f"make has no target {rest}"
     elif name == "pip":
@@ -114,25 +143,29 @@ def check_block(block: Block, namespace: dict[str, Any], page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_code_of_a_page_works(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_of_a_page_works(page: Path, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every block, in order, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])  # `python -m benchmarks` is run in the checkout
     namespace: dict[str, Any] = {"__name__": "__page__"}
     for block in blocks_of(page.read_text(encoding="utf-8")):
+        runs = block.runs and all(stage.has(need) for need in block.needs)
+        given = block.text.replace(ADDRESS, stage.address)
         try:
-            check_block(block, namespace, page.name)
+            check_block(replace(block, text=given, runs=runs), namespace, page.name)
         except (Exception, SystemExit) as error:
             pytest.fail(f"{page.relative_to(ROOT)}, block of line {block.line}: {type(error).__name__}: {error}")
 
 
 def test_blocks_are_found_with_their_marks() -> None:
     """A mark counts for the block right below it; a block without a language is output."""
-    text = "<!-- not run: slow -->\n```sh\nmake demo\n```\n\n```\nout\n```\n\n```python\nx = 1\n```\n"
+    text = "<!-- not run: slow -->\n```sh\nmake demo\n```\n\n```\nout\n```\n\n"
+    text += "<!-- needs: model, sandbox -->\n\n```python\nx = 1\n```\n"
 
     assert [
-        Block(2, "sh", "make demo", False), Block(6, "", "out", True), Block(10, "python", "x = 1", True)
-    ] == list(blocks_of(text))  # fmt: skip
+        Block(2, "sh", "make demo", False),
+        Block(6, "", "out", True),
+        Block(12, "python", "x = 1", True, ("model", "sandbox")),
+    ] == list(blocks_of(text))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import needed
+
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN = """
 import torch
@@ -107,7 +109,7 @@ def ran(python: Path, *command: str, cwd: Path) -> str:
 
 def test_a_new_user_gets_from_a_task_to_a_trained_role(python: Path, tmp_path: Path) -> None:
     """Registered, checked, played by a scripted policy, trained, evaluated, replayed, each by what the pages say."""
-    pytest.importorskip("stable_baselines3", reason="the extra sb3 is not installed")
+    needed("stable_baselines3", extra="sb3")
     where = ran(python, "-c", "import cmat_env; print(cmat_env.__file__)", cwd=tmp_path)
     assert where.startswith(str(python.parents[1])), "the wheel is what is imported"
     task = tutorial_task()
@@ -148,7 +150,7 @@ def as_written(page: str, folder: Path) -> Iterator[list[str]]:
 
 def test_the_tutorials_commands_work_as_they_stand_there(python: Path, tmp_path: Path) -> None:
     """All of both pages: two packages made, installed, tested, listed, evaluated, doctored, trained on and replayed."""
-    pytest.importorskip("torch", reason="the extra train is not installed")
+    needed("torch", extra="train")
     shown = {}
     for page in ("plug-in.md", "tune-your-task.md"):
         for name, *words in as_written(page, tmp_path):

@@ -30,12 +30,16 @@ def test_the_site_builds_strictly(tmp_path: Path) -> None:
     reference = (tmp_path / "site" / "reference" / "index.html").read_text(encoding="utf-8")
     wanted = ("Play a task in many ways and raise at the first broken rule", "num_envs", "ContractError", "AnyText")
     assert [] == [words for words in wanted if words not in reference]
+    links = re.findall(r"\]\(([^)]+)\)", (tmp_path / "site" / "llms.txt").read_text(encoding="utf-8"))
+    assert len(links) >= len(PAGES) - 1
+    assert [] == [link for link in links if not (tmp_path / "site" / link).is_file()]
 
 
 def test_every_page_is_in_the_navigation_and_in_llms_txt() -> None:
     """A new page is found by people and by models."""
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    listed = set(re.findall(r"\]\(([\w/.-]+\.md)\)", (DOCS / "llms.txt").read_text(encoding="utf-8")))
+    llms = (DOCS / "llms.txt").read_text(encoding="utf-8").replace("reference/index.html", "reference.md")
+    listed = set(re.findall(r"\]\(([\w/.-]+\.md)\)", llms))
 
     assert set(re.findall(r": ([\w/.-]+\.md)$", navigation, re.MULTILINE)) == PAGES
     assert listed == PAGES - {"index.md"}

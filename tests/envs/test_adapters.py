@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import random
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,9 @@ from cmat_env.envs.isolation import OwnRandom
 from cmat_env.errors import ConfigError, UnknownNameError
 from cmat_env.evaluate import evaluate
 from cmat_env.testing import check_collab, check_task
+from tests.conftest import needs
 
-needs_reasoning = pytest.mark.skipif(cmat_env.spec("cmat/ReasoningGym-v0").missing is not None, reason="not installed")
-needs_textarena = pytest.mark.skipif(cmat_env.spec("cmat/TextArena-v0").missing is not None, reason="not installed")
+needs_reasoning, needs_textarena = needs("reasoning_gym", extra="reasoning"), needs("textarena", extra="textarena")
 
 
 @needs_reasoning
@@ -123,6 +125,31 @@ def test_text_game_mistakes_are_named() -> None:
         cmat_env.make_task("cmat/TextArena-v0", settings={"sise": 3}, game="FrozenLake-v0")
     with pytest.raises(ConfigError, match="max_rounds=0"):
         cmat_env.make_task("cmat/TextArena-v0", max_rounds=0)
+
+
+@needs_textarena
+def test_a_game_that_cannot_be_loaded_says_why_and_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that this Python cannot read, a package or word lists that are not here: our error, and what to do."""
+    textarena, nltk = importlib.import_module("textarena"), importlib.import_module("nltk")
+    asked: list[object] = []
+    monkeypatch.setattr(nltk, "download", asked.append)
+
+    def failing(error: Exception) -> Callable[..., None]:
+        def make(*_: object, **__: object) -> None:
+            nltk.download("words")
+            raise error
+
+        return make
+
+    for error, message in (
+        (SyntaxError("f-string: unmatched '['"), "cannot be read by Python .*f-string.*use a newer Python"),
+        (ImportError("No module named 'chess'"), "needs what is not here: No module named 'chess'; install that"),
+        (LookupError("Use the NLTK Downloader"), "needs NLTK's word lists; run: python -m nltk.downloader words"),
+    ):
+        monkeypatch.setattr(textarena, "make", failing(error))
+        with pytest.raises(ConfigError, match=message):
+            cmat_env.make_task("cmat/TextArena-v0", game="FrozenLake-v0")
+    assert [] == asked
 
 
 @needs_textarena

@@ -19,8 +19,9 @@ from cmat_env.errors import ConfigError
 from cmat_env.policies.spec import parse_spec
 from cmat_env.policy_checks import check_policy
 from cmat_env.types import Dialogue, Generation, Message, Usage
+from tests.conftest import needed
 
-httpx = pytest.importorskip("httpx", reason="pip install 'cmat-env[api]'")
+httpx = needed("httpx", extra="api")
 
 from cmat_env.policies.answers import AnswerCache, key_of  # noqa: E402
 from cmat_env.policies.api import ApiPolicy, transcript  # noqa: E402

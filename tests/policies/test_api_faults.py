@@ -21,8 +21,9 @@ import pytest
 
 from cmat_env.log import read_episodes
 from cmat_env.policies.messages import as_chat
+from tests.conftest import needed
 
-pytest.importorskip("httpx", reason="pip install 'cmat-env[api]'")
+needed("httpx", extra="api")
 
 TASKS = 300
 FAULT = 0.05

@@ -18,8 +18,9 @@ from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
 from cmat_env.policies.tiny import TinyConfig, make_model
 from cmat_env.types import Dialogue, Message
+from tests.conftest import needed
 
-httpx = pytest.importorskip("httpx", reason="pip install 'cmat-env[api]'")
+httpx = needed("httpx", extra="api")
 
 from cmat_env.policies.api import ApiPolicy  # noqa: E402
 from cmat_env.policies.api_settings import ApiSettings  # noqa: E402

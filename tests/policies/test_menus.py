@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from functools import partial
 from pathlib import Path
@@ -21,8 +20,9 @@ from cmat_env.policies.scripted import APPROVE, CoinPolicy, DemonstratorPolicy
 from cmat_env.policies.spec import parse_spec
 from cmat_env.types import Dialogue, Generation, Message
 from cmat_env.views import RoleEnv
+from tests.conftest import needs
 
-needs_sb3 = pytest.mark.skipif(importlib.util.find_spec("sb3_contrib") is None, reason="the extra sb3 is not installed")
+needs_sb3 = needs("sb3_contrib", extra="sb3")
 SMALL = MenuFeatures(context=32, choice=8, size=3)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from cmat_env.errors import CmatError, ConfigError, UnknownNameError
 from cmat_env.policies import scripted
 from cmat_env.policies.human import HumanPolicy
-from cmat_env.policies.spec import parse_spec
+from cmat_env.policies.spec import names, parse_spec
 
 
 @pytest.mark.parametrize(
@@ -82,3 +83,19 @@ def test_an_instance_or_a_factory_may_be_named(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(ConfigError, match="importing my_broken failed: No module named 'a_package_that_is_not_there'"):
         parse_spec("my_broken:x", role="user")
     sys.modules.pop("my_policies")
+
+
+def test_a_plug_in_that_does_not_load_is_reported_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where policies are listed it is a warning; who asks for it reads why it fails."""
+    points = [
+        EntryPoint("broken", "nomod:X", "cmat_env.policies"),
+        EntryPoint("mine", "cmat_env.policies.scripted:EchoPolicy", "cmat_env.policies"),
+    ]
+    monkeypatch.setattr("cmat_env.policies.spec.entry_points", lambda group: points)
+    with pytest.warns(UserWarning, match=r"plug-in broken = 'nomod:X' of cmat_env.policies failed: .*nomod"):
+        listed = names()
+
+    assert ("mine", False) == (listed[-1], "broken" in listed)
+    assert isinstance(parse_spec("mine", role="user"), scripted.EchoPolicy)
+    with pytest.raises(ConfigError, match=r"policy 'broken': the plug-in 'nomod:X' .* does not load \(No module"):
+        parse_spec("broken", role="user")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
 
 from cmat_env.cli import main
+from tests.conftest import needs
 
-needs_sb3 = pytest.mark.skipif(importlib.util.find_spec("sb3_contrib") is None, reason="the extra sb3 is not installed")
+needs_sb3 = needs("sb3_contrib", extra="sb3")
 
 
 @needs_sb3
