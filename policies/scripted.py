@@ -1,7 +1,8 @@
 """Policies that follow a rule: gold, demonstrator, oracle checker, random, echo, and checkers of a fixed mind.
 
 Each of them reads the dialogue alone, so a reply depends on the dialogue, its seed and the turn, never on the batch.
-The oracles (`GoldPolicy`, `DemonstratorPolicy`, `OracleChecker`) also meet the task of every episode through `begin`.
+The oracles (`GoldPolicy`, `DemonstratorPolicy`, `OracleChecker`) also meet the task of every episode through `begin`;
+so does `RandomPolicy`, to ask it what can be done.
 """
 
 from __future__ import annotations
@@ -49,13 +50,26 @@ class EchoPolicy:
 
 
 class RandomPolicy:
-    """One of the actions that the observation lists, all alike probable; a random verdict as the checker.
+    """One of the task's `candidates()` or of what the observation lists, all alike probable; as the checker a verdict.
 
     Where nothing is listed it writes junk that looks a little like SQL. A search is for two words of a fixed list of
     goods. It draws from no global random state: the same dialogue, seed and turn give the same text.
     """
 
     reflects = False
+
+    def __init__(self) -> None:
+        self._candidates: WeakKeyDictionary[Dialogue, Callable[[], list[str]]] = WeakKeyDictionary()
+
+    def __reduce__(self) -> tuple[type[RandomPolicy], tuple[()]]:
+        """In another process it has met nobody; what it draws is the same."""
+        return type(self), ()
+
+    def begin(self, dialogue: Dialogue, task: Task) -> None:
+        """Find out whether the task says what can be done."""
+        candidates = _optional(task, "candidates") if dialogue.role not in ("user", "checker") else None
+        if candidates is not None:
+            self._candidates[dialogue] = candidates
 
     def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
         """Answer each dialogue with text drawn from its own stream of random numbers."""
@@ -64,6 +78,8 @@ class RandomPolicy:
     def _text(self, dialogue: Dialogue, rng: random.Random) -> str:
         if dialogue.role == "checker":
             return rng.choice((APPROVE, f"{REVISE}. {_junk(rng)}"))
+        if dialogue in self._candidates and (candidates := self._candidates[dialogue]()):
+            return rng.choice(candidates)
         offered = offered_by(_last(dialogue)) if dialogue.role != "user" else {}
         if offered:
             return any_of(offered, rng, messages=dialogue.messages)
