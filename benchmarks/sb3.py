@@ -1,7 +1,7 @@
 """Do Stable-Baselines3's learners learn here, against random and first choice, and does a router save tokens?
 
-Run:  pip install 'cmat-env[sb3,web]' && python benchmarks/sb3.py [--only PART] [--steps N] [--episodes N] [--seeds ...]
-      (about TIME minutes of one core)
+Run:  pip install "cmat-env[sb3,web,kg]" && python benchmarks/sb3.py [--only PART] [--steps N] [--seeds ...]
+      (about nine minutes of one core)
 
 Training episodes are of the train split, evaluation episodes of the held-out one; actions are greedy. A table has the
 return, which is what a learner is trained on, and the success of the team, which is what it is for; every learner is
@@ -51,9 +51,9 @@ class Part:
     algorithms: tuple[str, ...] = ("PPO", "MaskablePPO")
 
 
-def proposals(split: str) -> MenuEnv:
-    """Choose one of four proposals of an assistant that errs, at a database task; the first is that assistant alone."""
-    env = make("cmat/DB-v0", roles=("assistant",), tasks=f"generated:{split}")
+def proposals(env_id: str, split: str) -> MenuEnv:
+    """Choose one of four proposals of an assistant that errs; the first one is that assistant alone."""
+    env = make(env_id, roles=("assistant",), tasks=f"generated:{split}")
     return MenuEnv(RoleEnv(env), "proposed:demonstrator*4", features=MenuFeatures(context=64, choice=64, size=4))
 
 
@@ -138,18 +138,27 @@ def table(name: str, part: Part, players: dict[str, Any], columns: Sequence[str]
 
 
 PARTS = {
-    "proposals": Part(
-        proposals, 20_480,
-        "Return and success are the same number: the task pays 1 for a right answer. The first choice is the assistant "
-        "without a learner.",
+    "database": Part(
+        partial(proposals, "cmat/DB-v0"), 20_480,
+        "One of four proposals. Return and success are the same number: the task pays 1 for a right answer. The first "
+        "choice is the assistant without a learner.",
+    ),
+    "graph": Part(
+        partial(proposals, "cmat/KG-v0"), 10_240,
+        "One of four proposals. Return: the task's, 1 for a right answer; the first choice is the assistant without a "
+        "learner.",
     ),
     "checker": Part(
         checker, 10_240,
-        "Return: the score of its verdicts, and a share of the result; success: of the team. Both verdicts are always "
+        "Return: the score of its verdicts, and a share of the result, which is what it learns; success: of the team, "
+        "where random refusals help nearly as much, for whatever is refused is drawn anew. Both verdicts are always "
         "on the menu, nothing is masked, and MaskablePPO is PPO to the digit: it has no row.",
         ("PPO",),
     ),
-    "shopper": Part(shopper, 6144, "Return: WebShop's score from 0 to 1; success: a score of 1."),
+    "shopper": Part(
+        shopper, 6144,
+        "Return: WebShop's score from 0 to 1, which is what it learns; success: a score of 1, where it is near chance.",
+    ),
     "router": Part(
         router, 3072,
         f"Return: the checker's, less {TOKEN_PRICE} a token; success: of the team. To be had: nearly the success of "

@@ -8,11 +8,12 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
+from cmat_env.policies.extras import optional
 from cmat_env.policies.offered import offered_by, wish_in
 from cmat_env.policies.scripted import APPROVE, REVISE
 from cmat_env.types import Dialogue, Generation, Oracle, Policy, Task, Usage
@@ -110,14 +111,13 @@ class TaskMenu(FixedMenu):
         Raises:
             ConfigError: it has no `candidates`.
         """
-        if not callable(getattr(getattr(task, "unwrapped", task), "candidates", None)):
+        if not callable(optional(task, "candidates")):
             raise ConfigError(f"{type(task).__name__} has no candidates(); choose another menu of {', '.join(_KINDS)}")
         self._tasks[dialogue] = task
 
     def choices(self, dialogue: Dialogue, *, seed: int) -> list[str]:
         """The task's list; an empty text where it is empty."""
-        task: Any = self._tasks[dialogue]
-        return list(getattr(task, "unwrapped", task).candidates()) or [""]
+        return list(optional(self._tasks[dialogue], "candidates")()) or [""]
 
 
 @dataclass(frozen=True, slots=True)

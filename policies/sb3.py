@@ -1,6 +1,7 @@
 """A role played by a model of Stable-Baselines3 that chooses from a menu; saved and loaded as a folder.
 
-The folder has the model (`model.zip`, SB3's own file) and `menu.json`: which algorithm, menu, features, role, environment.
+The folder has the model (`model.zip`, SB3's own file) and `menu.json`: which algorithm, menu and features, and for
+which role of which environment.
 SB3's file holds a pickle: load a folder only from where you would run a program from.
 """
 

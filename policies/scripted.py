@@ -10,15 +10,13 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from cmat_env.errors import ConfigError, ContractError
+from cmat_env.errors import ConfigError
 from cmat_env.lessons import Lessons, asked_to_reflect
+from cmat_env.policies.extras import extra, optional, task_of
 from cmat_env.policies.offered import any_of, moves_in, offered_by
 from cmat_env.types import Dialogue, Generation, Judgement, Task
-
-Known = TypeVar("Known")
 
 APPROVE = "Verdict: approve"
 REVISE = "Verdict: revise"
@@ -67,7 +65,7 @@ class RandomPolicy:
 
     def begin(self, dialogue: Dialogue, task: Task) -> None:
         """Find out whether the task says what can be done."""
-        candidates = _optional(task, "candidates") if dialogue.role not in ("user", "checker") else None
+        candidates = optional(task, "candidates") if dialogue.role not in ("user", "checker") else None
         if candidates is not None:
             self._candidates[dialogue] = candidates
 
@@ -163,7 +161,7 @@ class OracleChecker:
         return [Generation(REFUSAL if self._refuses(dialogue, seed) else APPROVE) for dialogue in dialogues]
 
     def _refuses(self, dialogue: Dialogue, seed: int) -> bool:
-        judge = _optional(_task_of(self._tasks, dialogue, "oracle"), "judge")
+        judge = optional(task_of(self._tasks, dialogue, "oracle"), "judge")
         judgement: Judgement | None = judge(self.proposal(_last(dialogue))) if judge is not None else None
         good = judgement is None or judgement.good
         share = self.refuse_good if good else self.refuse_bad
@@ -196,10 +194,10 @@ class GoldPolicy:
         """
         if dialogue.role == "checker":
             self._checker.begin(dialogue, task)
-        elif dialogue.role != "user" and (solve := _optional(task, "solve")) is not None:
+        elif dialogue.role != "user" and (solve := optional(task, "solve")) is not None:
             self._solvers[dialogue] = solve
         elif dialogue.role != "user":
-            self._solutions[dialogue] = list(_extra(task, "solution", "gold")())
+            self._solutions[dialogue] = list(extra(task, "solution", "gold")())
             if not self._solutions[dialogue]:
                 raise ConfigError(f"{type(task).__name__}.solution() is empty; the gold policy needs an action")
 
@@ -214,7 +212,7 @@ class GoldPolicy:
             return Generation(_last(dialogue))
         if dialogue in self._solvers:
             return Generation(self._solvers[dialogue]())
-        solution = _task_of(self._solutions, dialogue, "gold")
+        solution = task_of(self._solutions, dialogue, "gold")
         refused = sum(message.speaker == "checker" for message in dialogue.messages)
         return Generation(solution[min(dialogue.replies - refused, len(solution) - 1)])
 
@@ -240,7 +238,7 @@ class DemonstratorPolicy:
         Raises:
             ConfigError: the task has neither a demonstrator nor a solution.
         """
-        if dialogue.role not in ("user", "checker") and _optional(task, "demonstrate") is not None:
+        if dialogue.role not in ("user", "checker") and optional(task, "demonstrate") is not None:
             self._tasks[dialogue] = task
         else:
             self._gold.begin(dialogue, task)
@@ -253,11 +251,11 @@ class DemonstratorPolicy:
         if dialogue not in self._tasks:
             return self._gold.generate([dialogue], seed=seed)[0]
         task, rng = self._tasks[dialogue], random.Random(stream_of(dialogue, seed))
-        demonstrate, refused = _extra(task, "demonstrate", "demonstrator"), refused_proposals(dialogue)
+        demonstrate, refused = extra(task, "demonstrate", "demonstrator"), refused_proposals(dialogue)
         if not self.reflects:
             return Generation(demonstrate(rng, refused))
         if asked_to_reflect(_last(dialogue)):
-            return Generation(_extra(task, "lesson", "demonstrator")(rng))
+            return Generation(extra(task, "lesson", "demonstrator")(rng))
         first = dialogue.messages[0]
         return Generation(demonstrate(rng, refused, Lessons.of(first.content if first.speaker == "system" else "")))
 
@@ -285,23 +283,3 @@ def stream_of(dialogue: Dialogue, seed: int) -> int:
     """A 128-bit seed from all that a reply may depend on."""
     key = f"{seed}/{dialogue.seed}/{dialogue.role}/{dialogue.replies}"
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big")
-
-
-def _optional(task: Task, name: str) -> Any:
-    """An optional method of a task, also through Gymnasium's wrappers; None if it has none."""
-    return getattr(getattr(task, "unwrapped", task), name, None)
-
-
-def _extra(task: Task, name: str, policy: str) -> Any:
-    """An optional method of a task that a policy cannot do without."""
-    method = _optional(task, name)
-    if method is None:
-        raise ConfigError(f"{type(task).__name__} has no {name}(), which the {policy} policy needs; choose another")
-    return method
-
-
-def _task_of(known: WeakKeyDictionary[Dialogue, Known], dialogue: Dialogue, policy: str) -> Known:
-    """What `begin` kept for this dialogue."""
-    if dialogue not in known:
-        raise ContractError(f"the {policy} policy was asked before begin(dialogue, task); call begin once an episode")
-    return known[dialogue]

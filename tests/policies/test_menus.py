@@ -194,9 +194,9 @@ class Draws:
         return int(self.rng.integers(12)), None
 
 
-@pytest.mark.parametrize(("index", "calls", "tokens", "cost"), [(0, 0, (0, 0), None), (1, 2, (20, 2), 1.0)])
+@pytest.mark.parametrize(("index", "counted"), [(0, (0, (0, 0), None)), (1, (2, (20, 2), 1.0))])
 def test_a_report_counts_what_stands_behind_a_menu(
-    index: int, calls: int, tokens: tuple[int, int], cost: float | None, guess_task: Any, tmp_path: Path
+    index: int, counted: tuple[int, tuple[int, int], float | None], guess_task: Any, tmp_path: Path
 ) -> None:
     """Calls, tokens and cost of a router's checker: none where it approves by itself; the log keeps them."""
     from cmat_env.policies.sb3 import SB3Policy  # noqa: PLC0415
@@ -209,7 +209,7 @@ def test_a_report_counts_what_stands_behind_a_menu(
         )  # fmt: skip
     kept = EvalReport.of(report.env, [each.trajectory for each in read_episodes(tmp_path)], seconds=report.seconds)
 
-    assert (2, calls, tokens, cost) == (report.episodes, report.calls, report.tokens, report.cost)
+    assert counted == (report.calls, report.tokens, report.cost)
     assert report.per_episode == kept.per_episode == EvalReport.from_json(report.to_json()).per_episode
     assert evaluate(lambda: team(guess_task), {"assistant": "gold", "checker": "oracle"}, episodes=1).calls is None
 
@@ -312,7 +312,7 @@ def test_sb3s_own_check_passes(guess_task: Any) -> None:
 @pytest.mark.parametrize("algorithm", ["PPO", "MaskablePPO"])
 def test_a_learner_beats_chance_saves_and_plays_in_the_team(algorithm: str, tmp_path: Path) -> None:
     """On held-out tasks, as a role beside another policy, the same before and after it was saved."""
-    from cmat_env.policies.sb3 import SB3Policy, algorithm_of  # noqa: PLC0415
+    from cmat_env.policies.sb3 import algorithm_of  # noqa: PLC0415
 
     make_env = partial(cmat_env.make, "cmat/DB-v0", roles=("assistant", "checker"), dry_run=True)
     view = RoleEnv(make_env(tasks="generated:train"), role="checker", partners={"assistant": DemonstratorPolicy()})
@@ -344,7 +344,7 @@ def test_a_role_that_was_trained_elsewhere_is_warned_of(guess_task: Any, recwarn
 
     for env_id in ("cmat/DB-v0", "", cmat_env.CollabEnv(guess_task()).env_id):
         checker = SB3Policy(Chooses(0), menu("verdicts"), SMALL, role="checker", env_id=env_id)
-        evaluate(lambda: team(guess_task), {"assistant": "gold", "checker": checker}, episodes=1)  # noqa: B023
+        evaluate(lambda: team(guess_task), {"assistant": "gold", "checker": checker}, episodes=1)
 
     [warned] = [str(each.message) for each in recwarn if "was trained in" in str(each.message)]
     assert warned.startswith("the checker was trained in cmat/DB-v0 and plays in ")
