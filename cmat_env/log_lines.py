@@ -165,7 +165,7 @@ def read_step(line: Mapping[str, Any]) -> Step:
 
 def _step_line(step: Step, heard: Sequence[Message], prompt_ids: Sequence[int]) -> dict[str, Any]:
     said = step.generation
-    shown = {} if said.tokens is None else {"tokens": list(said.tokens)}
+    shown: dict[str, Any] = {} if said.tokens is None else {"tokens": list(said.tokens)}
     shown |= {} if said.usage is None else {"usage": _usage_line(said.usage)}
     return {
         "kind": "step",
