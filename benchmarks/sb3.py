@@ -1,10 +1,12 @@
 """Do Stable-Baselines3's learners learn here, against random and first choice, and does a router save tokens?
 
-Run:  pip install 'cmat-env[sb3,web]' && python benchmarks/sb3.py [--only PART] [--steps N] [--episodes N] [--seeds ...]
-      (about ten minutes of one core)
+Run:  pip install "cmat-env[sb3,web,kg]" && python benchmarks/sb3.py [--only PART] [--steps N] [--seeds ...]
+      (about nine minutes of one core)
 
-Training episodes are of the train split, evaluation episodes of the held-out one; actions are greedy. The router is
-asked at every proposal whether the checker, which knows the answer and costs what it would read and write, is called.
+Training episodes are of the train split, evaluation episodes of the held-out one; actions are greedy. A table has the
+return, which is what a learner is trained on, and the success of the team, which is what it is for; every learner is
+beside a random choice and the first one. The router is asked at every proposal whether the checker, which knows the
+answer and costs what it would read and write, is called.
 """
 
 from __future__ import annotations
@@ -12,10 +14,12 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 
 from cmat_env.menu import MenuEnv
 from cmat_env.policies.features import MenuFeatures
@@ -26,9 +30,31 @@ from cmat_env.registry import make
 from cmat_env.views import RoleEnv
 
 Choose = Callable[[MenuEnv, Any], int]
-STEPS = {"checker": 10_240, "shopper": 6144, "router": 3072}
 SETTINGS = {"n_steps": 256, "batch_size": 128, "learning_rate": 1e-3, "ent_coef": 0.01, "gamma": 0.95}
 TOKEN_PRICE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A table.
+
+    Attributes:
+        make_env: makes the environment of a split.
+        steps: of training.
+        compared: what its return is, and what its rows show.
+        algorithms: that learn.
+    """
+
+    make_env: Callable[[str], MenuEnv]
+    steps: int
+    compared: str
+    algorithms: tuple[str, ...] = ("PPO", "MaskablePPO")
+
+
+def proposals(env_id: str, split: str) -> MenuEnv:
+    """Choose one of four proposals of an assistant that errs; the first one is that assistant alone."""
+    env = make(env_id, roles=("assistant",), tasks=f"generated:{split}")
+    return MenuEnv(RoleEnv(env), "proposed:demonstrator*4", features=MenuFeatures(context=64, choice=64, size=4))
 
 
 def checker(split: str) -> MenuEnv:
@@ -101,41 +127,68 @@ def row(name: str, means: Sequence[dict[str, float]], columns: Sequence[str], se
     return f"| {name} | {' | '.join(cells)} | {seconds:.0f} s |"
 
 
-def table(
-    title: str, make_env: Callable[[str], MenuEnv], players: dict[str, Any], columns: Sequence[str], n: int
-) -> None:
+def table(name: str, part: Part, players: dict[str, Any], columns: Sequence[str], n: int) -> None:
     """Play and print, a player a line."""
-    print(f"\n{title}\n\n| player | {' | '.join(columns)} | time |\n|---|{'---|' * (len(columns) + 1)}", flush=True)
-    for name, makers in players.items():
+    head = " | ".join(columns)
+    print(f"\n{name.capitalize()}. {part.compared}\n\n| player | {head} | time |\n|---|{'---|' * (len(columns) + 1)}")
+    for player, makers in players.items():
         started = time.perf_counter()
-        means = [played(make_env("heldout"), maker(), n) for maker in makers]
-        print(row(name, means, columns, time.perf_counter() - started), flush=True)
+        means = [played(part.make_env("heldout"), maker(), n) for maker in makers]
+        print(row(player, means, columns, time.perf_counter() - started), flush=True)
+
+
+PARTS = {
+    "database": Part(
+        partial(proposals, "cmat/DB-v0"), 20_480,
+        "One of four proposals. Return and success are the same number: the task pays 1 for a right answer. The first "
+        "choice is the assistant without a learner.",
+    ),
+    "graph": Part(
+        partial(proposals, "cmat/KG-v0"), 10_240,
+        "One of four proposals. Return: the task's, 1 for a right answer; the first choice is the assistant without a "
+        "learner.",
+    ),
+    "checker": Part(
+        checker, 10_240,
+        "Return: the score of its verdicts, and a share of the result, which is what it learns; success: of the team, "
+        "where random refusals help nearly as much, for whatever is refused is drawn anew. Both verdicts are always "
+        "on the menu, nothing is masked, and MaskablePPO is PPO to the digit: it has no row.",
+        ("PPO",),
+    ),
+    "shopper": Part(
+        shopper, 6144,
+        "Return: WebShop's score from 0 to 1, which is what it learns; success: a score of 1, where it is near chance.",
+    ),
+    "router": Part(
+        router, 3072,
+        f"Return: the checker's, less {TOKEN_PRICE} a token; success: of the team. To be had: nearly the success of "
+        "always calling, for fewer tokens.",
+        ("PPO",),
+    ),
+}  # fmt: skip
 
 
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=STEPS, nargs="+", default=list(STEPS), help="which parts")
-    parser.add_argument("--steps", type=int, help=f"of training; by default {STEPS}")
-    parser.add_argument("--episodes", type=int, default=100, help="of evaluation")
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS), help="which parts")
+    parser.add_argument("--steps", type=int, help="of training; every part has its own")
+    parser.add_argument("--episodes", type=int, default=200, help="of evaluation")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of training")
-    parser.add_argument("--algorithms", nargs="+", default=["PPO", "MaskablePPO"], help="of those that choose")
     given = parser.parse_args()
-    for part in given.only:
-        make_env = {"checker": checker, "shopper": shopper, "router": router}[part]
-        train = partial(learned, make_env, steps=given.steps or STEPS[part])
+    torch.set_num_threads(1)  # the networks are small: more threads wait for each other
+    for name in given.only:
+        part = PARTS[name]
+        train = partial(learned, part.make_env, steps=given.steps or part.steps)
         always: dict[str, Any] = {
             "random": [partial(random_choice, seed) for seed in given.seeds],
             "first choice": [partial(fixed, 0)],
         }
-        if part == "router":
+        if name == "router":
             always = {"never call": [partial(fixed, 0)], "always call": [partial(fixed, 1)]}
-        learners = {
-            name: [partial(train, name, seed=seed) for seed in given.seeds]
-            for name in (given.algorithms if part != "router" else ["PPO"])
-        }
-        columns = ("return", "success", "calls", "tokens") if part == "router" else ("return", "success")
-        table(part.capitalize(), make_env, always | learners, columns, given.episodes)
+        learners = {each: [partial(train, each, seed=seed) for seed in given.seeds] for each in part.algorithms}
+        columns = ("return", "success", "calls", "tokens") if name == "router" else ("return", "success")
+        table(name, part, always | learners, columns, given.episodes)
 
 
 if __name__ == "__main__":

@@ -24,19 +24,21 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a reply took, as the endpoint that gave it counts.
+    """What a reply took, as the endpoint that gave it counts; of a menu, what the policies behind it took together.
 
     Attributes:
-        prompt_tokens: that the endpoint read.
-        reply_tokens: that it wrote.
+        prompt_tokens: that was read.
+        reply_tokens: that was written.
         cost: at the prices given; None where none is.
         cached: True = the answer was there already, and nothing was paid for it now.
+        calls: replies of policies behind the menu that this one was chosen from; None = it is of no such menu.
     """
 
     prompt_tokens: int
     reply_tokens: int
     cost: float | None = None
     cached: bool = False
+    calls: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Generation:
         logprobs: (T,) natural logarithm of each id's probability under the sampling distribution, in nats.
         finish_reason: "stop" = it ended its turn, "length" = it was cut, "error" = the policy failed; text says how.
         tokens: (T,) pieces of the text that logprobs belong to, where a policy shows them and hides the ids.
-        usage: what the reply took, where an endpoint says so.
+        usage: what the reply took, where an endpoint or a menu says so.
         values: (T,) what its value head said before each token; None if it has none. Never logged.
 
     Raises:

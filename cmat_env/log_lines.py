@@ -165,8 +165,8 @@ def read_step(line: Mapping[str, Any]) -> Step:
 
 def _step_line(step: Step, heard: Sequence[Message], prompt_ids: Sequence[int]) -> dict[str, Any]:
     said = step.generation
-    shown = {} if said.tokens is None else {"tokens": list(said.tokens)}
-    shown |= {} if said.usage is None else {"usage": json_safe(asdict(said.usage))}
+    shown: dict[str, Any] = {} if said.tokens is None else {"tokens": list(said.tokens)}
+    shown |= {} if said.usage is None else {"usage": _usage_line(said.usage)}
     return {
         "kind": "step",
         "index": step.index,
@@ -229,7 +229,13 @@ def _usage(value: object) -> Usage:
         raise LineError(f"field 'usage' must be an object, not {type(value).__name__}")
     counts = take(value, "prompt_tokens", int), take(value, "reply_tokens", int)
     cost = None if value.get("cost") is None else number(value, "cost")
-    return Usage(*counts, cost, take(value, "cached", bool))
+    calls = None if value.get("calls") is None else take(value, "calls", int)
+    return Usage(*counts, cost, take(value, "cached", bool), calls)
+
+
+def _usage_line(usage: Usage) -> dict[str, Any]:
+    fields: dict[str, Any] = json_safe(asdict(usage))
+    return {name: value for name, value in fields.items() if name != "calls" or value is not None}
 
 
 def _recalled(value: object) -> Recalled:

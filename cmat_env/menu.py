@@ -6,6 +6,7 @@ env = MenuEnv(RoleEnv(cmat_env.make("cmat/DB-v0", roles=("assistant", "checker")
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -13,10 +14,10 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from cmat_env.collab import SPEAKERS
-from cmat_env.errors import ConfigError
+from cmat_env.errors import ConfigError, PolicyError
 from cmat_env.policies.features import MenuFeatures
 from cmat_env.policies.menus import Menu, menu_of
-from cmat_env.policies.sb3 import mask_of
+from cmat_env.policies.sb3 import SB3Policy, mask_of
 from cmat_env.policies.spec import parse_spec
 from cmat_env.types import Dialogue, Message
 from cmat_env.views import RoleEnv
@@ -61,7 +62,7 @@ class MenuEnv(gymnasium.Env[Any, Any]):
         if token_price < 0:
             raise ConfigError(f"token_price={token_price} is negative; give what a token costs")
         self.view = view
-        self.menu = menu_of(menu, lambda spec: parse_spec(spec, role=view.role)) if isinstance(menu, str) else menu
+        self.menu = menu_of(menu, partial(parse_spec, role=view.role)) if isinstance(menu, str) else menu
         self.features = features or MenuFeatures()
         self.token_price, self.seed = token_price, seed
         self.render_mode = view.render_mode
@@ -80,9 +81,15 @@ class MenuEnv(gymnasium.Env[Any, Any]):
         return self._seen(observation), dict(info)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Say what stands at this place of the menu."""
+        """Say what stands at this place of the menu.
+
+        Raises:
+            PolicyError: a policy that the menu asked could not answer.
+        """
         choice = self.choices[int(action) % len(self.choices)]
         generation, tokens = self.menu.answer(self._dialogue, choice, seed=self.seed)
+        if generation.finish_reason == "error":
+            raise PolicyError(f"the policy behind menu {self.menu.spec!r} could not answer: {generation.text}")
         self._dialogue.reply(generation)
         observation, reward, terminated, truncated, info = self.view.step(generation.text)
         told = {**info, "text": generation.text, "tokens": tokens}
@@ -92,6 +99,10 @@ class MenuEnv(gymnasium.Env[Any, Any]):
     def action_masks(self) -> Any:
         """(size,) bool, True = there is such a choice."""
         return mask_of(len(self.choices), self.features.size)
+
+    def policy(self, model: Any) -> SB3Policy:
+        """This role, played by an SB3 model that was trained here; `save` keeps it in a folder."""
+        return SB3Policy(model, self.menu, self.features, role=self.view.role, env_id=self.view.env.env_id)
 
     def render(self) -> str | None:
         """The latest turns; see `CollabEnv.render`."""

@@ -63,7 +63,10 @@ class Policy(Protocol):
 
 @runtime_checkable
 class Oracle(Protocol):
-    """A policy that is shown the task itself: for gold answers and demonstrations, never for evaluation."""
+    """A policy that is shown the task itself: for gold answers and demonstrations, or to ask what can be done.
+
+    One that reads the answer there is a bound, and no player to evaluate.
+    """
 
     def begin(self, dialogue: Dialogue, task: Task) -> None:
         """Meet the task of one episode, after its reset and before the first turn."""

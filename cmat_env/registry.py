@@ -117,6 +117,15 @@ def list_envs() -> list[str]:
     return sorted(_registry)
 
 
+def takes(id: str, setting: str) -> bool:
+    """Does this environment's task name such a setting?
+
+    Raises:
+        UnknownNameError: no environment has this name.
+    """
+    return setting in (_settings_of(_load(spec(id).entry_point)) or ())
+
+
 def make_task(id: str, **settings: Any) -> Any:
     """Make the bare task: a `gymnasium.Env[str, str]` that one agent can act on.
 

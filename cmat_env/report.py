@@ -114,6 +114,12 @@ class EvalReport:
         return sum(known) if known else None
 
     @property
+    def calls(self) -> int | None:
+        """How often policies behind menus were asked, such as a router's checker; None without such a menu."""
+        known = [row.calls for row in self.per_episode if row.calls is not None]
+        return sum(known) if known else None
+
+    @property
     def success_rate(self) -> float | None:
         """Share of the finished episodes that was solved; None if there are none."""
         return self.total.success_rate

@@ -7,6 +7,7 @@ fails to answer, loses its own episode: it is dropped and counted, never scored.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from cmat_env.agents.agent import Agent
@@ -75,6 +76,7 @@ class Rollout:
         if missing:
             self.close()
             raise ConfigError(f"no policy for role {missing[0]!r}; give one for each of {', '.join(roles)}")
+        _check_trained_for(self.policies, self._open[0].env_id)
         self.minds = who_reflects(self.policies, roles, self._trials.roles)
         self._agents = {
             role: Agent(role, (prompts or {}).get(role, ""), self._memory_of(role, memory or {})) for role in roles
@@ -258,6 +260,17 @@ def _check_replies(policy: Policy, replies: Sequence[Generation], count: int) ->
     for reply in replies:
         if not isinstance(reply, Generation):
             raise ContractError(f"{name} gave {reply!r:.80} as a reply; wrap the text: Generation(text)")
+
+
+def _check_trained_for(policies: Mapping[str, Policy], env_id: str) -> None:
+    """Warn of a policy that says where it was trained, and plays elsewhere: such as an SB3 model of a menu."""
+    for role, policy in policies.items():
+        trained = getattr(policy, "env_id", "")
+        if trained and trained != env_id:
+            warnings.warn(
+                f"the {role} was trained in {trained} and plays in {env_id}; train one there with cmat sb3 {env_id}",
+                stacklevel=3,
+            )
 
 
 def _close_quietly(env: Playable) -> None:

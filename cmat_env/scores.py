@@ -39,6 +39,7 @@ class EpisodeRow:
         prompt_tokens: read by models in all, as far as they say so; what a reply is given counts anew each turn.
         reply_tokens: written by models in all, likewise.
         cost: of the answers of endpoints, at the prices given; None where none is.
+        calls: replies of policies behind menus, such as a router's checker; None where no role chose from such a menu.
     """
 
     task_id: str
@@ -50,6 +51,7 @@ class EpisodeRow:
     prompt_tokens: int = 0
     reply_tokens: int = 0
     cost: float | None = None
+    calls: int | None = None
 
     @classmethod
     def of(cls, episode: Trajectory) -> EpisodeRow:
@@ -57,8 +59,9 @@ class EpisodeRow:
         reward = sum(payment.amount for payment in episode.payments if payment.reason == "task")
         turns = sum(step.role == "assistant" and step.kind == "act" for step in episode.steps)
         tokens = [_tokens(step, episode) for step in episode.steps]
-        costs = [step.generation.usage.cost for step in episode.steps if step.generation.usage]
-        known = [cost for cost in costs if cost is not None]
+        usages = [step.generation.usage for step in episode.steps if step.generation.usage]
+        costs = [usage.cost for usage in usages if usage.cost is not None]
+        calls = [usage.calls for usage in usages if usage.calls is not None]
         return cls(
             episode.task_id,
             episode.task_type,
@@ -68,7 +71,8 @@ class EpisodeRow:
             episode.outcome,
             sum(read for read, _ in tokens),
             sum(written for _, written in tokens),
-            sum(known) if known else None,
+            sum(costs) if costs else None,
+            sum(calls) if calls else None,
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium
 
 from cmat_env.collab import SPEAKERS, CollabEnv
-from cmat_env.errors import ConfigError, ContractError, did_you_mean
+from cmat_env.errors import ConfigError, ContractError, PolicyError, did_you_mean
 from cmat_env.parallel import ParallelCollab
 from cmat_env.policies.spec import parse_spec
 from cmat_env.types import Dialogue, Message, Oracle, Policy
@@ -87,7 +87,11 @@ class RoleEnv(gymnasium.Env[dict[str, Any], str]):
         return self.env.observe(self.agent), dict(self.env.infos[self.agent])
 
     def step(self, action: str) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """Take the role's turn, and let the others play on to its next one."""
+        """Take the role's turn, and let the others play on to its next one.
+
+        Raises:
+            PolicyError: the policy of another role could not answer.
+        """
         paid = len(self.env.ledger)
         self.env.step(action)
         self._play_others()
@@ -111,5 +115,7 @@ class RoleEnv(gymnasium.Env[dict[str, Any], str]):
             dialogue = self.dialogues[role]
             dialogue.say(Message(SPEAKERS[observation["speaker"]], observation["message"]))
             generation = self.partners[role].generate([dialogue], seed=self.seed)[0]
+            if generation.finish_reason == "error":
+                raise PolicyError(f"the {role} could not answer: {generation.text}")
             dialogue.reply(generation)
             self.env.step(generation.text)

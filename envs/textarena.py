@@ -7,6 +7,7 @@ input that they cannot read. Here a game has a random state of its own, and what
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import io
 import platform
@@ -95,8 +96,10 @@ class TextArenaEnv(gymnasium.Env[str, str]):
         return self._told(), 0.0, False, False, self._info()
 
     def candidates(self) -> list[str]:
-        """Actions that the game knows, legal now or not; none where its actions are not a short list."""
-        return list(_MENUS.get(self.game.partition("-v")[0], ()))
+        """The actions that the game takes now; none where its actions are not a short list."""
+        known = _MENUS.get(self.game.partition("-v")[0], ())
+        with OwnRandom(self.number).used(), contextlib.redirect_stdout(io.StringIO()):
+            return [action for action in known if self._takes(action)]
 
     def snapshot(self) -> tuple[int, tuple[str, ...]]:
         """The number of the game and the actions so far: played again, they lead to the same place."""
@@ -162,6 +165,16 @@ class TextArenaEnv(gymnasium.Env[str, str]):
                 return bool(self._play.step(action[:_LONGEST_ACTION])[0]), ""
         except Exception as error:  # a game's own mistake about a strange input must not end the run
             return True, f"the game could not go on: {type(error).__name__}: {error!s:.200}"
+
+    def _takes(self, action: str) -> bool:
+        """Is this action legal now? It is tried on a copy that forgives nothing."""
+        trial = copy.deepcopy(self._play)
+        trial.state.error_allowance = 0
+        try:
+            trial.step(action)
+        except Exception:  # see `_act`
+            return False
+        return not trial.state.game_info[0].get("invalid_move")
 
     def _told(self) -> str:
         """What the game said since the last action, the player's own words left out."""

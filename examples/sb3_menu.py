@@ -16,7 +16,6 @@ import cmat_env
 from cmat_env.evaluate import evaluate
 from cmat_env.menu import MenuEnv
 from cmat_env.policies.features import MenuFeatures
-from cmat_env.policies.sb3 import SB3Policy
 from cmat_env.policies.scripted import DemonstratorPolicy
 from cmat_env.views import RoleEnv
 
@@ -33,7 +32,7 @@ def main() -> None:
     model = PPO("MlpPolicy", env, n_steps=512, batch_size=128, learning_rate=1e-3, gamma=0.95, seed=0, device="cpu")
     model.learn(STEPS)
     with tempfile.TemporaryDirectory() as folder:
-        SB3Policy(model, env.menu, env.features).save(folder)
+        env.policy(model).save(folder)
         for checker in ("approve", "coin:0.5", f"sb3:{folder}", "oracle"):
             report = evaluate(
                 partial(team, tasks="generated:heldout"),

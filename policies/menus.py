@@ -8,20 +8,28 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
+from cmat_env.policies.extras import optional
 from cmat_env.policies.offered import offered_by, wish_in
 from cmat_env.policies.scripted import APPROVE, REVISE
-from cmat_env.types import Dialogue, Generation, Oracle, Policy, Task
+from cmat_env.types import Dialogue, Generation, Oracle, Policy, Task, Usage
 
 CALL = "(call the checker)"
 _SAMPLES_APART = 0x9E3779B97F4A7C15
 _CHARACTERS_A_TOKEN = 4
 _KINDS = ("verdicts", "offered", "task", "proposed:POLICY*N", "router:POLICY", "module:attribute")
 
-ParsePolicy = Callable[[str], Policy]
+
+class ParsePolicy(Protocol):
+    """Makes a policy of its specification, as `cmat_env.policies.spec.parse_spec` for one role."""
+
+    def __call__(self, spec: str, *, greedy: bool = True) -> Policy:
+        """The policy; `greedy`: a model takes the likeliest token instead of sampling."""
+        ...
 
 
 class Menu(Protocol):
@@ -42,7 +50,11 @@ class Menu(Protocol):
         ...
 
     def answer(self, dialogue: Dialogue, choice: str, *, seed: int) -> tuple[Generation, int]:
-        """What is said for a choice, and how many tokens of another policy that took."""
+        """What is said for a choice, and how many tokens of another policy that took.
+
+        Where another policy was asked, the reply's `usage` says what it counted; one with finish_reason="error" drops
+        the episode.
+        """
         ...
 
 
@@ -99,18 +111,26 @@ class TaskMenu(FixedMenu):
         Raises:
             ConfigError: it has no `candidates`.
         """
-        if not callable(getattr(getattr(task, "unwrapped", task), "candidates", None)):
+        if not callable(optional(task, "candidates")):
             raise ConfigError(f"{type(task).__name__} has no candidates(); choose another menu of {', '.join(_KINDS)}")
         self._tasks[dialogue] = task
 
     def choices(self, dialogue: Dialogue, *, seed: int) -> list[str]:
         """The task's list; an empty text where it is empty."""
-        task: Any = self._tasks[dialogue]
-        return list(getattr(task, "unwrapped", task).candidates()) or [""]
+        return list(optional(self._tasks[dialogue], "candidates")()) or [""]
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposals:
+    """The replies of a turn by their texts, and what all of them took."""
+
+    by_text: dict[str, Generation]
+    usage: Usage
+    tokens: int
 
 
 class ProposedMenu(FixedMenu):
-    """Several proposals of a policy, equal ones once.
+    """Several proposals of a policy, equal ones once; a reply that failed is none.
 
     Args:
         policy: asked `samples` times a turn, each time as in an episode of another seed.
@@ -124,13 +144,14 @@ class ProposedMenu(FixedMenu):
             raise ConfigError(f"{spec!r} asks for {samples} proposals; ask for one or more")
         self.policy, self.samples = policy, samples
         self._tasks: WeakKeyDictionary[Dialogue, Task] = WeakKeyDictionary()
+        self._proposals: WeakKeyDictionary[Dialogue, _Proposals] = WeakKeyDictionary()
 
     def begin(self, dialogue: Dialogue, task: Task) -> None:
         """Keep the task for a policy that must meet it."""
         self._tasks[dialogue] = task
 
     def choices(self, dialogue: Dialogue, *, seed: int) -> list[str]:
-        """What it says, in the order in which it was asked."""
+        """What it says, in the order in which it was asked; the failure alone where it failed every time."""
         twins = [
             Dialogue(dialogue.role, seed=dialogue.seed + number * _SAMPLES_APART, messages=dialogue.messages)
             for number in range(self.samples)
@@ -138,11 +159,23 @@ class ProposedMenu(FixedMenu):
         if isinstance(self.policy, Oracle):
             for twin in twins:
                 self.policy.begin(twin, self._tasks[dialogue])
-        said = [generation.text for generation in self.policy.generate(twins, seed=seed)]
+        said = self.policy.generate(twins, seed=seed)
+        usable = [generation for generation in said if generation.finish_reason != "error"] or said[:1]
+        by_text: dict[str, Generation] = {}
+        for generation in usable:
+            by_text.setdefault(generation.text, generation)
+        tokens = sum(tokens_of(twin, each) for twin, each in zip(twins, said, strict=True) if each in usable)
+        self._proposals[dialogue] = _Proposals(by_text, usage_of(twins, said), tokens)
         release = getattr(self.policy, "release", None)
         if release:
             release(twins)
-        return list(dict.fromkeys(said))
+        return list(by_text)
+
+    def answer(self, dialogue: Dialogue, choice: str, *, seed: int) -> tuple[Generation, int]:
+        """The proposal, with the tokens that all proposals of this turn took."""
+        known = self._proposals[dialogue]
+        reason = known.by_text[choice].finish_reason
+        return Generation(choice, finish_reason=reason, usage=known.usage), known.tokens
 
 
 class RouterMenu(FixedMenu):
@@ -165,13 +198,33 @@ class RouterMenu(FixedMenu):
     def answer(self, dialogue: Dialogue, choice: str, *, seed: int) -> tuple[Generation, int]:
         """The checker's verdict, with the tokens that it read and wrote; an approval costs nothing."""
         if choice != CALL:
-            return Generation(choice), 0
+            return Generation(choice, usage=Usage(0, 0, calls=0)), 0
         said = self.checker.generate([dialogue], seed=seed)[0]
-        return Generation(said.text, finish_reason=said.finish_reason), tokens_of(dialogue, said)
+        usage = usage_of([dialogue], [said])
+        return Generation(said.text, finish_reason=said.finish_reason, usage=usage), tokens_of(dialogue, said)
+
+
+def usage_of(dialogues: Sequence[Dialogue], replies: Sequence[Generation]) -> Usage:
+    """What the policy behind a menu counted for these replies together; 0 tokens where it hides them."""
+    usages = [
+        said.usage or Usage(*((0, 0) if said.token_ids is None else (len(dialogue.token_ids), len(said.token_ids))))
+        for dialogue, said in zip(dialogues, replies, strict=True)
+    ]
+    costs = [usage.cost for usage in usages if usage.cost is not None]
+    return Usage(
+        sum(usage.prompt_tokens for usage in usages),
+        sum(usage.reply_tokens for usage in usages),
+        sum(costs) if costs else None,
+        cached=all(usage.cached for usage in usages),
+        calls=len(usages),
+    )
 
 
 def tokens_of(dialogue: Dialogue, said: Generation) -> int:
-    """Tokens that a reply takes: the dialogue's and its own. A policy that hides them: a token for 4 characters."""
+    """Tokens that a reply takes: those that it read and its own. A policy that hides them: a token for 4 characters."""
+    counted = 0 if said.usage is None else said.usage.prompt_tokens + said.usage.reply_tokens
+    if counted:
+        return counted
     if said.token_ids is not None:
         return len(dialogue.token_ids) + len(said.token_ids)
     characters = sum(len(each.content) for each in dialogue.messages) + len(said.text)
@@ -183,7 +236,7 @@ def menu_of(spec: str, parse_policy: ParsePolicy) -> Menu:
 
     Args:
         spec: such as "verdicts" or "proposed:hf:runs/a/final*4".
-        parse_policy: makes a policy of its specification.
+        parse_policy: makes a policy of its specification; one that proposes is to sample, so as to say several things.
 
     Raises:
         UnknownNameError: there is no such menu.
@@ -203,7 +256,7 @@ def menu_of(spec: str, parse_policy: ParsePolicy) -> Menu:
         policy, star, samples = argument.rpartition("*")
         if not star or not samples.isdecimal():
             raise ConfigError(f"menu {spec!r} does not say how many proposals; write proposed:{argument}*4")
-        return ProposedMenu(parse_policy(policy), int(samples), spec=spec)
+        return ProposedMenu(parse_policy(policy, greedy=False), int(samples), spec=spec)
     if kind not in plain and argument:
         try:
             made: Menu = getattr(importlib.import_module(kind), argument)()

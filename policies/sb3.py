@@ -1,6 +1,7 @@
 """A role played by a model of Stable-Baselines3 that chooses from a menu; saved and loaded as a folder.
 
-The folder has the model (`model.zip`, SB3's own file) and `menu.json`: which algorithm, which menu, which features.
+The folder has the model (`model.zip`, SB3's own file) and `menu.json`: which algorithm, menu and features, and for
+which role of which environment.
 SB3's file holds a pickle: load a folder only from where you would run a program from.
 """
 
@@ -11,6 +12,7 @@ import json
 import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +39,13 @@ class SB3Policy:
         model: an SB3 algorithm that was trained on a `MenuEnv` of the same menu and features.
         menu: what it chooses from.
         features: what it sees.
-
-    Attributes:
-        called: how often the menu called another policy, such as a router its checker.
-        tokens: that this took in all.
+        role: whom it was trained to play, for the folder.
+        env_id: in which environment, likewise.
     """
 
-    def __init__(self, model: Any, menu: Menu, features: MenuFeatures) -> None:
+    def __init__(self, model: Any, menu: Menu, features: MenuFeatures, *, role: str = "", env_id: str = "") -> None:
         self.model, self.menu, self.features = model, menu, features
-        self.called = self.tokens = 0
+        self.role, self.env_id = role, env_id
 
     @classmethod
     def load(cls, folder: Path | str, *, role: str) -> SB3Policy:
@@ -58,22 +58,28 @@ class SB3Policy:
         Raises:
             MissingExtraError: SB3 is not installed.
             CheckpointError: the folder is not one of these, or what it holds cannot be read.
+            ConfigError: it was trained to play another role.
         """
         place = Path(folder)
         try:
             facts = json.loads((place / MENU).read_text(encoding="utf-8"))
             algorithm, features = str(facts["algorithm"]), MenuFeatures(**facts["features"])
-            spec = str(facts["menu"])
+            spec, trained_as, env_id = str(facts["menu"]), str(facts.get("role", "")), str(facts.get("env", ""))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise CheckpointError(
                 f"{place} holds no SB3 model for a menu ({error}); give a folder that SB3Policy.save wrote"
             ) from error
+        if trained_as and trained_as != role:
+            raise ConfigError(
+                f"{place} was trained to be the {trained_as} and cannot be the {role}; "
+                f"give --{trained_as} sb3:{place}, or train a {role} with cmat sb3"
+            )
         kind = algorithm_of(algorithm)
         try:
             model = kind.load(place / MODEL, device="cpu")
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise CheckpointError(f"{place / MODEL} cannot be read: {error}") from error
-        return cls(model, menu_of(spec, lambda policy: _policy(policy, role)), features)
+        return cls(model, menu_of(spec, partial(_policy, role=role)), features, role=role, env_id=env_id)
 
     def save(self, folder: Path | str) -> None:
         """Write the model, and all that it needs to play, into a folder.
@@ -87,6 +93,7 @@ class SB3Policy:
         place.mkdir(parents=True, exist_ok=True)
         self.model.save(place / MODEL)
         facts = {"algorithm": name, "menu": self.menu.spec, "features": asdict(self.features)}
+        facts |= {"role": self.role, "env": self.env_id}
         (place / MENU).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
     def begin(self, dialogue: Dialogue, task: Task) -> None:
@@ -100,10 +107,7 @@ class SB3Policy:
     def _answer(self, dialogue: Dialogue, seed: int) -> Generation:
         choices = self.menu.choices(dialogue, seed=seed)[: self.features.size]
         index = chosen(self.model, self.features.of(dialogue, choices), mask_of(len(choices), self.features.size))
-        generation, tokens = self.menu.answer(dialogue, choices[index % len(choices)], seed=seed)
-        self.called += bool(tokens)
-        self.tokens += tokens
-        return generation
+        return self.menu.answer(dialogue, choices[index % len(choices)], seed=seed)[0]
 
 
 def chosen(model: Any, vector: Any, mask: Any) -> int:
@@ -137,7 +141,7 @@ def _check_algorithm(name: str) -> None:
         raise ConfigError(f"a model of {name!r} cannot play from a menu; {did_you_mean(name, _ALGORITHMS)}")
 
 
-def _policy(spec: str, role: str) -> Policy:
+def _policy(spec: str, *, role: str, greedy: bool = True) -> Policy:
     from cmat_env.policies.spec import parse_spec  # noqa: PLC0415 - that module also makes policies of this one
 
-    return parse_spec(spec, role=role)
+    return parse_spec(spec, role=role, greedy=greedy)

@@ -1,7 +1,8 @@
 """Policies that follow a rule: gold, demonstrator, oracle checker, random, echo, and checkers of a fixed mind.
 
 Each of them reads the dialogue alone, so a reply depends on the dialogue, its seed and the turn, never on the batch.
-The oracles (`GoldPolicy`, `DemonstratorPolicy`, `OracleChecker`) also meet the task of every episode through `begin`.
+The oracles (`GoldPolicy`, `DemonstratorPolicy`, `OracleChecker`) also meet the task of every episode through `begin`;
+so does `RandomPolicy`, to ask it what can be done.
 """
 
 from __future__ import annotations
@@ -9,15 +10,13 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from cmat_env.errors import ConfigError, ContractError
+from cmat_env.errors import ConfigError
 from cmat_env.lessons import Lessons, asked_to_reflect
+from cmat_env.policies.extras import extra, optional, task_of
 from cmat_env.policies.offered import any_of, moves_in, offered_by
 from cmat_env.types import Dialogue, Generation, Judgement, Task
-
-Known = TypeVar("Known")
 
 APPROVE = "Verdict: approve"
 REVISE = "Verdict: revise"
@@ -49,13 +48,26 @@ class EchoPolicy:
 
 
 class RandomPolicy:
-    """One of the actions that the observation lists, all alike probable; a random verdict as the checker.
+    """One of the task's `candidates()` or of what the observation lists, all alike probable; as the checker a verdict.
 
     Where nothing is listed it writes junk that looks a little like SQL. A search is for two words of a fixed list of
     goods. It draws from no global random state: the same dialogue, seed and turn give the same text.
     """
 
     reflects = False
+
+    def __init__(self) -> None:
+        self._candidates: WeakKeyDictionary[Dialogue, Callable[[], list[str]]] = WeakKeyDictionary()
+
+    def __reduce__(self) -> tuple[type[RandomPolicy], tuple[()]]:
+        """In another process it has met nobody; what it draws is the same."""
+        return type(self), ()
+
+    def begin(self, dialogue: Dialogue, task: Task) -> None:
+        """Find out whether the task says what can be done."""
+        candidates = optional(task, "candidates") if dialogue.role not in ("user", "checker") else None
+        if candidates is not None:
+            self._candidates[dialogue] = candidates
 
     def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
         """Answer each dialogue with text drawn from its own stream of random numbers."""
@@ -64,6 +76,8 @@ class RandomPolicy:
     def _text(self, dialogue: Dialogue, rng: random.Random) -> str:
         if dialogue.role == "checker":
             return rng.choice((APPROVE, f"{REVISE}. {_junk(rng)}"))
+        if dialogue in self._candidates and (candidates := self._candidates[dialogue]()):
+            return rng.choice(candidates)
         offered = offered_by(_last(dialogue)) if dialogue.role != "user" else {}
         if offered:
             return any_of(offered, rng, messages=dialogue.messages)
@@ -147,7 +161,7 @@ class OracleChecker:
         return [Generation(REFUSAL if self._refuses(dialogue, seed) else APPROVE) for dialogue in dialogues]
 
     def _refuses(self, dialogue: Dialogue, seed: int) -> bool:
-        judge = _optional(_task_of(self._tasks, dialogue, "oracle"), "judge")
+        judge = optional(task_of(self._tasks, dialogue, "oracle"), "judge")
         judgement: Judgement | None = judge(self.proposal(_last(dialogue))) if judge is not None else None
         good = judgement is None or judgement.good
         share = self.refuse_good if good else self.refuse_bad
@@ -180,10 +194,10 @@ class GoldPolicy:
         """
         if dialogue.role == "checker":
             self._checker.begin(dialogue, task)
-        elif dialogue.role != "user" and (solve := _optional(task, "solve")) is not None:
+        elif dialogue.role != "user" and (solve := optional(task, "solve")) is not None:
             self._solvers[dialogue] = solve
         elif dialogue.role != "user":
-            self._solutions[dialogue] = list(_extra(task, "solution", "gold")())
+            self._solutions[dialogue] = list(extra(task, "solution", "gold")())
             if not self._solutions[dialogue]:
                 raise ConfigError(f"{type(task).__name__}.solution() is empty; the gold policy needs an action")
 
@@ -198,7 +212,7 @@ class GoldPolicy:
             return Generation(_last(dialogue))
         if dialogue in self._solvers:
             return Generation(self._solvers[dialogue]())
-        solution = _task_of(self._solutions, dialogue, "gold")
+        solution = task_of(self._solutions, dialogue, "gold")
         refused = sum(message.speaker == "checker" for message in dialogue.messages)
         return Generation(solution[min(dialogue.replies - refused, len(solution) - 1)])
 
@@ -224,7 +238,7 @@ class DemonstratorPolicy:
         Raises:
             ConfigError: the task has neither a demonstrator nor a solution.
         """
-        if dialogue.role not in ("user", "checker") and _optional(task, "demonstrate") is not None:
+        if dialogue.role not in ("user", "checker") and optional(task, "demonstrate") is not None:
             self._tasks[dialogue] = task
         else:
             self._gold.begin(dialogue, task)
@@ -237,11 +251,11 @@ class DemonstratorPolicy:
         if dialogue not in self._tasks:
             return self._gold.generate([dialogue], seed=seed)[0]
         task, rng = self._tasks[dialogue], random.Random(stream_of(dialogue, seed))
-        demonstrate, refused = _extra(task, "demonstrate", "demonstrator"), refused_proposals(dialogue)
+        demonstrate, refused = extra(task, "demonstrate", "demonstrator"), refused_proposals(dialogue)
         if not self.reflects:
             return Generation(demonstrate(rng, refused))
         if asked_to_reflect(_last(dialogue)):
-            return Generation(_extra(task, "lesson", "demonstrator")(rng))
+            return Generation(extra(task, "lesson", "demonstrator")(rng))
         first = dialogue.messages[0]
         return Generation(demonstrate(rng, refused, Lessons.of(first.content if first.speaker == "system" else "")))
 
@@ -269,23 +283,3 @@ def stream_of(dialogue: Dialogue, seed: int) -> int:
     """A 128-bit seed from all that a reply may depend on."""
     key = f"{seed}/{dialogue.seed}/{dialogue.role}/{dialogue.replies}"
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big")
-
-
-def _optional(task: Task, name: str) -> Any:
-    """An optional method of a task, also through Gymnasium's wrappers; None if it has none."""
-    return getattr(getattr(task, "unwrapped", task), name, None)
-
-
-def _extra(task: Task, name: str, policy: str) -> Any:
-    """An optional method of a task that a policy cannot do without."""
-    method = _optional(task, name)
-    if method is None:
-        raise ConfigError(f"{type(task).__name__} has no {name}(), which the {policy} policy needs; choose another")
-    return method
-
-
-def _task_of(known: WeakKeyDictionary[Dialogue, Known], dialogue: Dialogue, policy: str) -> Known:
-    """What `begin` kept for this dialogue."""
-    if dialogue not in known:
-        raise ContractError(f"the {policy} policy was asked before begin(dialogue, task); call begin once an episode")
-    return known[dialogue]

@@ -9,6 +9,7 @@ Plug-ins add names through the entry-point group `cmat_env.policies`.
 from __future__ import annotations
 
 import importlib
+import re
 import warnings
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
@@ -27,6 +28,7 @@ _PLAIN: dict[str, Callable[[], Policy]] = {
     "echo": scripted.EchoPolicy,
     "approve": scripted.ApprovePolicy,
 }
+_WITH_ARGUMENT = ("coin:P", "hf:PATH[@ADAPTER]", "openai:MODEL", "sb3:PATH")
 _GROUP = "cmat_env.policies"
 _CHECKERS = ("oracle", "approve", "coin")
 
@@ -88,19 +90,11 @@ def endpoint_policy(spec: str, *, greedy: bool = True, **settings: Any) -> Polic
 
 
 def names() -> tuple[str, ...]:
-    """Every word that names a policy, those of plug-ins included; one that does not load is reported and left out."""
-    plug_ins = [point.name for point in entry_points(group=_GROUP) if _loads(point)]
-    return (
-        *_PLAIN,
-        "user[:STYLE]",
-        "human",
-        "coin:P",
-        "hf:PATH[@ADAPTER]",
-        "openai:MODEL",
-        "sb3:PATH",
-        "module:attribute",
-        *plug_ins,
-    )
+    """Every word that names a policy, once; of plug-ins those that load and are not called like one of ours."""
+    ours = (*_PLAIN, "user[:STYLE]", "human", *_WITH_ARGUMENT, "module:attribute")
+    taken = {re.split(r"[:[]", name)[0] for name in ours} - {"module"}
+    points = [point for point in entry_points(group=_GROUP) if point.name not in taken]
+    return (*ours, *dict.fromkeys(point.name for point in points if _loads(point)))
 
 
 def _loads(plug_in: EntryPoint) -> bool:
@@ -158,7 +152,7 @@ def _attribute(spec: str, module_name: str, attribute: str) -> Policy:
     except (ImportError, TypeError, ValueError) as error:  # the last two: ".", "" and the like
         if isinstance(error, ImportError) and error.name not in (None, module_name, module_name.partition(".")[0]):
             raise ConfigError(f"policy {spec!r}: importing {module_name} failed: {error}") from error
-        hint = did_you_mean(module_name, ("coin", "hf", "openai"))
+        hint = did_you_mean(module_name, ("user", *(name.partition(":")[0] for name in _WITH_ARGUMENT)))
         raise UnknownNameError(
             f"policy {spec!r} names neither a policy nor a module that can be imported; {hint}"
         ) from None

@@ -48,6 +48,8 @@ def show_report(report: EvalReport) -> None:
     if read or written:
         cost = "" if report.cost is None else f", cost {report.cost:.4f}"
         console.print(Text(f"tokens: {read} read, {written} written{cost}"))
+    if report.calls is not None:
+        console.print(Text(f"calls: {report.calls} of policies behind a menu"))
     if report.skipped:
         named = "; ".join(f"{task_id}: {reason}" for task_id, reason in report.skipped.items())
         console.print(Text(printable(f"skipped {len(report.skipped)} tasks, not scored; {named}")))

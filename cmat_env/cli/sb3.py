@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,9 +51,9 @@ def sb3_command(
     """Train one role with Stable-Baselines3; it plays as sb3:DIR beside any others."""
     from cmat_env.menu import MenuEnv  # noqa: PLC0415 - the command line starts without its workers
     from cmat_env.policies.features import MenuFeatures  # noqa: PLC0415
-    from cmat_env.policies.sb3 import SB3Policy, algorithm_of  # noqa: PLC0415
+    from cmat_env.policies.sb3 import MENU, algorithm_of  # noqa: PLC0415
     from cmat_env.policies.spec import parse_spec  # noqa: PLC0415
-    from cmat_env.registry import make  # noqa: PLC0415
+    from cmat_env.registry import make, takes  # noqa: PLC0415
     from cmat_env.views import RoleEnv  # noqa: PLC0415
 
     partners = _partners(role, {"user": user, "assistant": assistant, "checker": checker})
@@ -60,6 +61,8 @@ def sb3_command(
         raise UnknownNameError(f"cmat sb3 has no algorithm {algorithm!r}; {did_you_mean(algorithm, ALGORITHMS)}")
     if learning_rate <= 0:
         raise ConfigError(f"--learning-rate {learning_rate} must be above 0")
+    if (out / MENU).exists():
+        raise ConfigError(f"--out {out} holds a trained role, which would be lost; choose another folder, or remove it")
     kind = algorithm_of(algorithm)
     made_with: dict[str, Any] = settings_of(settings or (), flags=("roles", "max_revisions", "dry_run", "tasks"))
     made_with |= {} if tasks is None else {"tasks": tasks}
@@ -77,9 +80,24 @@ def sb3_command(
         model = _learned(kind, learner, steps=steps, learning_rate=learning_rate, seed=seed)
     finally:
         learner.close()
-    SB3Policy(model, learner.menu, features).save(out)
-    others = "".join(f" --{name} {spec}" for name, spec in partners.items())
-    print(f"saved in {out}; let it play: cmat eval {env} --{role} sb3:{out}{others}{' --dry-run' if dry_run else ''}")
+    learner.policy(model).save(out)
+    words = ["cmat", "eval", env, f"--{role}", f"sb3:{out}", *_flags(partners), *(["--dry-run"] if dry_run else [])]
+    words += [] if max_revisions == 1 else ["--max-revisions", str(max_revisions)]
+    words += [word for assignment in settings or () for word in ("--set", assignment)]
+    words += _unseen(tasks, takes_tasks=takes(env, "tasks"))
+    print(f"saved in {out}; let it play: {shlex.join(words)}")
+
+
+def _flags(policies: dict[str, str]) -> list[str]:
+    """As they were given."""
+    return [word for name, spec in policies.items() for word in (f"--{name}", spec)]
+
+
+def _unseen(tasks: str | None, *, takes_tasks: bool) -> list[str]:
+    """Where the tasks of an evaluation come from: a generator's other split, or the user's own file again."""
+    if not takes_tasks:
+        return []
+    return ["--tasks", "generated:heldout" if tasks is None or tasks.startswith("generated:") else tasks]
 
 
 def _partners(role: str, given: dict[str, str | None]) -> dict[str, str]:

@@ -120,7 +120,7 @@ def test_json_has_the_fields_of_the_design() -> None:
         name: data[name] for name in ("env", "by_type", "outcomes", *score)
     }
     row = {"task_id": "yes", "task_type": "y", "success": True, "reward": 1.0, "turns": 1, "outcome": "won"}
-    row |= {"prompt_tokens": 0, "reply_tokens": 0, "cost": None}
+    row |= {"prompt_tokens": 0, "reply_tokens": 0, "cost": None, "calls": None}
     assert [row] == data["per_episode"]
     assert data["seconds"] >= 0
     assert (0, [], None) == (data["dropped"], data["errors"], data["checker"])

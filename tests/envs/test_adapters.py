@@ -154,11 +154,30 @@ def test_a_game_that_cannot_be_loaded_says_why_and_downloads_nothing(monkeypatch
 
 @needs_textarena
 def test_known_moves_are_offered() -> None:
-    """What a menu for value-based learners is made of; none where they would be endless."""
-    assert ["[up]", "[down]", "[left]", "[right]"] == cmat_env.make_task(
-        "cmat/TextArena-v0", game="FrozenLake-v0"
-    ).candidates()
+    """What is legal now, and what a menu is made of: it plays on as if nobody had asked; none where it is endless."""
+    lake = cmat_env.make_task("cmat/TextArena-v0", game="FrozenLake-v0")
+    asked, told = [], []
+    for asks in (True, False):
+        lake.reset(seed=2)
+        asked.append(lake.candidates() if asks else [])
+        told.append(lake.step("[right]"))
+        asked.append(lake.candidates() if asks else [])
+
+    assert [["[down]", "[right]"], ["[down]", "[left]", "[right]"], [], []] == asked
+    assert told[0] == told[1]
     assert [] == cmat_env.make_task("cmat/TextArena-v0", game="Minesweeper-v0").candidates()
+
+
+@needs_textarena
+@pytest.mark.parametrize("game", ["FrozenLake-v0", "2048-v0", "TowerOfHanoi-v0", "Sokoban-v0", "GuessTheNumber-v0"])
+def test_random_plays_what_the_game_takes(game: str) -> None:
+    """No game ends by an invalid move; the same seed gives the same report, whatever the width."""
+    make_env = functools.partial(cmat_env.make, "cmat/TextArena-v0", roles=("assistant",), game=game, max_rounds=20)
+    wide, narrow = (evaluate(make_env, {"assistant": "random"}, episodes=4, width=width) for width in (4, 1))
+
+    assert wide.per_episode == narrow.per_episode
+    assert {"invalid move", "game error"}.isdisjoint(wide.outcomes)
+    assert any(row.turns > 2 for row in wide.per_episode)
 
 
 def test_own_random_goes_on_where_it_was_and_puts_back_the_global_state() -> None:

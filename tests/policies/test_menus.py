@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,16 @@ import numpy as np
 import pytest
 
 import cmat_env
-from cmat_env.errors import CheckpointError, ConfigError, UnknownNameError
+from cmat_env.errors import CheckpointError, ConfigError, PolicyError, UnknownNameError
 from cmat_env.evaluate import evaluate
+from cmat_env.log import EpisodeWriter, read_episodes
 from cmat_env.menu import MenuEnv
 from cmat_env.policies.features import MenuFeatures, hashed
-from cmat_env.policies.menus import CALL, Menu, OfferedMenu, RouterMenu, menu_of, tokens_of
-from cmat_env.policies.scripted import APPROVE, CoinPolicy, DemonstratorPolicy
+from cmat_env.policies.menus import CALL, Menu, OfferedMenu, ProposedMenu, RouterMenu, menu_of, tokens_of
+from cmat_env.policies.scripted import APPROVE, CoinPolicy, DemonstratorPolicy, EchoPolicy
 from cmat_env.policies.spec import parse_spec
-from cmat_env.types import Dialogue, Generation, Message
+from cmat_env.report import EvalReport
+from cmat_env.types import Dialogue, Generation, Message, Policy, Usage
 from cmat_env.views import RoleEnv
 from tests.conftest import needs
 
@@ -114,6 +117,116 @@ def test_the_task_lists_its_own_candidates(guess_task: Any) -> None:
         chosen.begin(dialogue, guess_task())
 
 
+class Endpoint:
+    """Answers with what it was given, one after the other, and counts ten tokens in and one out for each."""
+
+    def __init__(self, *texts: str | None) -> None:
+        self.texts = list(texts)
+
+    def generate(self, dialogues: Sequence[Dialogue], *, seed: int) -> list[Generation]:
+        """None = it fails."""
+        said = [self.texts.pop(0) for _ in dialogues]
+        return [
+            Generation("HTTP 500", finish_reason="error") if text is None else Generation(text, usage=Usage(10, 1, 0.5))
+            for text in said
+        ]
+
+
+def test_a_proposal_that_failed_is_no_choice() -> None:
+    """What is left may be chosen; what all took is counted, the failed calls too."""
+    proposing = ProposedMenu(Endpoint("8", None, "8", "4"), 4, spec="proposed:x*4")
+    dialogue = heard("Guess")
+
+    assert ["8", "4"] == proposing.choices(dialogue, seed=0)
+    assert (Generation("4", usage=Usage(30, 3, 1.5, calls=4)), 33) == proposing.answer(dialogue, "4", seed=0)
+
+
+def test_where_every_proposal_fails_the_failure_is_passed_on(guess_task: Any) -> None:
+    """So a rollout drops the episode, and a learner stops with what the policy said instead of playing it."""
+    proposing = ProposedMenu(Endpoint(None, None), 2, spec="proposed:x*2")
+    dialogue = heard("Guess")
+
+    assert ["HTTP 500"] == proposing.choices(dialogue, seed=0)
+    assert "error" == proposing.answer(dialogue, "HTTP 500", seed=0)[0].finish_reason
+    alone = RoleEnv(cmat_env.CollabEnv(guess_task(), roles=("assistant",)))
+    env = MenuEnv(alone, ProposedMenu(Endpoint(None, None), 2, spec="proposed:x*2"), features=SMALL)
+    env.reset(seed=0)
+    with pytest.raises(PolicyError, match="behind menu 'proposed:x\\*2' could not answer: HTTP 500"):
+        env.step(0)
+    failing = RoleEnv(team(guess_task), role="checker", partners={"assistant": Endpoint(None)})
+    with pytest.raises(PolicyError, match="the assistant could not answer: HTTP 500"):
+        failing.reset(seed=0)
+
+
+def test_a_model_that_proposes_is_sampled_and_one_that_is_called_is_not() -> None:
+    """The likeliest answer N times would be a menu of one."""
+    asked: dict[str, bool] = {}
+
+    def parse(spec: str, *, greedy: bool = True) -> Policy:
+        asked[spec] = greedy
+        return EchoPolicy()
+
+    menu_of("proposed:hf:a*4", parse)
+    menu_of("router:hf:b", parse)
+
+    assert {"hf:a": False, "hf:b": True} == asked
+
+
+class Chooses:
+    """A model that always takes one place of the menu."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def predict(self, vector: Any, *, deterministic: bool) -> tuple[int, None]:
+        """The place."""
+        return self.index, None
+
+
+class Draws:
+    """A model that takes any place of the menu."""
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(0)
+
+    def predict(self, vector: Any, *, deterministic: bool) -> tuple[int, None]:
+        """12 places are as good as any menu of 1 to 4."""
+        return int(self.rng.integers(12)), None
+
+
+@pytest.mark.parametrize(("index", "counted"), [(0, (0, (0, 0), None)), (1, (2, (20, 2), 1.0))])
+def test_a_report_counts_what_stands_behind_a_menu(
+    index: int, counted: tuple[int, tuple[int, int], float | None], guess_task: Any, tmp_path: Path
+) -> None:
+    """Calls, tokens and cost of a router's checker: none where it approves by itself; the log keeps them."""
+    from cmat_env.policies.sb3 import SB3Policy  # noqa: PLC0415
+
+    router = SB3Policy(Chooses(index), RouterMenu(Endpoint(APPROVE, APPROVE), spec="router:x"), SMALL)
+    with EpisodeWriter(tmp_path / "episodes.jsonl") as log:
+        report = evaluate(
+            lambda: team(guess_task), {"assistant": "gold", "checker": router}, episodes=2,
+            on_end=lambda _, episode: log.write(episode),
+        )  # fmt: skip
+    kept = EvalReport.of(report.env, [each.trajectory for each in read_episodes(tmp_path)], seconds=report.seconds)
+
+    assert counted == (report.calls, report.tokens, report.cost)
+    assert report.per_episode == kept.per_episode == EvalReport.from_json(report.to_json()).per_episode
+    assert evaluate(lambda: team(guess_task), {"assistant": "gold", "checker": "oracle"}, episodes=1).calls is None
+
+
+def test_an_evaluation_drops_and_counts_what_failed_behind_a_menu(guess_task: Any) -> None:
+    """As with the policy used directly."""
+    from cmat_env.policies.sb3 import SB3Policy  # noqa: PLC0415
+
+    menus = (ProposedMenu(Endpoint(*[None] * 4), 2, spec="p"), RouterMenu(Endpoint(None, None), spec="r"))
+    proposing, routing = (SB3Policy(Chooses(index), each, SMALL) for index, each in enumerate(menus))
+    for assistant, checker in ((proposing, "approve"), ("gold", routing)):
+        report = evaluate(lambda: team(guess_task), {"assistant": assistant, "checker": checker}, episodes=2)
+
+        assert (0, 2) == (report.episodes, len(report.dropped))
+        assert "PolicyError: HTTP 500" in report.dropped[0]
+
+
 def test_a_call_costs_what_the_checker_reads_and_writes() -> None:
     """Four characters a token where they are hidden; an approval is free."""
     router = RouterMenu(CoinPolicy(1.0), spec="router:coin:1.0")
@@ -122,7 +235,8 @@ def test_a_call_costs_what_the_checker_reads_and_writes() -> None:
 
     assert "Verdict: revise. Try again." == said.text
     assert (40 + len(said.text) + 3) // 4 == tokens
-    assert (Generation(APPROVE), 0) == router.answer(dialogue, APPROVE, seed=0)
+    assert Usage(0, 0, calls=1) == said.usage
+    assert (Generation(APPROVE, usage=Usage(0, 0, calls=0)), 0) == router.answer(dialogue, APPROVE, seed=0)
     dialogue.encode([1, 2, 3])
     assert 5 == tokens_of(dialogue, Generation("ab", (7, 8), (-1.0, -1.0)))
 
@@ -198,7 +312,7 @@ def test_sb3s_own_check_passes(guess_task: Any) -> None:
 @pytest.mark.parametrize("algorithm", ["PPO", "MaskablePPO"])
 def test_a_learner_beats_chance_saves_and_plays_in_the_team(algorithm: str, tmp_path: Path) -> None:
     """On held-out tasks, as a role beside another policy, the same before and after it was saved."""
-    from cmat_env.policies.sb3 import SB3Policy, algorithm_of  # noqa: PLC0415
+    from cmat_env.policies.sb3 import algorithm_of  # noqa: PLC0415
 
     make_env = partial(cmat_env.make, "cmat/DB-v0", roles=("assistant", "checker"), dry_run=True)
     view = RoleEnv(make_env(tasks="generated:train"), role="checker", partners={"assistant": DemonstratorPolicy()})
@@ -207,19 +321,56 @@ def test_a_learner_beats_chance_saves_and_plays_in_the_team(algorithm: str, tmp_
         "MlpPolicy", env, n_steps=256, batch_size=64, learning_rate=1e-3, gamma=0.95, seed=0, device="cpu"
     )
     model.learn(2560)
-    policy = SB3Policy(model, env.menu, env.features)
+    policy = env.policy(model)
     policy.save(tmp_path)
 
     def score(checker: Any) -> Any:
         heldout = partial(make_env, tasks="generated:heldout")
         return evaluate(heldout, {"assistant": "demonstrator", "checker": checker}, episodes=120)
 
-    learned, loaded, coin = score(policy), score(f"sb3:{tmp_path}"), score("coin:0.5")
+    learned, loaded, coin, first = (score(each) for each in (policy, f"sb3:{tmp_path}", "coin:0.5", "approve"))
     assert learned.per_episode == loaded.per_episode
     assert learned.checker.precision > coin.checker.precision + 0.15
-    assert {"algorithm": algorithm, "menu": "verdicts"}.items() <= json.loads(
-        (tmp_path / "menu.json").read_text()
-    ).items()
+    assert learned.success_rate > first.success_rate + 0.05
+    facts = json.loads((tmp_path / "menu.json").read_text())
+    assert {"algorithm": algorithm, "menu": "verdicts", "role": "checker", "env": "cmat/DB-v0"}.items() <= facts.items()
+    with pytest.raises(ConfigError, match="was trained to be the checker and cannot be the assistant; give --checker"):
+        parse_spec(f"sb3:{tmp_path}", role="assistant")
+
+
+def test_a_role_that_was_trained_elsewhere_is_warned_of(guess_task: Any, recwarn: pytest.WarningsRecorder) -> None:
+    """It plays, for the same words may do; where it was trained nobody is warned, nor of others."""
+    from cmat_env.policies.sb3 import SB3Policy  # noqa: PLC0415
+
+    for env_id in ("cmat/DB-v0", "", cmat_env.CollabEnv(guess_task()).env_id):
+        checker = SB3Policy(Chooses(0), menu("verdicts"), SMALL, role="checker", env_id=env_id)
+        evaluate(lambda: team(guess_task), {"assistant": "gold", "checker": checker}, episodes=1)
+
+    [warned] = [str(each.message) for each in recwarn if "was trained in" in str(each.message)]
+    assert warned.startswith("the checker was trained in cmat/DB-v0 and plays in ")
+
+
+@needs_sb3
+def test_a_learner_picks_the_right_one_of_what_is_proposed() -> None:
+    """On tasks it has not seen it solves more than a random choice, and than the first, which is the policy alone."""
+    from cmat_env.policies.sb3 import SB3Policy, algorithm_of  # noqa: PLC0415
+
+    make_env = partial(cmat_env.make, "cmat/DB-v0", roles=("assistant",))
+    features = MenuFeatures(context=64, choice=64, size=4)
+    env = MenuEnv(RoleEnv(make_env(tasks="generated:train")), "proposed:demonstrator*4", features=features)
+    model = algorithm_of("MaskablePPO")(
+        "MlpPolicy", env, n_steps=256, batch_size=128, learning_rate=1e-3, ent_coef=0.01, gamma=0.95, seed=0,
+        device="cpu",
+    )  # fmt: skip
+    model.learn(5120)
+
+    def solved(chooser: Any) -> float:
+        policies = {"assistant": SB3Policy(chooser, env.menu, features)}
+        rate = evaluate(partial(make_env, tasks="generated:heldout"), policies, episodes=300).success_rate
+        assert rate is not None
+        return rate
+
+    assert solved(model) > max(solved(Chooses(0)), solved(Draws())) + 0.05
 
 
 @needs_sb3

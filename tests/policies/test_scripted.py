@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import random
 import re
 from typing import Any
@@ -311,20 +312,45 @@ def test_random_leaves_global_random_state_alone() -> None:
 
 def test_every_scripted_policy_is_a_policy_and_the_oracles_are_oracles() -> None:
     """The protocols of cmat_env.types hold."""
-    oracles = [GoldPolicy(), DemonstratorPolicy(), OracleChecker()]
-    others = [EchoPolicy(), RandomPolicy(), ApprovePolicy(), CoinPolicy(0.5)]
+    oracles = [GoldPolicy(), DemonstratorPolicy(), OracleChecker(), RandomPolicy()]
+    others = [EchoPolicy(), ApprovePolicy(), CoinPolicy(0.5)]
 
     assert all(isinstance(policy, Policy) for policy in (*oracles, *others))
-    assert [True] * 3 + [False] * 4 == [isinstance(policy, Oracle) for policy in (*oracles, *others)]
+    assert [True] * 4 + [False] * 3 == [isinstance(policy, Oracle) for policy in (*oracles, *others)]
 
 
-@pytest.mark.parametrize("policy", [EchoPolicy(), RandomPolicy(), ApprovePolicy(), CoinPolicy(0.5)])
+@pytest.mark.parametrize("policy", [EchoPolicy(), ApprovePolicy(), CoinPolicy(0.5)])
 def test_scripted_policies_keep_the_contract(policy: Policy) -> None:
     """Batch, order, odd messages, second turns, global random state."""
     check_policy(policy)
 
 
-@pytest.mark.parametrize("policy", [GoldPolicy(), DemonstratorPolicy(), OracleChecker()])
+def test_random_draws_from_what_the_task_says_can_be_done() -> None:
+    """Any of its candidates, again the same for the same seed, in another process too; else it goes on as ever."""
+
+    class Listing(TwoSteps):
+        listed: list[str] = ["left", "right"]  # noqa: RUF012 - a test changes it
+
+        def candidates(self) -> list[str]:
+            return self.listed
+
+    def said(policy: RandomPolicy, task: Task, role: str = "assistant") -> list[str]:
+        talks = [dialogue(role, ("environment", "where to?"), seed=seed) for seed in range(20)]
+        for talk in talks:
+            policy.begin(talk, task)
+        return [reply.text for reply in policy.generate(talks, seed=1)]
+
+    task, bare = Listing(), said(RandomPolicy(), TwoSteps())
+    drawn = said(RandomPolicy(), task)
+
+    assert {"left", "right"} == set(drawn)
+    assert drawn == said(pickle.loads(pickle.dumps(RandomPolicy())), task)
+    assert all(text.startswith("Verdict: ") for text in said(RandomPolicy(), task, "checker"))
+    task.listed = []
+    assert bare == said(RandomPolicy(), task)
+
+
+@pytest.mark.parametrize("policy", [GoldPolicy(), DemonstratorPolicy(), OracleChecker(), RandomPolicy()])
 def test_oracles_keep_the_contract(policy: Policy, guess_task: type[Task]) -> None:
     """The same, after they have met a task."""
 

@@ -60,6 +60,7 @@ def test_a_coin_takes_its_probability() -> None:
         ("cmat_env.policies.scripted:", "assistant", UnknownNameError, "no ''"),
         ("cmat_env.policies.scripted:APPROVE", "assistant", ConfigError, "str without generate"),
         (".:x", "assistant", UnknownNameError, "neither"),
+        ("sb4:runs/x", "assistant", UnknownNameError, "did you mean 'sb3'"),
     ],
 )
 def test_a_wrong_specification_says_what_was_wanted(spec: str, role: str, error: type[CmatError], words: str) -> None:
@@ -68,6 +69,16 @@ def test_a_wrong_specification_says_what_was_wanted(spec: str, role: str, error:
         parse_spec(spec, role=role)
 
     assert words in str(caught.value)
+
+
+def test_a_plug_in_that_is_called_like_one_of_ours_is_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours is the one that plays, so it is the one that is shown; others come behind, once each."""
+    found = [EntryPoint(name, "x:y", "cmat_env.policies") for name in ("gold", "sb3", "clever", "clever", "module")]
+    monkeypatch.setitem(names.__globals__, "entry_points", lambda group: found)
+
+    assert isinstance(parse_spec("gold", role="assistant"), scripted.GoldPolicy)
+    assert len(names()) == len(set(names()))
+    assert ("sb3:PATH", "module:attribute", "clever", "module") == names()[-4:]
 
 
 def test_an_instance_or_a_factory_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

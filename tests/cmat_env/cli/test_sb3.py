@@ -23,11 +23,32 @@ def test_a_trained_checker_plays(algorithm: str, tmp_path: Path, capsys: pytest.
     shown = capsys.readouterr()
     command = shown.out.strip().rpartition("cmat eval ")[2].split()
     assert 0 == main(["eval", *command, "--episodes", "4", "--json", str(tmp_path / "r.json")])
+    trained = (tmp_path / "c" / "model.zip").read_bytes()
+    assert 2 == main(["sb3", "cmat/DB-v0", "--role", "checker", *team, *how])
 
+    assert "holds a trained role, which would be lost; choose another folder" in capsys.readouterr().err
+    assert trained == (tmp_path / "c" / "model.zip").read_bytes()
+    assert ["--tasks", "generated:heldout"] == command[-2:]
     assert "sb3 256/256 return " in shown.err
     assert 4 == json.loads((tmp_path / "r.json").read_text())["episodes"]
     facts = json.loads((tmp_path / "c" / "menu.json").read_text())
     assert (algorithm, "verdicts", 2) == (facts["algorithm"], facts["menu"], facts["features"]["size"])
+
+
+@needs_sb3
+def test_the_command_that_is_printed_plays_by_the_same_rules(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Revisions and settings as in training; no --tasks where the environment has no such setting."""
+    pytest.importorskip("textarena", reason="the extra textarena is not installed")
+    how = ["--menu", "proposed:random*2", "--steps", "256", "--max-revisions", "2", "--set", "max_rounds=3"]
+    assert 0 == main(["sb3", "cmat/TextArena-v0", "--checker", "approve", *how, "--out", str(tmp_path / "a")])
+    command = capsys.readouterr().out.strip().rpartition("let it play: ")[2]
+
+    assert (
+        f"cmat eval cmat/TextArena-v0 --assistant sb3:{tmp_path / 'a'} --checker approve --max-revisions 2 "
+        "--set max_rounds=3"
+    ) == command
 
 
 @pytest.mark.parametrize(
