@@ -17,11 +17,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cmat_env.envs.database.backend import Table
+from cmat_env.envs.database.differential.later import LATER, SORTED
 from cmat_env.envs.database.differential.reads import ORDERED, READS
 from cmat_env.envs.database.differential.sheets import ROLES, Sheet, sheet
 from cmat_env.envs.database.differential.writes import WRITES
 
-TEMPLATES = {**READS, **ORDERED, **WRITES}
+TEMPLATES = {**READS, **ORDERED, **WRITES, **LATER}
 PER_TEMPLATE = 18
 
 _CHOICE = re.compile("«([^«»]*)»")
@@ -64,7 +65,7 @@ def case(name: str, number: int) -> Case:
     values = _values(rng, drawn)
     sql = _PLACE.sub(lambda match: values[match[1]], text).replace("¦", "|")
     statements = tuple(part.strip() for part in sql.split(" ;; "))
-    return Case(f"{name}-{number}", (drawn.main, drawn.side), statements, name in ORDERED)
+    return Case(f"{name}-{number}", (drawn.main, drawn.side), statements, name in ORDERED or name in SORTED)
 
 
 def _values(rng: random.Random, drawn: Sheet) -> dict[str, str]:
