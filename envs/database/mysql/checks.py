@@ -6,8 +6,9 @@ from typing import Literal
 
 from sqlglot import exp
 
-from cmat_env.envs.database.mysql.errors import MySQLError, syntax_error
+from cmat_env.envs.database.mysql.errors import DATABASE, MySQLError, syntax_error
 from cmat_env.envs.database.mysql.functions.aggregates import NAMES as AGGREGATES
+from cmat_env.envs.database.mysql.functions.mariadb import NOT_THERE, WINDOWS_THERE
 from cmat_env.envs.database.mysql.words import CLOCK, RESERVED
 
 ServerName = Literal["mysql", "mariadb"]
@@ -34,7 +35,13 @@ def check(tree: exp.Expr, sql: str, *, server: ServerName) -> None:
         elif isinstance(node, exp.In):
             _check_in(node)
         elif isinstance(node, exp.Subquery):
-            _check_derived(node)
+            _check_derived(node, sql, server=server)
+        elif isinstance(node, exp.Interval):
+            _check_interval(node, sql)
+        elif isinstance(node, exp.Anonymous):
+            _check_call(node, sql, server=server)
+        elif isinstance(node, (exp.JSONExtract, exp.JSONExtractScalar)) and server == "mariadb":
+            raise _near(sql, "->")
     if isinstance(tree, (exp.Update, exp.Delete)) and server == "mysql":
         _check_target(tree)
 
@@ -85,8 +92,24 @@ def _check_in(node: exp.In) -> None:
         raise MySQLError(1241, "Operand should contain 1 column(s)")
 
 
-def _check_derived(node: exp.Subquery) -> None:
+def _check_interval(node: exp.Interval, sql: str) -> None:
+    """A span stands in a sum, in a call or in a window's frame; INTERVAL(...) of several values is a function."""
+    if not isinstance(node.this, exp.Tuple) and isinstance(node.parent, (exp.Select, exp.Alias, exp.Predicate)):
+        raise _near(sql, "interval")
+
+
+def _check_call(node: exp.Anonymous, sql: str, *, server: ServerName) -> None:
+    name = str(node.this).upper()
+    if name in NOT_THERE[server]:
+        raise MySQLError(1305, f"FUNCTION {DATABASE}.{node.this} does not exist")
+    if server == "mariadb" and name in WINDOWS_THERE and not isinstance(node.parent, exp.Window):
+        raise _near(sql, "(")
+
+
+def _check_derived(node: exp.Subquery, sql: str, *, server: ServerName) -> None:
     if isinstance(node.parent, (exp.From, exp.Join)) and not node.alias and isinstance(node.this, exp.Query):
+        if server == "mariadb":
+            raise _near(sql, ")")
         raise MySQLError(1248, "Every derived table must have its own alias")
 
 

@@ -69,7 +69,7 @@ class MySQL:
     ) -> None:
         connection.create_collation(collation.NAME, collation.compare)
         self._budget = Budget()
-        functions.install(connection, numbers, self._budget)
+        functions.install(connection, numbers, self._budget, server=server)
         # A translation is longer than the statement, whose length is checked before.
         connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, 10 * limits.sql_bytes)
         self._connection = connection

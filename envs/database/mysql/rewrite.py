@@ -19,6 +19,7 @@ from cmat_env.envs.database.mysql.calls import (
 )
 from cmat_env.envs.database.mysql.collation import NAME as COLLATION
 from cmat_env.envs.database.mysql.errors import MySQLError
+from cmat_env.envs.database.mysql.functions.documents import BOOLEAN, GIVES_JSON, JSON, PLAIN, TAKES_KINDS
 from cmat_env.envs.database.mysql.functions.patterns import is_pattern
 from cmat_env.envs.database.mysql.functions.strings import TEXTUAL
 from cmat_env.envs.database.mysql.kinds import unify
@@ -70,7 +71,13 @@ def _call(node: exp.Anonymous) -> exp.Expr:
     """A call by name; what it does with a DECIMAL has to be seen before its arguments are rewritten."""
     name, places = str(node.this).upper(), [scale(each) for each in node.expressions]
     texts = [text_places(each) if name in TEXTUAL else None for each in node.expressions]
+    kinds = [_kind(each, digits) for each, digits in zip(node.expressions, places, strict=True)]
+    if name in TAKES_KINDS:
+        texts = places
     rewrite_children(node)
+    if name in TAKES_KINDS:
+        node.set("expressions", [text("".join(kinds)), *map(_written, node.expressions, texts)])
+        return rewrite_call(node)
     if name == "ROUND" and places and places[0] is not None and places[0] >= 0:
         return call("round_decimal", *node.expressions)
     if name == "FORMAT" and len(places) > 1 and places[0] is not None and places[0] >= 0:
@@ -78,6 +85,16 @@ def _call(node: exp.Anonymous) -> exp.Expr:
     arguments = zip(node.expressions, texts, strict=True)
     node.set("expressions", [_written(each, digits) for each, digits in arguments])
     return rewrite_call(node)
+
+
+def _kind(node: exp.Expr, places: int | None) -> str:
+    """What an argument is to a function that makes JSON of it; a DECIMAL comes as it is written."""
+    named = isinstance(node, exp.Anonymous) and str(node.this).upper() in GIVES_JSON
+    if named or isinstance(node, exp.JSONExtract) or (places or 0) > 0:
+        return JSON
+    if isinstance(node, exp.Cast) and node.to.this == exp.DType.JSON:
+        return JSON
+    return BOOLEAN if isinstance(node, exp.Boolean) else PLAIN
 
 
 def _written(node: exp.Expr, places: int | None) -> exp.Expr:
@@ -92,7 +109,14 @@ def _comparison(node: exp.Binary) -> exp.Expr:
     name = _COMPARISONS[type(node)]
     if isinstance(right, (exp.Any, exp.All)):
         return _quantified(name, left, right)
+    left, right = _unquoted(left, right), _unquoted(right, left)
     return call(f"bin_{name}" if is_binary(left) or is_binary(right) else name, left, right)
+
+
+def _unquoted(node: exp.Expr, other: exp.Expr) -> exp.Expr:
+    """What is extracted from JSON, as it compares with what is not: "x" equals 'x'."""
+    extracted = [isinstance(each, exp.Anonymous) and each.this == "my_json_extract" for each in (node, other)]
+    return call("json_unquote", node) if extracted == [True, False] else node
 
 
 def _quantified(name: str, left: exp.Expr, right: exp.Any | exp.All) -> exp.Expr:
@@ -159,6 +183,38 @@ def _arithmetic(node: exp.Binary) -> exp.Expr:
     if isinstance(left, exp.Interval):
         return interval_call("date_add", right, left)
     return type(node)(this=numeric(left), expression=numeric(right))
+
+
+_BITWISE: dict[type[exp.Expr], str] = {
+    exp.BitwiseAnd: "bit_and",
+    exp.BitwiseLeftShift: "bit_left",
+    exp.BitwiseNot: "bit_not",
+    exp.BitwiseOr: "bit_or",
+    exp.BitwiseRightShift: "bit_right",
+    exp.BitwiseXor: "bit_xor",
+}
+
+
+def _bitwise(node: exp.Binary | exp.BitwiseNot) -> exp.Expr:
+    operands = [node.this, node.expression] if isinstance(node, exp.Binary) else [node.this]
+    return call("unsigned", call(_BITWISE[type(node)], *map(_same_bits, operands)))
+
+
+def _same_bits(node: exp.Expr) -> exp.Expr:
+    """An operand, in the signed integer that has its bits."""
+    inner = node.unnest()
+    unsigned = isinstance(inner, exp.Anonymous) and inner.this == "my_unsigned"
+    return inner.expressions[0] if unsigned else node
+
+
+def _hexadecimal(bits: str) -> str:
+    width = -(-len(bits) // 8)
+    return int(bits or "0", 2).to_bytes(width, "big").hex()
+
+
+def _interval(node: exp.Interval) -> exp.Expr:
+    """INTERVAL(value, bounds ...); any other is part of a sum or a call, which sees to it."""
+    return call("interval", *node.this.expressions) if isinstance(node.this, exp.Tuple) else node
 
 
 def _case(node: exp.Case) -> exp.Expr:
@@ -254,7 +310,13 @@ RULES: dict[type[exp.Expr], Rule] = {
     **dict.fromkeys(_COMPARISONS, _comparison),
     exp.Add: _arithmetic,
     exp.Between: _between,
-    exp.BitwiseXor: lambda node: call("bitxor", node.this, node.expression),
+    exp.BitString: lambda node: exp.HexString(this=_hexadecimal(node.name)),
+    exp.BitwiseAnd: _bitwise,
+    exp.BitwiseLeftShift: _bitwise,
+    exp.BitwiseNot: _bitwise,
+    exp.BitwiseOr: _bitwise,
+    exp.BitwiseRightShift: _bitwise,
+    exp.BitwiseXor: _bitwise,
     exp.Case: _case,
     exp.Cast: rewrite_cast,
     exp.Chr: lambda node: call("char", *node.expressions),
@@ -270,8 +332,12 @@ RULES: dict[type[exp.Expr], Rule] = {
     exp.In: _in,
     exp.Introducer: lambda node: node.expression,
     exp.National: lambda node: text(node.name),
+    exp.Interval: _interval,
     exp.IntDiv: lambda node: call("intdiv", node.this, node.expression),
     exp.Intersect: rewrite_set_operation,
+    exp.JSONExtract: lambda node: call("json_extract", node.this, node.expression),
+    exp.JSONExtractScalar: lambda node: call("json_unquote", call("json_extract", node.this, node.expression)),
+    exp.JSONPath: lambda node: text(node.sql("mysql").strip("'")),
     exp.Like: _like,
     exp.Literal: _literal,
     exp.Mod: lambda node: call("mod", node.this, node.expression),
@@ -281,6 +347,7 @@ RULES: dict[type[exp.Expr], Rule] = {
     exp.Parameter: lambda _node: exp.Null(),  # the session keeps no variables, as upstream reconnects
     exp.PropertyEQ: lambda node: node.expression,
     exp.RegexpLike: _regexp,
+    exp.Soundex: lambda node: call("soundex", node.this),
     exp.SessionParameter: session_parameter,
     exp.StrPosition: lambda node: call("locate", node.args["substr"], node.this),
     exp.Sub: _arithmetic,

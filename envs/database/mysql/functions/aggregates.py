@@ -10,6 +10,7 @@ from functools import cmp_to_key, lru_cache, partial
 from typing import Any
 
 from cmat_env.envs.database.mysql.collation import key
+from cmat_env.envs.database.mysql.functions import bits
 from cmat_env.envs.database.mysql.functions.registry import Call
 from cmat_env.envs.database.mysql.values import Value, half_away, number, order, text, within
 
@@ -248,16 +249,20 @@ _SPREADS: dict[str, Callable[[], object]] = {
     "stddev_samp": _DeviationSample,
 }
 NAMES = frozenset(
-    {"COUNT", "SUM", "AVG", "MIN", "MAX", "GROUP_CONCAT", "ANY_VALUE"} | {each.upper() for each in _SPREADS}
+    {"COUNT", "SUM", "AVG", "MIN", "MAX", "GROUP_CONCAT", "ANY_VALUE", "JSON_ARRAYAGG", "JSON_OBJECTAGG"}
+    | {"BIT_AND", "BIT_OR", "BIT_XOR"}
+    | {each.upper() for each in _SPREADS}
 )
 """Aggregates of MySQL, in capitals."""
 
 
-def install(connection: sqlite3.Connection, budget: Budget) -> None:
-    """Make the aggregates known to a connection."""
+def install(connection: sqlite3.Connection, budget: Budget, more: dict[str, tuple[int, Any]]) -> None:
+    """Make the aggregates known to a connection, and more of them: a number of arguments and a class by name."""
     connection.create_window_function("my_avg", 1, Average)
     aggregates: dict[str, tuple[int, Callable[[], Any]]] = {
+        **more,
         **{name: (1, spread) for name, spread in _SPREADS.items()},
+        **{name: (1, make) for name, make in bits.AGGREGATES.items()},
         "count_distinct": (-1, partial(_CountDistinct, budget)),
         "group_concat": (-1, partial(_GroupConcat, budget)),
         "any_value": (1, _AnyValue),

@@ -17,7 +17,7 @@ _DATE = re.compile(
     r"\s*(\d{2}|\d{4})[-/.:](\d{1,2})[-/.:](\d{1,2})(?:[ T]+(\d{1,2})(?::(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,6}))?)?)?)?"
 )
 _COMPACT = re.compile(r"\s*(\d{4})(\d{2})(\d{2})(?:(\d{2})(\d{2})(\d{2}))?(?!\d)")
-_CLOCK_ONLY = re.compile(r"\s*-?\d{1,3}:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?\s*")
+CLOCK_ONLY = re.compile(r"\s*-?\d{1,3}:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?\s*")
 _EPOCH = datetime(1970, 1, 1)
 _PIVOT = 70  # two-digit years from here on are of the last century
 
@@ -41,20 +41,22 @@ def _parsed(value: str) -> tuple[datetime, bool] | None:
     return moment, groups[3] is not None
 
 
-def _read(value: Value) -> tuple[datetime, bool] | None:
+def dated(value: Value) -> tuple[datetime, bool] | None:
+    """The value as a moment, and whether it names a time of day."""
     written = text(value)
     return _parsed(written) if len(written) <= 40 else None
 
 
 def _moment(value: Value) -> datetime:
     """The value as a moment; ValueError becomes NULL."""
-    read = _read(value)
+    read = dated(value)
     if read is None:
         raise ValueError
     return read[0]
 
 
-def _write(moment: datetime, *, clock: bool) -> str:
+def stamp(moment: datetime, *, clock: bool) -> str:
+    """A moment as MySQL writes it, with or without the time of day."""
     if not clock:
         return moment.date().isoformat()
     return moment.isoformat(" ", "microseconds" if moment.microsecond else "seconds")
@@ -62,7 +64,7 @@ def _write(moment: datetime, *, clock: bool) -> str:
 
 def _add(value: Value, amount: Value, unit: Value, sign: Value = 1) -> str | None:
     """DATE_ADD(value, INTERVAL amount unit)."""
-    read = _read(value)
+    read = dated(value)
     if read is None:
         return None
     moment, clock = read
@@ -70,12 +72,12 @@ def _add(value: Value, amount: Value, unit: Value, sign: Value = 1) -> str | Non
     count = number(amount) * integer(sign)
     months = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}.get(name)
     if months:
-        return _write(_add_months(moment, round(count) * months), clock=clock)
+        return stamp(_add_months(moment, round(count) * months), clock=clock)
     days = {"DAY": 1, "WEEK": 7}.get(name)
     if days:
-        return _write(moment + timedelta(days=round(count) * days), clock=clock)
+        return stamp(moment + timedelta(days=round(count) * days), clock=clock)
     seconds = {"HOUR": 3600, "MINUTE": 60, "SECOND": 1, "MICROSECOND": 1e-6}.get(name)
-    return None if seconds is None else _write(moment + timedelta(seconds=count * seconds), clock=True)
+    return None if seconds is None else stamp(moment + timedelta(seconds=count * seconds), clock=True)
 
 
 def _add_months(moment: datetime, months: int) -> datetime:
@@ -120,14 +122,14 @@ def _clock_of(value: Value) -> str:
 
 
 def _time(value: Value) -> str | None:
-    if _CLOCK_ONLY.fullmatch(text(value)):
+    if CLOCK_ONLY.fullmatch(text(value)):
         return _clock_of(_seconds_of(value))
-    read = _read(value)
+    read = dated(value)
     return read[0].strftime("%H:%M:%S") if read else None
 
 
 def _hour(value: Value, part: int) -> int:
-    read = None if _CLOCK_ONLY.fullmatch(text(value)) else _read(value)
+    read = None if CLOCK_ONLY.fullmatch(text(value)) else dated(value)
     if read:
         return (read[0].hour, read[0].minute, read[0].second)[part]
     seconds = abs(_seconds_of(value))
@@ -147,7 +149,7 @@ def _str_to_date(value: Value, pattern: Value) -> str | None:
     moment, day, clock = read
     if not day:
         return moment.strftime("%H:%M:%S")
-    return _write(moment, clock=clock)
+    return stamp(moment, clock=clock)
 
 
 def _unix(value: Value = None) -> int:
@@ -156,11 +158,14 @@ def _unix(value: Value = None) -> int:
 
 def _from_unix(value: Value, pattern: Value = None) -> str:
     moment = _EPOCH + timedelta(seconds=float(number(value)))
-    return format_moment(moment, text(pattern)) if pattern is not None else _write(moment, clock=True)
+    return format_moment(moment, text(pattern)) if pattern is not None else stamp(moment, clock=True)
 
 
 def _make_date(year: Value, day: Value) -> str | None:
-    return (date(integer(year), 1, 1) + timedelta(days=integer(day) - 1)).isoformat() if integer(day) > 0 else None
+    first = integer(year)
+    if 0 <= first < 100:
+        first += 2000 if first < _PIVOT else 1900
+    return (date(first, 1, 1) + timedelta(days=integer(day) - 1)).isoformat() if integer(day) > 0 else None
 
 
 def _last_day(value: Value) -> str:
@@ -214,7 +219,7 @@ FUNCTIONS: dict[str, Function] = {
     "STR_TO_DATE": strict(_str_to_date, 2),
     "SYSDATE": _NOW,
     "TIME": strict(_time, 1),
-    "TIMESTAMP": strict(lambda value: _write(_moment(value), clock=True), 1),
+    "TIMESTAMP": strict(lambda value: stamp(_moment(value), clock=True), 1),
     "TIMESTAMPDIFF": strict(_between, 3),
     "TIME_TO_SEC": strict(_seconds_of, 1),
     "TO_DAYS": strict(lambda value: _moment(value).toordinal() + 365, 1),

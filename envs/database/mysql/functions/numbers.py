@@ -104,7 +104,7 @@ def _log(value: Value, *more: Value) -> float | None:
     return math.log(amount) if amount > 0 else None
 
 
-def _extreme(*values: Value, sign: int) -> Value:
+def extreme(*values: Value, sign: int) -> Value:
     """GREATEST and LEAST: as texts as soon as one is a text."""
     pool: list[Value] = [text(each) for each in values] if any(isinstance(each, str) for each in values) else [*values]
     best = pool[0]
@@ -112,6 +112,14 @@ def _extreme(*values: Value, sign: int) -> Value:
         if sign * order(each, best) > 0:
             best = each
     return best
+
+
+def _interval(value: Value, *bounds: Value) -> int:
+    """INTERVAL(value, bounds ...): how many bounds it has reached; they ascend."""
+    if value is None:
+        return -1
+    amount = number(value)
+    return next((at for at, each in enumerate(bounds) if each is not None and amount < number(each)), len(bounds))
 
 
 def _convert_base(value: Value, base: Value, into: Value) -> str | None:
@@ -211,8 +219,8 @@ FUNCTIONS: dict[str, Function] = {
     "DEGREES": strict(_finite(math.degrees), 1),
     "EXP": strict(_finite(math.exp), 1),
     "FLOOR": strict(_floor, 1),
-    "GREATEST": strict(lambda *values: _extreme(*values, sign=1), 2, _ANY),
-    "LEAST": strict(lambda *values: _extreme(*values, sign=-1), 2, _ANY),
+    "GREATEST": strict(lambda *values: extreme(*values, sign=1), 2, _ANY),
+    "LEAST": strict(lambda *values: extreme(*values, sign=-1), 2, _ANY),
     "LN": strict(_log, 1),
     "LOG": strict(_log, 1, 2),
     "LOG10": strict(lambda value: math.log10(number(value)), 1),
@@ -249,6 +257,7 @@ OPERATORS: dict[str, Call] = {
     "between": between,
     "in": within,
     "num": _number,
+    "interval": lenient(_interval, 2, _ANY).call,
     "rounded": _rounded,
     "store": _store,
     "div": strict(_divide, 2).call,
@@ -261,5 +270,4 @@ OPERATORS: dict[str, Call] = {
     "as_double": strict(lambda value: float(number(value)), 1).call,
     "as_char": strict(lambda value, length=-1: text(value)[: length if length >= 0 else None], 1, 2).call,
     "xor": strict(lambda left, right: int((number(left) != 0) != (number(right) != 0)), 2).call,
-    "bitxor": strict(lambda left, right: integer(left) ^ integer(right), 2).call,
 }
