@@ -22,7 +22,9 @@ from cmat_env.envs.database.differential.reads import ORDERED, READS
 from cmat_env.envs.database.differential.sheets import ROLES, Sheet, sheet
 from cmat_env.envs.database.differential.writes import WRITES
 
-TEMPLATES = {**READS, **ORDERED, **WRITES, **LATER}
+ROUNDS = {"first": {**READS, **ORDERED, **WRITES}, "second": LATER}
+"""Templates by when they were written."""
+TEMPLATES = {**ROUNDS["first"], **ROUNDS["second"]}
 PER_TEMPLATE = 18
 
 _CHOICE = re.compile("«([^«»]*)»")

@@ -33,7 +33,8 @@ QUESTIONS = {
     "in_period": "SELECT {name} FROM {t} WHERE {date} BETWEEN DATE('{a_date}') AND DATE_ADD('{a_date}', INTERVAL «5 "
     "YEAR|200 DAY»)",
     "initials": "SELECT CONCAT(LEFT({name}, 1), '.', LEFT(SUBSTRING_INDEX({name}, ' ', -1), 1), '.') FROM {t}",
-    "last_first": "SELECT CONCAT(SUBSTRING_INDEX({name}, ' ', -1), ', ', SUBSTRING_INDEX({name}, ' ', 1)) AS n FROM {t} "
+    "last_first": "SELECT CONCAT(SUBSTRING_INDEX({name}, ' ', -1), ', ', SUBSTRING_INDEX({name}, ' ', 1)) AS n FROM "
+    "{t} "
     "WHERE {name} LIKE '% %'",
     "word_total": "SELECT {name}, LENGTH({name}) - LENGTH(REPLACE({name}, '« |a|e»', '')) + 1 AS words FROM {t}",
     "capitalise": "SELECT CONCAT(UPPER(SUBSTRING({name}, 1, 1)), LOWER(SUBSTRING({name}, 2))) FROM {t}",
@@ -43,16 +44,19 @@ QUESTIONS = {
     "FROM {t}",
     "split_score": "SELECT SUM(SUBSTRING({score}, 1, 1)), SUM(CASE WHEN LEFT({score}, 1) > RIGHT({score}, 1) THEN 1 "
     "ELSE 0 END) AS wins FROM {t}",
-    "contains_any": "SELECT COUNT(*) FROM {t} WHERE {note} LIKE '%«won|lost|%|_»%' OR {name} REGEXP '«O.N|[éü]|^[A-M].*r»' "
+    "contains_any": "SELECT COUNT(*) FROM {t} WHERE {note} LIKE '%«won|lost|%|_»%' OR {name} REGEXP "
+    "'«O.N|[éü]|^[A-M].*r»' "
     "OR LOCATE('{part}', {name}) > 0",
     "not_blank": "SELECT COUNT(*) FROM {t} WHERE {note} IS NOT NULL AND TRIM({note}) «<> ''|NOT IN ('', '-', "
     "'?')|NOT LIKE 'n/a'»",
     "numeric_only": "SELECT AVG({num}), COUNT(*) FROM {t} WHERE {num} REGEXP '^-?[0-9]+$' AND {num} NOT LIKE '0%'",
-    "zero_pad": "SELECT LPAD({key}, 4, '0') AS code, CONCAT({word}, '-', LPAD({num}, 3, '0')) FROM {t} WHERE LENGTH({num}) "
+    "zero_pad": "SELECT LPAD({key}, 4, '0') AS code, CONCAT({word}, '-', LPAD({num}, 3, '0')) FROM {t} WHERE "
+    "LENGTH({num}) "
     "<= 3",
     "compare_case": "SELECT {name} FROM {t} WHERE BINARY {word} = {a_word}",
     "safe_ratio": "SELECT {key}, ROUND({dec} / NULLIF({num}, 0), 3), IFNULL({dec} / NULLIF({num}, 0), -1) FROM {t}",
-    "percent_of_total": "SELECT {word}, ROUND(100 * COUNT(*) / (SELECT COUNT(*) FROM {t}), «1|2») AS pct FROM {t} GROUP "
+    "percent_of_total": "SELECT {word}, ROUND(100 * COUNT(*) / (SELECT COUNT(*) FROM {t}), «1|2») AS pct FROM {t} "
+    "GROUP "
     "BY {word}",
     "running_share": "SELECT {key}, ROUND({dec} / SUM({dec}) OVER (), 4), ROUND({dec} - AVG({dec}) OVER (PARTITION BY "
     "{word}), 2) FROM {t}",
@@ -73,13 +77,16 @@ QUESTIONS = {
     "best_of_each_join": "SELECT t1.{name}, t1.{word} FROM {t} t1 JOIN (SELECT {word}, MAX({dec} + 0) AS m FROM {t} "
     "GROUP BY {word}) t2 ON t1.{word} = t2.{word} AND t1.{dec} «= t2.m|+ 0 = t2.m»",
     "anti_join": "SELECT b.{s_word} FROM {s} b LEFT JOIN {t} a ON a.{word} = b.{s_word} WHERE a.{key} IS NULL",
-    "join_sums": "SELECT b.{s_place}, SUM(a.{num}) AS total, b.{s_count} FROM {s} b «JOIN|LEFT JOIN» {t} a ON b.{s_word} "
+    "join_sums": "SELECT b.{s_place}, SUM(a.{num}) AS total, b.{s_count} FROM {s} b «JOIN|LEFT JOIN» {t} a ON "
+    "b.{s_word} "
     "= a.{word} GROUP BY b.{s_place}, b.{s_count}",
-    "cross_count": "SELECT COUNT(*), COUNT(DISTINCT a.{word}, b.{s_place}) FROM {t} a CROSS JOIN {s} b WHERE {s_count} > "
+    "cross_count": "SELECT COUNT(*), COUNT(DISTINCT a.{word}, b.{s_place}) FROM {t} a CROSS JOIN {s} b WHERE "
+    "{s_count} > "
     "{num}",
     "below_group_average": "SELECT {name} FROM {t} AS o WHERE {num} < (SELECT AVG({num}) FROM {t} WHERE {word} = "
     "o.{word})",
-    "more_than_others": "SELECT COUNT(*) + 1 FROM {t} WHERE {dec} > (SELECT {dec} FROM {t} WHERE {name} = {a_name} LIMIT "
+    "more_than_others": "SELECT COUNT(*) + 1 FROM {t} WHERE {dec} > (SELECT {dec} FROM {t} WHERE {name} = {a_name} "
+    "LIMIT "
     "1)",
     "row_compare": "SELECT {name} FROM {t} WHERE ({word}, {num}) = (SELECT {word}, MAX({num}) FROM {t} WHERE {word} = "
     "{a_word} GROUP BY {word} LIMIT 1)",
@@ -95,7 +102,8 @@ QUESTIONS = {
     "'north'",
     "concat_pairs": "SELECT {word}, GROUP_CONCAT(CONCAT({key}, ':', {num}) ORDER BY {key} + 0 «|DESC» SEPARATOR ' ') "
     "FROM {t} WHERE {word} <> 'north' GROUP BY {word}",
-    "any_value": "SELECT MAX(CASE WHEN {word} = {a_word} THEN {num} END) AS a, MIN(IF({word} = {a_word2}, {dec}, NULL)) "
+    "any_value": "SELECT MAX(CASE WHEN {word} = {a_word} THEN {num} END) AS a, MIN(IF({word} = {a_word2}, {dec}, "
+    "NULL)) "
     "AS b FROM {t}",
     "pivot": "SELECT YEAR({date}) > 2005 AS late, SUM({word} = {a_word}) AS a, SUM({word} <> {a_word}) AS b FROM {t} "
     "GROUP BY late",
@@ -116,14 +124,18 @@ SORTED = {
     "DESC, {key} + 0 LIMIT 3",
     "sort_two_keys": "SELECT {word}, {name} FROM {t} WHERE {word} <> 'north' ORDER BY {word} «|DESC», {dec} + 0 DESC",
     "sort_by_length": "SELECT {name} FROM {t} ORDER BY CHAR_LENGTH({name}) «|DESC», {key} * 1 LIMIT 5",
-    "sort_margin": "SELECT {score} FROM {t} ORDER BY SUBSTRING({score}, 1, 1) - SUBSTRING({score}, 3, 1) DESC, {key} + 0 "
+    "sort_margin": "SELECT {score} FROM {t} ORDER BY SUBSTRING({score}, 1, 1) - SUBSTRING({score}, 3, 1) DESC, {key} "
+    "+ 0 "
     "LIMIT 4",
     "sort_month": "SELECT {key}, MONTH({date}) AS m FROM {t} ORDER BY m, DAY({date}) DESC, {key} + 0",
     "second_highest": "SELECT MAX({dec} + 0) FROM {t} WHERE {dec} + 0 < (SELECT MAX({dec} + 0) FROM {t})",
-    "latest": "SELECT {name}, {date} FROM {t} ORDER BY STR_TO_DATE({date}, '%Y-%m-%d') DESC, {key} + 0 LIMIT «1|2|1, 1»",
-    "sort_by_aggregate": "SELECT YEAR({date}) AS y, COUNT(*) AS c FROM {t} GROUP BY y ORDER BY COUNT(*) DESC, y «|DESC» "
+    "latest": "SELECT {name}, {date} FROM {t} ORDER BY STR_TO_DATE({date}, '%Y-%m-%d') DESC, {key} + 0 LIMIT «1|2|1, "
+    "1»",
+    "sort_by_aggregate": "SELECT YEAR({date}) AS y, COUNT(*) AS c FROM {t} GROUP BY y ORDER BY COUNT(*) DESC, y "
+    "«|DESC» "
     "LIMIT 5",
-    "sort_percent": "SELECT {pct} FROM {t} ORDER BY CAST(TRIM(TRAILING '%' FROM {pct}) AS DECIMAL(6,1)) DESC, {key} + 0 "
+    "sort_percent": "SELECT {pct} FROM {t} ORDER BY CAST(TRIM(TRAILING '%' FROM {pct}) AS DECIMAL(6,1)) DESC, {key} + "
+    "0 "
     "LIMIT 5",
     "sort_if": "SELECT {key}, {note} FROM {t} ORDER BY IF({note} IS NULL OR {note} = '', 1, 0), {note} DESC, {key} + 0",
 }
@@ -134,13 +146,15 @@ CHANGES = {
     "insert_copied": "INSERT INTO {t} SELECT * FROM {t} WHERE {key} = «1|'2'» ;; SELECT COUNT(*) FROM {t}",
     "insert_grouped": "INSERT INTO {s} ({s_word}, {s_count}) SELECT {word}, COUNT(*) FROM {t} WHERE {word} <> 'north' "
     "GROUP BY {word} HAVING COUNT(*) > 1 ;; SELECT * FROM {s}",
-    "insert_missing": "INSERT INTO {s} ({s_word}, {s_place}) SELECT DISTINCT {word}, 'unknown' FROM {t} WHERE {word} <> "
+    "insert_missing": "INSERT INTO {s} ({s_word}, {s_place}) SELECT DISTINCT {word}, 'unknown' FROM {t} WHERE {word} "
+    "<> "
     "'north' AND {word} NOT IN (SELECT {s_word} FROM {s})",
     "insert_if_new": "INSERT INTO {s} SELECT 'Utopia', 'None', 0 FROM DUAL WHERE NOT EXISTS (SELECT * FROM {s} WHERE "
     "{s_word} = «'Utopia'|'Nowhere'»)",
     "update_commas": "UPDATE {t} SET {money} = «REPLACE({money}, ',', '')|FORMAT(REPLACE({money}, ',', '') + "
     "1000, 0)|CAST(REPLACE({money}, ',', '') AS UNSIGNED) * 2»",
-    "update_percent": "UPDATE {t} SET {pct} = CONCAT(ROUND(REPLACE({pct}, '%', '') «+ 5|* 1.1|/ 2», 1), '%') WHERE {key} "
+    "update_percent": "UPDATE {t} SET {pct} = CONCAT(ROUND(REPLACE({pct}, '%', '') «+ 5|* 1.1|/ 2», 1), '%') WHERE "
+    "{key} "
     "<= 6",
     "update_dates": "UPDATE {t} SET {date} = «DATE_SUB({date}, INTERVAL 1 MONTH)|LAST_DAY({date})|ADDDATE({date}, "
     "7)|CONCAT(YEAR({date}) + 1, SUBSTRING({date}, 5))» WHERE {date} < '{a_date}'",
@@ -159,7 +173,8 @@ CHANGES = {
     "BY {word}) z)",
     "delete_and_insert": "DELETE FROM {t} WHERE {name} = {a_name} ;; INSERT INTO {t} ({key}, {name}, {num}) VALUES "
     "({k}, {a_name}, {n}) ;; SELECT {name}, {num} FROM {t} WHERE {num} = {n}",
-    "add_computed": "ALTER TABLE {t} ADD COLUMN total DECIMAL(10,2) ;; UPDATE {t} SET total = {num} * {dec} WHERE {num} "
+    "add_computed": "ALTER TABLE {t} ADD COLUMN total DECIMAL(10,2) ;; UPDATE {t} SET total = {num} * {dec} WHERE "
+    "{num} "
     "REGEXP '^[0-9]+$' ;; SELECT {key}, total FROM {t}",
     "table_with_types": "CREATE TABLE person (id INT PRIMARY KEY, born DATE, size DOUBLE, ok BOOLEAN) ;; INSERT INTO "
     "person VALUES (1, '2000-01-02', 1.5, TRUE), (2, NULL, 2, FALSE) ;; SELECT id, size, ok FROM person WHERE "

@@ -78,9 +78,10 @@ def _call(node: exp.Anonymous) -> exp.Expr:
     if name in TAKES_KINDS:
         node.set("expressions", [text("".join(kinds)), *map(_written, node.expressions, texts)])
         return rewrite_call(node)
-    if name == "ROUND" and places and places[0] is not None and places[0] >= 0:
-        return call("round_decimal", *node.expressions)
-    if name == "FORMAT" and len(places) > 1 and places[0] is not None and places[0] >= 0:
+    decimal = places[0] is not None and places[0] >= 0 if places else False
+    if decimal and (name == "ROUND" or (name == "TRUNCATE" and len(places) == 2)):
+        return call(f"{name.lower()}_decimal", *node.expressions)
+    if decimal and name == "FORMAT" and len(places) > 1:
         node.expressions[0].replace(call("round_decimal", node.expressions[0].copy(), node.expressions[1].copy()))
     arguments = zip(node.expressions, texts, strict=True)
     node.set("expressions", [_written(each, digits) for each, digits in arguments])

@@ -82,6 +82,21 @@ class _Spread:
             self.mean += delta / self.count
             self.squares += delta * (amount - self.mean)
 
+    def inverse(self, value: Value) -> None:
+        """Take a value out: the window moves on."""
+        if value is not None:
+            amount = float(number(value))
+            self.count -= 1
+            delta = amount - self.mean
+            self.mean = self.mean - delta / self.count if self.count else 0.0
+            self.squares = self.squares - delta * (amount - self.mean) if self.count else 0.0
+
+    def finalize(self) -> float | None:
+        raise NotImplementedError
+
+    def value(self) -> float | None:
+        return self.finalize()
+
     def over(self, divisor: int) -> float | None:
         return max(self.squares / divisor, 0.0) if divisor > 0 else None
 
@@ -239,7 +254,7 @@ def _in_members(value: Value, gathered: str | None) -> int | None:
 OPERATORS: dict[str, Call] = {"in_members": _in_members}
 """Plain functions that go with the aggregates."""
 
-_SPREADS: dict[str, Callable[[], object]] = {
+_SPREADS: dict[str, type[_Spread]] = {
     "variance": _VariancePopulation,
     "var_pop": _VariancePopulation,
     "var_samp": _VarianceSample,
@@ -258,10 +273,10 @@ NAMES = frozenset(
 
 def install(connection: sqlite3.Connection, budget: Budget, more: dict[str, tuple[int, Any]]) -> None:
     """Make the aggregates known to a connection, and more of them: a number of arguments and a class by name."""
-    connection.create_window_function("my_avg", 1, Average)
+    for name, window in {"avg": Average, **_SPREADS}.items():
+        connection.create_window_function(f"my_{name}", 1, window)
     aggregates: dict[str, tuple[int, Callable[[], Any]]] = {
         **more,
-        **{name: (1, spread) for name, spread in _SPREADS.items()},
         **{name: (1, make) for name, make in bits.AGGREGATES.items()},
         "count_distinct": (-1, partial(_CountDistinct, budget)),
         "group_concat": (-1, partial(_GroupConcat, budget)),

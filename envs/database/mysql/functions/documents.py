@@ -24,7 +24,9 @@ GIVES_JSON = frozenset(
 TAKES_KINDS = frozenset({"JSON_ARRAY", "JSON_ARRAYAGG", "JSON_OBJECT", "JSON_OBJECTAGG"})
 
 _STEP = re.compile(r'\s*(?:\.\s*(?:([^\W\d][\w$]*)|"([^"]*)"|(\*))|\[\s*(\d{1,9}|\*)\s*\])')
+_NOTHING = object()
 _MOST_ARGUMENTS = 100
+_MOST_WALKED = 4 * LONGEST
 _TYPES = {bool: "BOOLEAN", int: "INTEGER", float: "DOUBLE", str: "STRING", list: "ARRAY", dict: "OBJECT"}
 
 _Step = str | int | None
@@ -99,18 +101,18 @@ class Documents:
         return [self._sorted(each) for each in value] if isinstance(value, list) else value
 
     def _found(self, document: Value, path: Value) -> Any:
-        return next(_walk(self._sorted(self._read(document)), _steps(path)), None)
+        return next(_walk(self._sorted(self._read(document)), _steps(path)), _NOTHING)
 
     def _extract(self, document: Value, *paths: Value) -> str | None:
+        if len(text(document)) * len(paths) > _MOST_WALKED:
+            return None
         root, steps = self._sorted(self._read(document)), [_steps(path) for path in paths]
-        found = [each for path in steps for each in _walk(root, path)]
-        if len(steps) > 1 or None in steps[0]:
-            return f"[{_joined(map(_dumped, found))}]" if found else None
-        return _dumped(found[0]) if found else None
+        found = _joined(_dumped(each) for path in steps for each in _walk(root, path))
+        return f"[{found}]" if found and (len(steps) > 1 or None in steps[0]) else found or None
 
     def _value(self, document: Value, path: Value) -> str | None:
         found = self._found(document, path)
-        if found is None or isinstance(found, (list, dict)):
+        if found is None or found is _NOTHING or isinstance(found, (list, dict)):
             return None
         return str(int(found)) if isinstance(found, bool) else str(found)
 
@@ -121,7 +123,7 @@ class Documents:
 
     def _length(self, document: Value, path: Value = "$") -> int | None:
         found = self._found(document, path)
-        return None if found is None else len(found) if isinstance(found, (list, dict)) else 1
+        return None if found is _NOTHING else len(found) if isinstance(found, (list, dict)) else 1
 
     def _keys(self, document: Value, path: Value = "$") -> str | None:
         found = self._found(document, path)
@@ -135,7 +137,7 @@ class Documents:
         return f"[{_joined(map(self.member, values, kinds))}]"
 
     def _object(self, kinds: str, *values: Value) -> str | None:
-        if None in values[::2]:
+        if None in values[::2] and self._strict:
             return None
         return self.pairs(zip(map(text, values[::2]), map(self.member, values[1::2], kinds[1::2]), strict=True), ": ")
 
@@ -242,5 +244,7 @@ def _walk(value: Any, steps: list[_Step]) -> Iterator[Any]:
                 inner += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
             elif step in each if isinstance(each, dict) else _is_place(step, each):
                 inner.append(each[step])
+            elif step == 0 and not isinstance(each, list):  # a value counts as an array of itself
+                inner.append(each)
         found = inner
     yield from found

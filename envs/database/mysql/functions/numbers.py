@@ -49,6 +49,16 @@ def _round_decimal(value: Value, places: Value = 0) -> Number:
 
 
 def _truncate(value: Value, places: Value) -> Number:
+    """TRUNCATE of a double, as C does it."""
+    digits = max(-30, min(integer(places), 30))
+    amount = number(value)
+    if isinstance(amount, int) or digits < 0 or not abs(amount) < _WITHOUT_FRACTION:
+        return _truncate_decimal(value, places)
+    factor = 10.0**digits
+    return math.trunc(amount * factor) / factor
+
+
+def _truncate_decimal(value: Value, places: Value) -> Number:
     digits = max(-30, min(integer(places), 30))
     amount = number(value)
     if isinstance(amount, int) and digits >= 0:
@@ -264,6 +274,7 @@ OPERATORS: dict[str, Call] = {
     "intdiv": strict(_whole_division, 2).call,
     "quotient": strict(_quotient, 3).call,
     "round_decimal": strict(_round_decimal, 1, 2).call,
+    "truncate_decimal": strict(_truncate_decimal, 2).call,
     "as_decimal": strict(_cast_decimal, 3).call,
     "as_signed": strict(_cast_signed, 1).call,
     "as_unsigned": strict(_cast_unsigned, 1).call,

@@ -6,6 +6,7 @@ import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from cmat_env.envs.database.mysql.functions.dateformats import format_moment
 from cmat_env.envs.database.mysql.functions.dates import CLOCK_ONLY, dated, stamp
 from cmat_env.envs.database.mysql.functions.registry import Function, strict
 from cmat_env.envs.database.mysql.values import Value, integer, number, text
@@ -66,6 +67,24 @@ def _sum(value: Value, span: Value, sign: int) -> str:
     return _written(_duration(value) + shift) if moment is None else stamp(moment + shift, clock=True)
 
 
+def _timestamp(value: Value, span: Value = "0:0") -> str | None:
+    found = dated(value)
+    return None if found is None else stamp(found[0] + _duration(span), clock=True)
+
+
+def _time_format(value: Value, pattern: Value) -> str | None:
+    """TIME_FORMAT: only what is of a time, and hours beyond 23."""
+    moment, written = _moment(value), text(pattern)[:200]
+    span = _duration(value) if moment is None else moment - moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    if re.search(r"%[^HkhIlisSfprT%]", written):
+        return None
+    hours = abs(span) // timedelta(hours=1)
+    for mark, digits in (("%T", "%H:%i:%s"), ("%H", f"{hours:02d}"), ("%k", str(hours))):
+        written = written.replace(mark, digits)
+    sign = "-" if span < timedelta(0) else ""
+    return sign + format_moment(datetime(1, 1, 1) + abs(span) % timedelta(days=1), written)
+
+
 def _make_time(hours: Value, minutes: Value, seconds: Value) -> str | None:
     hour, minute, second = integer(hours), integer(minutes), Decimal(repr(number(seconds)))
     if not (0 <= minute < _SEXAGESIMAL and 0 <= second < _SEXAGESIMAL):
@@ -121,4 +140,6 @@ FUNCTIONS: dict[str, Function] = {
     "PERIOD_DIFF": strict(lambda left, right: _months(left) - _months(right), 2),
     "SUBTIME": strict(lambda value, span: _sum(value, span, -1), 2),
     "TIMEDIFF": strict(_difference, 2),
+    "TIMESTAMP": strict(_timestamp, 1, 2),
+    "TIME_FORMAT": strict(_time_format, 2),
 }
