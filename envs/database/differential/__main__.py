@@ -70,8 +70,8 @@ def main() -> int:
     statements = sum(len(outcome.statements) for outcome in truth.values())
     print(f"{len(truth)} cases, {statements} statements")
     agreements = []
-    for server, apart in SERVERS:
-        apart = apart & truth.keys()
+    for server, others in SERVERS:
+        apart = others & truth.keys()
         found = {id: wrong for id, wrong in disagreements(truth, server).items() if id not in apart}
         for id, wrong in list(found.items())[: options.show]:
             print(f"{id}: {wrong}")

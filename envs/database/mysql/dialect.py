@@ -53,7 +53,7 @@ _NO_COLUMN = re.compile(r"no such column: (.+)", re.DOTALL)
 
 
 class MySQL:
-    """The dialect of MySQL 8, or of MariaDB 10.11 as far as that allows more, as `statements.Dialect`.
+    """The dialect of MySQL 8, or of MariaDB 10.11 as far as we found that it differs, as `statements.Dialect`.
 
     Args:
         connection: gets the collation and the functions.

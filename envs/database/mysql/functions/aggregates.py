@@ -273,7 +273,8 @@ NAMES = frozenset(
 
 def install(connection: sqlite3.Connection, budget: Budget, more: dict[str, tuple[int, Any]]) -> None:
     """Make the aggregates known to a connection, and more of them: a number of arguments and a class by name."""
-    for name, window in {"avg": Average, **_SPREADS}.items():
+    windows: dict[str, type[Average | _Spread]] = {"avg": Average, **_SPREADS}
+    for name, window in windows.items():
         connection.create_window_function(f"my_{name}", 1, window)
     aggregates: dict[str, tuple[int, Callable[[], Any]]] = {
         **more,

@@ -71,8 +71,8 @@ def _add(value: Value, amount: Value, unit: Value, sign: Value = 1) -> str | Non
     moment, clock = read
     name = text(unit).upper()
     if "_" in name:
-        months, span = _several(text(amount)[:40], name)
-        shifted = _add_months(moment, integer(sign) * months) + integer(sign) * span
+        whole, span = _several(text(amount)[:40], name)
+        shifted = _add_months(moment, integer(sign) * whole) + integer(sign) * span
         return stamp(shifted, clock=clock or name != "YEAR_MONTH")
     count = number(amount) * integer(sign)
     months = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}.get(name)
