@@ -18,29 +18,25 @@ from cmat_env.envs.database.mysql.calls import (
     session_parameter,
 )
 from cmat_env.envs.database.mysql.collation import NAME as COLLATION
-from cmat_env.envs.database.mysql.errors import MySQLError
+from cmat_env.envs.database.mysql.comparisons import (
+    COMPARISONS,
+    rewrite_between,
+    rewrite_comparison,
+    rewrite_escape,
+    rewrite_in,
+    rewrite_like,
+    rewrite_regexp,
+)
 from cmat_env.envs.database.mysql.functions.documents import BOOLEAN, GIVES_JSON, JSON, PLAIN, TAKES_KINDS
-from cmat_env.envs.database.mysql.functions.patterns import is_pattern
 from cmat_env.envs.database.mysql.functions.strings import TEXTUAL
 from cmat_env.envs.database.mysql.kinds import unify
-from cmat_env.envs.database.mysql.nodes import call, collated, exists_in, is_binary, numeric, single_column, text
+from cmat_env.envs.database.mysql.nodes import call, collated, numeric, single_column, text
 from cmat_env.envs.database.mysql.queries import rewrite_query, rewrite_set_operation, rewrite_table
 from cmat_env.envs.database.mysql.rollup import has_rollup, unrolled
 from cmat_env.envs.database.mysql.scales import scale, text_places
 from cmat_env.envs.database.mysql.words import CLOCK
 
 Rule = Callable[[Any], exp.Expr]
-
-_COMPARISONS: dict[type[exp.Expr], str] = {
-    exp.EQ: "eq",
-    exp.NEQ: "ne",
-    exp.LT: "lt",
-    exp.LTE: "le",
-    exp.GT: "gt",
-    exp.GTE: "ge",
-}
-_MOST_MEMBERS = 100  # SQLite calls functions with 127 arguments at most
-_OPPOSITES = {"eq": "ne", "ne": "eq", "lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
 
 
 def rewrite(node: exp.Expr) -> exp.Expr:
@@ -101,80 +97,6 @@ def _kind(node: exp.Expr, places: int | None) -> str:
 def _written(node: exp.Expr, places: int | None) -> exp.Expr:
     """A number as text functions see it: with all the places of its type."""
     return call("store", node, exp.Literal.number(places)) if places is not None and places > 0 else node
-
-
-def _comparison(node: exp.Binary) -> exp.Expr:
-    left, right = node.this, node.expression
-    if isinstance(left, exp.Tuple) or isinstance(right, exp.Tuple):
-        return node  # SQLite compares rows by itself, under the columns' collation
-    name = _COMPARISONS[type(node)]
-    if isinstance(right, (exp.Any, exp.All)):
-        return _quantified(name, left, right)
-    left, right = _unquoted(left, right), _unquoted(right, left)
-    return call(f"bin_{name}" if is_binary(left) or is_binary(right) else name, left, right)
-
-
-def _unquoted(node: exp.Expr, other: exp.Expr) -> exp.Expr:
-    """What is extracted from JSON, as it compares with what is not: "x" equals 'x'."""
-    extracted = [isinstance(each, exp.Anonymous) and each.this == "my_json_extract" for each in (node, other)]
-    return call("json_unquote", node) if extracted == [True, False] else node
-
-
-def _quantified(name: str, left: exp.Expr, right: exp.Any | exp.All) -> exp.Expr:
-    query, value = right.this, exp.Column(this=exp.to_identifier("my_y"))
-    if name == "eq" and isinstance(right, exp.Any):
-        return call("in_members", left, single_column(query, "members"))
-    if name == "ne" and isinstance(right, exp.All):
-        return exp.Not(this=call("in_members", left, single_column(query, "members")))
-    if isinstance(right, exp.Any):
-        return exists_in(query, call(name, left, value))
-    return exp.Not(this=exists_in(query, call(_OPPOSITES[name], left, value)))
-
-
-def _negatable(node: exp.Expr, positive: exp.Expr) -> exp.Expr:
-    """sqlglot puts a NOT into some nodes as `negate`; losing it would turn the query round."""
-    return exp.Paren(this=exp.Not(this=positive)) if node.args.get("negate") else positive
-
-
-def _in(node: exp.In) -> exp.Expr:
-    query = node.args.get("query")
-    if isinstance(node.this, exp.Tuple):
-        return node
-    if query is not None:
-        return _negatable(node, call("in_members", node.this, single_column(query, "members")))
-    members = node.expressions
-    parts: list[exp.Expr] = [
-        call("in", node.this.copy(), *members[start : start + _MOST_MEMBERS])
-        for start in range(0, len(members), _MOST_MEMBERS)
-    ]
-    test = parts[0]
-    for part in parts[1:]:
-        test = exp.Or(this=test, expression=part)
-    return _negatable(node, exp.Paren(this=test) if len(parts) > 1 else test)
-
-
-def _between(node: exp.Between) -> exp.Expr:
-    return _negatable(node, call("between", node.this, node.args["low"], node.args["high"]))
-
-
-def _like(node: exp.Like) -> exp.Expr:
-    binary = is_binary(node.this) or is_binary(node.expression)
-    return _negatable(node, call("bin_like" if binary else "like", node.this, node.expression))
-
-
-def _escape(node: exp.Escape) -> exp.Expr:
-    rewritten: exp.Expr = node.this
-    like = rewritten.find(exp.Anonymous)
-    if like is not None:
-        like.append("expressions", node.expression)
-    return rewritten
-
-
-def _regexp(node: exp.RegexpLike) -> exp.Expr:
-    pattern = node.expression
-    if isinstance(pattern, exp.Literal) and not is_pattern(pattern.name):
-        raise MySQLError(3685, "Illegal argument to a regular expression.")
-    return _negatable(node, call("regexp_like", node.this, pattern))
 
 
 def _arithmetic(node: exp.Binary) -> exp.Expr:
@@ -308,9 +230,9 @@ def _column(node: exp.Column) -> exp.Expr:
 
 
 RULES: dict[type[exp.Expr], Rule] = {
-    **dict.fromkeys(_COMPARISONS, _comparison),
+    **dict.fromkeys(COMPARISONS, rewrite_comparison),
     exp.Add: _arithmetic,
-    exp.Between: _between,
+    exp.Between: rewrite_between,
     exp.BitString: lambda node: exp.HexString(this=_hexadecimal(node.name)),
     exp.BitwiseAnd: _bitwise,
     exp.BitwiseLeftShift: _bitwise,
@@ -325,12 +247,12 @@ RULES: dict[type[exp.Expr], Rule] = {
     exp.Column: _column,
     exp.Concat: lambda node: call("concat", *node.expressions),
     exp.Div: lambda node: call("div", node.this, node.expression),
-    exp.Escape: _escape,
+    exp.Escape: rewrite_escape,
     exp.Except: rewrite_set_operation,
     exp.Extract: _extract,
     exp.GroupConcat: rewrite_group_concat,
     exp.If: _if,
-    exp.In: _in,
+    exp.In: rewrite_in,
     exp.Introducer: lambda node: node.expression,
     exp.National: lambda node: text(node.name),
     exp.Interval: _interval,
@@ -339,7 +261,7 @@ RULES: dict[type[exp.Expr], Rule] = {
     exp.JSONExtract: lambda node: call("json_extract", node.this, node.expression),
     exp.JSONExtractScalar: lambda node: call("json_unquote", call("json_extract", node.this, node.expression)),
     exp.JSONPath: lambda node: text(node.sql("mysql").strip("'")),
-    exp.Like: _like,
+    exp.Like: rewrite_like,
     exp.Literal: _literal,
     exp.Mod: lambda node: call("mod", node.this, node.expression),
     exp.Mul: _arithmetic,
@@ -347,7 +269,7 @@ RULES: dict[type[exp.Expr], Rule] = {
     exp.NullSafeEQ: lambda node: call("nse", node.this, node.expression),
     exp.Parameter: lambda _node: exp.Null(),  # the session keeps no variables, as upstream reconnects
     exp.PropertyEQ: lambda node: node.expression,
-    exp.RegexpLike: _regexp,
+    exp.RegexpLike: rewrite_regexp,
     exp.Soundex: lambda node: call("soundex", node.this),
     exp.SessionParameter: session_parameter,
     exp.StrPosition: lambda node: call("locate", node.args["substr"], node.this),
