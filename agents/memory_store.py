@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from cmat_env.agents.memory_entry import MemoryEntry, NewMemory
 from cmat_env.agents.memory_rules import MemorySettings, clipped, compressed, query_of, scaled, worth
 from cmat_env.agents.memory_table import Key, MemoryTable, Vector
+from cmat_env.closing import Closing
 from cmat_env.errors import ConfigError
 
 __all__ = ["SHARED", "Embed", "LongTermMemory", "MemoryEntry", "NewMemory"]
@@ -35,7 +35,7 @@ SHARED = "shared"
 _CANDIDATES = 64
 
 
-class LongTermMemory:
+class LongTermMemory(Closing):
     """A file of memories, seen from one namespace: what is written in another cannot be recalled here.
 
     Args:
@@ -198,14 +198,6 @@ class LongTermMemory:
     def close(self) -> None:
         """Close the file; twice is fine."""
         self._table.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     # -- within --------------------------------------------------------------------------------------------------
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 from cmat_env import durable
+from cmat_env.closing import Closing
 from cmat_env.credit import TokenCredit
 from cmat_env.errors import LogError
 from cmat_env.log_fields import LineError, take
@@ -28,7 +28,7 @@ _FOOTER = b'{"kind":"footer"'
 _HEADER = b'{"kind":"header"'
 
 
-class EpisodeWriter:
+class EpisodeWriter(Closing):
     """Appends episodes to a log.
 
     Args:
@@ -91,14 +91,6 @@ class EpisodeWriter:
     def close(self) -> None:
         """Close the file; twice is fine."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def read_episodes(path: Path | str, *, on_torn: Callable[[str], None] | None = None) -> Iterator[EpisodeRecord]:

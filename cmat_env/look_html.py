@@ -11,8 +11,6 @@ from cmat_env.terminal import printable
 
 _MOST_ROWS = 50
 _MOST_OFFERED = 200
-_SET_OFF = ("Action: ", "Act: ", "Final Answer: ", "Task: ", "Answer: ")
-_PROMPTS = {"bash": "$ ", "sh": "$ "}
 _STRING = r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\""
 _SQL_WORDS = (
     "ADD ALL ALTER AND AS ASC BETWEEN BY CASE COLUMN CREATE CROSS DEFAULT DELETE DESC DISTINCT DROP ELSE END EXISTS "
@@ -50,7 +48,7 @@ def _drawn(block: looks.Block) -> str:
         case looks.Rows(rows):
             return _table(rows)
         case looks.Code(code, language):
-            prompt = f"<i>{_PROMPTS[language]}</i>" if language in _PROMPTS else ""
+            prompt = f"<i>{looks.PROMPTS[language]}</i>" if language in looks.PROMPTS else ""
             return f"<pre class=code>{prompt}{''.join(_coloured(code, language))}</pre>"
         case looks.Call(words):
             return f"<pre><b>{text(words)}</b></pre>"
@@ -70,7 +68,7 @@ def _drawn(block: looks.Block) -> str:
 def _words(words: str) -> str:
     """Plain text, with what it does set off."""
     lines = (text(line) for line in words.split("\n"))
-    return "\n".join(f"<b>{line}</b>" if line.startswith(_SET_OFF) else line for line in lines)
+    return "\n".join(f"<b>{line}</b>" if line.startswith(looks.SET_OFF) else line for line in lines)
 
 
 def _table(rows: Sequence[tuple[object, ...]]) -> str:

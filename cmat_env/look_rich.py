@@ -14,9 +14,8 @@ from rich.text import Text
 from cmat_env import looks
 from cmat_env.terminal import printable
 
-_SET_OFF = r"(?m)^(Action: .*|Act: .*|Final Answer: .*|Task: .*|Answer: .*)$"
+_SET_OFF = rf"(?m)^((?:{'|'.join(looks.SET_OFF)}).*)$"
 _NUMBERED = r"(?m)^ *(\[[0-9]{1,6}\])"
-_PROMPTS = {"bash": "$ ", "sh": "$ "}
 _MOST_ROWS = 12
 _MOST_OFFERED = 36
 
@@ -58,10 +57,10 @@ def _words(text: str) -> Text:
 
 def _code(text: str, language: str) -> RenderableType:
     code = Syntax(printable(text), language, theme="ansi_dark", background_color="default", word_wrap=True)
-    if language not in _PROMPTS:
+    if language not in looks.PROMPTS:
         return code
     beside = Table.grid()
-    beside.add_row(Text(_PROMPTS[language], style="bold green"), code)
+    beside.add_row(Text(looks.PROMPTS[language], style="bold green"), code)
     return beside
 
 

@@ -13,6 +13,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+SET_OFF = ("Action: ", "Act: ", "Final Answer: ", "Task: ", "Answer: ")
+"""Lines of plain text that begin so say what is done."""
+PROMPTS = {"bash": "$ ", "sh": "$ "}
+"""By language, what a terminal shows before it."""
+
 _LONGEST_ROWS = 20_000
 _LONGEST_PAGE = 100_000
 _SQL = re.compile(

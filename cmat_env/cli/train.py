@@ -31,10 +31,12 @@ def train_command(
 
     require_train()
     from cmat_env.tuning.config import load  # noqa: PLC0415
+    from cmat_env.tuning.folder import CONFIG, RunFolder  # noqa: PLC0415
     from cmat_env.tuning.presets import settings_of  # noqa: PLC0415
 
     folder = out or Path("runs") / Path(config).stem
-    chosen = load(folder / "config.toml") if resume and _holds_run(folder) else settings_of(config, settings or [])
+    RunFolder(folder).check(resume=resume)
+    chosen = load(folder / CONFIG) if resume else settings_of(config, settings or [])
     _run(chosen, folder, resume=resume)
     print(f"saved in {folder}; look at an episode with: cmat replay {folder}")
 

@@ -56,6 +56,23 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def check(self, *, resume: bool) -> None:
+        """See whether a run can begin here, or go on, before anything is read or written.
+
+        Raises:
+            ConfigError: there is a run here already, or none to resume.
+        """
+        config = self.path / CONFIG
+        if config.exists() and not resume:
+            raise ConfigError(f"{self.path} holds a run already; resume it with --resume or choose another --out")
+        if self.checkpoints.exists() and not config.exists():
+            raise ConfigError(f"{self.path} holds checkpoints, but no {CONFIG}; put it back, or choose another --out")
+        if resume and not config.exists():
+            raise ConfigError(
+                f"{self.path} holds no run to resume: {CONFIG} is missing; name the folder of a run with --out, or "
+                "leave out --resume to begin one there"
+            )
+
     @contextmanager
     def open(self, settings: RunSettings, *, resume: bool) -> Iterator[None]:
         """Begin a run here, or go on with it; for one process at a time.
@@ -64,13 +81,8 @@ class RunFolder:
             ConfigError: there is a run here already, or none to resume; it cannot be written to, or another process
                 is at work.
         """
+        self.check(resume=resume)
         config = self.path / CONFIG
-        if config.exists() and not resume:
-            raise ConfigError(f"{self.path} holds a run already; resume it with --resume or choose another --out")
-        if self.checkpoints.exists() and not config.exists():
-            raise ConfigError(f"{self.path} holds checkpoints, but no {CONFIG}; put it back, or choose another --out")
-        if resume and not config.exists():
-            raise ConfigError(f"{self.path} holds no run to resume: {CONFIG} is missing")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if not resume:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from cmat_env.closing import Closing
 from cmat_env.tuning import alarms
 from cmat_env.tuning.board import Board
 from cmat_env.tuning.config import RunSettings
@@ -13,7 +13,7 @@ from cmat_env.tuning.curve import METRICS, read_metrics
 from cmat_env.tuning.folder import RunFolder
 
 
-class Metrics:
+class Metrics(Closing):
     """Writes what is measured; use it as a context.
 
     Args:
@@ -30,12 +30,8 @@ class Metrics:
         self._rows = read_metrics(folder.path) if (folder.path / METRICS).exists() else []
         self._board = Board(folder.path, iteration=iteration) if settings.tensorboard else None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the board, if there is one."""
         if self._board:
             self._board.close()
 

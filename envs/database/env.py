@@ -43,7 +43,7 @@ class DBEnv(RestorableEnv[DBTask, Episode]):
             file, or the tasks themselves.
         level: of generated tasks.
         families: of generated tasks; by default all of the level.
-        dialect: "mysql" (8, as AgentBench's), "mariadb" (10.11, where it allows more) or "sqlite"; None = "sqlite" for
+        dialect: "mysql" (8, as AgentBench's), "mariadb" (10.11, see docs/db.md) or "sqlite"; None = "sqlite" for
             generated tasks, else "mysql". But for "sqlite", every column is text as in AgentBench, so that MAX and
             ORDER BY of a generated task compare text.
         backend: "sqlite" = an embedded one of that dialect, "mariadb" = a private server of this process, a URL such as

@@ -28,8 +28,8 @@ class SQLiteBackend:
 
     Args:
         dialect: "sqlite" = columns typed by content, SQL runs as written; "mysql" = every column is text and MySQL 8
-            is emulated, as the benchmark needs it; "mariadb" = the same, but a statement may read the table that it
-            changes, as MariaDB allows.
+            is emulated, as the benchmark needs it; "mariadb" = the same, but as MariaDB 10.11 where we found that it
+            differs (docs/db.md).
         limits: of every statement.
 
     It can be pickled and deep-copied at any time; the copy holds the same data.

@@ -11,9 +11,9 @@ from __future__ import annotations
 import dataclasses
 import weakref
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
+from cmat_env.closing import Closing
 from cmat_env.envs.operating_system.backends.base import LiveSandbox, SandboxError, View
 from cmat_env.envs.operating_system.backends.choose import choose, start
 from cmat_env.envs.operating_system.limits import SandboxSettings
@@ -31,7 +31,7 @@ _PROGRAMS = {
 _ISOLATED_PYTHON = ("/usr/bin/python3", "-I", "-c")
 
 
-class Sandbox:
+class Sandbox(Closing):
     """A machine of its own for one episode.
 
     Whatever a command does is told in its result; nothing raises for it. Only a sandbox that is dead raises
@@ -159,14 +159,6 @@ class Sandbox:
         if self._shell is not None:
             self._shell.close()
         self._end()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"Sandbox(backend={self.backend!r}, rootfs={self.rootfs!r})"

@@ -17,11 +17,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cmat_env.envs.database.backend import Table
+from cmat_env.envs.database.differential.later import LATER, SORTED
 from cmat_env.envs.database.differential.reads import ORDERED, READS
 from cmat_env.envs.database.differential.sheets import ROLES, Sheet, sheet
 from cmat_env.envs.database.differential.writes import WRITES
 
-TEMPLATES = {**READS, **ORDERED, **WRITES}
+ROUNDS = {"first": {**READS, **ORDERED, **WRITES}, "second": LATER}
+"""Templates by when they were written."""
+TEMPLATES = {**ROUNDS["first"], **ROUNDS["second"]}
 PER_TEMPLATE = 18
 
 _CHOICE = re.compile("«([^«»]*)»")
@@ -64,7 +67,7 @@ def case(name: str, number: int) -> Case:
     values = _values(rng, drawn)
     sql = _PLACE.sub(lambda match: values[match[1]], text).replace("¦", "|")
     statements = tuple(part.strip() for part in sql.split(" ;; "))
-    return Case(f"{name}-{number}", (drawn.main, drawn.side), statements, name in ORDERED)
+    return Case(f"{name}-{number}", (drawn.main, drawn.side), statements, name in ORDERED or name in SORTED)
 
 
 def _values(rng: random.Random, drawn: Sheet) -> dict[str, str]:

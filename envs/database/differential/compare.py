@@ -76,7 +76,9 @@ def _value(cell: object) -> Value:
     if isinstance(cell, bytes | bytearray):
         return bytes(cell).decode("utf-8", "replace")
     if isinstance(cell, datetime.timedelta):
-        return str(cell).rjust(8, "0")
+        seconds, rest = divmod(abs(cell), datetime.timedelta(seconds=1))
+        fraction = f".{rest.microseconds:06d}" if rest else ""
+        return f"{'-' * (cell.days < 0)}{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{fraction}"
     return str(cell)
 
 

@@ -9,9 +9,18 @@ from sqlglot import exp
 from cmat_env.envs.database.mysql.errors import DATABASE, MySQLError, malformed
 from cmat_env.envs.database.mysql.functions import FUNCTIONS
 from cmat_env.envs.database.mysql.functions.aggregates import NAMES as AGGREGATES
+from cmat_env.envs.database.mysql.functions.bits import NO_ROWS
+from cmat_env.envs.database.mysql.functions.documents import TAKES_KINDS
 from cmat_env.envs.database.mysql.functions.system import VERSION
 from cmat_env.envs.database.mysql.nodes import call, collated, numeric, text
 
+_NOT_EMULATED = """
+    AES_DECRYPT AES_ENCRYPT BIN_TO_UUID COMPRESS EXTRACTVALUE GET_FORMAT GET_LOCK INET_ATON INET_NTOA IS_UUID
+    JSON_ARRAY_APPEND JSON_ARRAY_INSERT JSON_CONTAINS JSON_CONTAINS_PATH JSON_DEPTH JSON_INSERT JSON_MERGE
+    JSON_MERGE_PATCH JSON_MERGE_PRESERVE JSON_OVERLAPS JSON_PRETTY JSON_REMOVE JSON_REPLACE JSON_SEARCH JSON_SET
+    JSON_TABLE RANDOM_BYTES RELEASE_LOCK UNCOMPRESS UPDATEXML UUID_SHORT UUID_TO_BIN WEIGHT_STRING
+"""
+_LEFT_OUT = frozenset(_NOT_EMULATED.split())
 _WINDOW = frozenset(
     {
         "CUME_DIST",
@@ -32,6 +41,7 @@ _GRAMMAR_COUNTS = """
     TIMESTAMPADD TIMESTAMPDIFF TRUNCATE YEAR
 """
 _IN_GRAMMAR = frozenset(_GRAMMAR_COUNTS.split())
+_BITS = {"BIT_AND": "all_bits", "BIT_OR": "any_bits", "BIT_XOR": "odd_bits"}
 _SESSION = {
     "autocommit": exp.Literal.number(1),
     "character_set_server": text("utf8mb4"),
@@ -53,6 +63,11 @@ def wrong_count(name: str) -> MySQLError:
     return MySQLError(1582, f"Incorrect parameter count in the call to native function '{name}'")
 
 
+def unsupported(name: str) -> MySQLError:
+    """1235, for what MySQL has and we have not."""
+    return MySQLError(1235, f"This version of MySQL doesn't yet support '{name}'")
+
+
 def unknown_function(name: str) -> MySQLError:
     """1305."""
     return MySQLError(1305, f"FUNCTION {DATABASE}.{name} does not exist")
@@ -72,8 +87,9 @@ def rewrite_call(node: exp.Anonymous) -> exp.Expr:
         return special(name, arguments)
     function = FUNCTIONS.get(name)
     if function is None:
-        raise unknown_function(written)
-    if not function.fewest <= len(arguments) <= function.most:
+        raise unsupported(written) if name in _LEFT_OUT else unknown_function(written)
+    odd = name == "JSON_OBJECT" and len(arguments) % 2 == 0  # the kinds come first
+    if odd or not function.fewest <= len(arguments) <= function.most:
         raise wrong_count(written)
     return call(name.lower(), *arguments)
 
@@ -81,6 +97,10 @@ def rewrite_call(node: exp.Anonymous) -> exp.Expr:
 def _aggregate(name: str, arguments: list[exp.Expr]) -> exp.Expr:
     if not arguments:
         raise wrong_count(name)
+    if name in TAKES_KINDS:
+        if len(arguments) != (2 if name == "JSON_ARRAYAGG" else 3):
+            raise malformed(")")
+        return call(name.lower(), *arguments)
     distinct = isinstance(arguments[0], exp.Distinct)
     inner = arguments[0].expressions if isinstance(arguments[0], exp.Distinct) else arguments
     if name == "COUNT" and distinct and len(inner) > 1:
@@ -89,6 +109,10 @@ def _aggregate(name: str, arguments: list[exp.Expr]) -> exp.Expr:
     value = inner[0]
     if len(inner) != 1 or (isinstance(value, exp.Star) and name != "COUNT"):
         raise malformed(f"{', ' if len(inner) > 1 else '*'})")
+    if name in _BITS:
+        gathered = _BITS[name]
+        bits = exp.Anonymous(this="IFNULL", expressions=[call(gathered, value), exp.Literal.number(NO_ROWS[gathered])])
+        return call("unsigned", bits)
     if name == "SUM":
         value = numeric(value)
     elif name in ("MIN", "MAX") or (name == "COUNT" and distinct):
@@ -113,6 +137,13 @@ def _null_if(name: str, arguments: list[exp.Expr]) -> exp.Expr:
         raise wrong_count(name)
     same = call("eq", *arguments)
     return exp.Case(ifs=[exp.If(this=same, true=exp.Null())], default=arguments[0].copy())
+
+
+def _null_choice(name: str, arguments: list[exp.Expr]) -> exp.Expr:
+    if len(arguments) != 3:
+        raise wrong_count(name)
+    null = exp.Is(this=arguments[0], expression=exp.Null())
+    return exp.Case(ifs=[exp.If(this=null, true=arguments[2])], default=arguments[1])
 
 
 def _is_null(name: str, arguments: list[exp.Expr]) -> exp.Expr:
@@ -155,8 +186,11 @@ _SPECIAL: dict[str, Callable[[str, list[exp.Expr]], exp.Expr]] = {
     "IFNULL": _native,
     "ISNULL": _is_null,
     "NULLIF": _null_if,
+    "NVL": lambda _name, arguments: _native("IFNULL", arguments),
+    "NVL2": _null_choice,
     "SUBDATE": _shift_date,
     "TIMESTAMPADD": _with_unit,
+    "VALUES": lambda _name, _arguments: exp.Null(),  # there are no keys, so that no row is inserted twice
     "TIMESTAMPDIFF": _with_unit,
 }
 

@@ -53,7 +53,7 @@ _NO_COLUMN = re.compile(r"no such column: (.+)", re.DOTALL)
 
 
 class MySQL:
-    """The dialect of MySQL 8, or of MariaDB 10.11 as far as that allows more, as `statements.Dialect`.
+    """The dialect of MySQL 8, or of MariaDB 10.11 as far as we found that it differs, as `statements.Dialect`.
 
     Args:
         connection: gets the collation and the functions.
@@ -69,7 +69,7 @@ class MySQL:
     ) -> None:
         connection.create_collation(collation.NAME, collation.compare)
         self._budget = Budget()
-        functions.install(connection, numbers, self._budget)
+        functions.install(connection, numbers, self._budget, server=server)
         # A translation is longer than the statement, whose length is checked before.
         connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, 10 * limits.sql_bytes)
         self._connection = connection

@@ -42,6 +42,7 @@ _STATES = {  # HY000 for all others
     1305: "42000",
     1317: "70100",
     1582: "42000",
+    3141: "22032",
     1630: "42000",
     1690: "22003",
 }
@@ -110,6 +111,8 @@ _FROM_SQLITE: tuple[tuple[str, int, str], ...] = (
     (r"UNIQUE constraint failed: .*", 1062, "Duplicate entry for key 'PRIMARY'"),
     (r"NOT NULL constraint failed: .*?([^.]+)", 1048, "Column '{0}' cannot be null"),
     (r"user-defined aggregate's 'finalize' method raised error", 1242, "Subquery returns more than 1 row"),
+    (r"user-defined function raised exception", 3141, "Invalid JSON text in argument 1 to function json_extract"),
+    (r"\w+\(\) may not be used as a window function", 1235, "This version of MySQL doesn't yet support that window"),
     (r"interrupted", 3024, "Query execution was interrupted, maximum statement execution time exceeded"),
     (r"database or disk is full", 1114, "The table is full"),
     (r"out of memory", 1038, "Out of memory; try a smaller result"),

@@ -9,12 +9,13 @@ from __future__ import annotations
 from sqlglot import exp
 
 _TEXT_NAMES = """
-    CONCAT CONCAT_WS DATE_FORMAT DAYNAME ELT FORMAT HEX INSERT LCASE LEFT LOWER LPAD LTRIM MD5 MID MONTHNAME QUOTE
-    REGEXP_REPLACE REGEXP_SUBSTR REPEAT REPLACE REVERSE RIGHT RPAD RTRIM SHA SHA1 SHA2 SPACE SUBSTRING_INDEX UCASE UPPER
+    ADDTIME CONCAT CONCAT_WS DATE_FORMAT DAYNAME ELT EXPORT_SET FORMAT HEX INSERT JSON_UNQUOTE JSON_VALUE LCASE LEFT
+    LOWER LPAD LTRIM MAKE_SET MD5 MID MONTHNAME QUOTE REGEXP_REPLACE REGEXP_SUBSTR REPEAT REPLACE REVERSE RIGHT RPAD
+    RTRIM SHA SHA1 SHA2 SOUNDEX SPACE SUBSTRING_INDEX SUBTIME UCASE UPPER UUID
 """
 _TEXT_FUNCTIONS = frozenset(_TEXT_NAMES.split())
 _SAME_AS_FIRST = frozenset({"ANY_VALUE", "FIRST_VALUE", "LAG", "LAST_VALUE", "LEAD", "MAX", "MIN", "NULLIF"})
-_ONE_OF = frozenset({"COALESCE", "IFNULL"})
+_ONE_OF = frozenset({"COALESCE", "IFNULL", "NVL"})
 _TEXTS = (exp.Concat, exp.GroupConcat, exp.Substring, exp.Trim)
 _DEEPEST = 20
 _CHARACTERS = (exp.DType.CHAR, exp.DType.NCHAR, exp.DType.VARCHAR, exp.DType.TEXT)
@@ -58,6 +59,8 @@ def _branches(node: exp.Expr | None) -> list[exp.Expr]:
         found = [node.args.get("true"), node.args.get("false")]
     elif isinstance(node, exp.Anonymous) and str(node.this).upper() in _ONE_OF:
         found = list(node.expressions)
+    elif isinstance(node, exp.Anonymous) and str(node.this).upper() == "NVL2":
+        found = node.expressions[1:]
     return [each for each in found if each is not None]
 
 

@@ -18,28 +18,25 @@ from cmat_env.envs.database.mysql.calls import (
     session_parameter,
 )
 from cmat_env.envs.database.mysql.collation import NAME as COLLATION
-from cmat_env.envs.database.mysql.errors import MySQLError
-from cmat_env.envs.database.mysql.functions.patterns import is_pattern
+from cmat_env.envs.database.mysql.comparisons import (
+    COMPARISONS,
+    rewrite_between,
+    rewrite_comparison,
+    rewrite_escape,
+    rewrite_in,
+    rewrite_like,
+    rewrite_regexp,
+)
+from cmat_env.envs.database.mysql.functions.documents import BOOLEAN, GIVES_JSON, JSON, PLAIN, TAKES_KINDS
 from cmat_env.envs.database.mysql.functions.strings import TEXTUAL
 from cmat_env.envs.database.mysql.kinds import unify
-from cmat_env.envs.database.mysql.nodes import call, collated, exists_in, is_binary, numeric, single_column, text
+from cmat_env.envs.database.mysql.nodes import call, collated, numeric, single_column, text
 from cmat_env.envs.database.mysql.queries import rewrite_query, rewrite_set_operation, rewrite_table
 from cmat_env.envs.database.mysql.rollup import has_rollup, unrolled
 from cmat_env.envs.database.mysql.scales import scale, text_places
 from cmat_env.envs.database.mysql.words import CLOCK
 
 Rule = Callable[[Any], exp.Expr]
-
-_COMPARISONS: dict[type[exp.Expr], str] = {
-    exp.EQ: "eq",
-    exp.NEQ: "ne",
-    exp.LT: "lt",
-    exp.LTE: "le",
-    exp.GT: "gt",
-    exp.GTE: "ge",
-}
-_MOST_MEMBERS = 100  # SQLite calls functions with 127 arguments at most
-_OPPOSITES = {"eq": "ne", "ne": "eq", "lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
 
 
 def rewrite(node: exp.Expr) -> exp.Expr:
@@ -70,86 +67,36 @@ def _call(node: exp.Anonymous) -> exp.Expr:
     """A call by name; what it does with a DECIMAL has to be seen before its arguments are rewritten."""
     name, places = str(node.this).upper(), [scale(each) for each in node.expressions]
     texts = [text_places(each) if name in TEXTUAL else None for each in node.expressions]
+    kinds = [_kind(each, digits) for each, digits in zip(node.expressions, places, strict=True)]
+    if name in TAKES_KINDS:
+        texts = places
     rewrite_children(node)
-    if name == "ROUND" and places and places[0] is not None and places[0] >= 0:
-        return call("round_decimal", *node.expressions)
-    if name == "FORMAT" and len(places) > 1 and places[0] is not None and places[0] >= 0:
+    if name in TAKES_KINDS:
+        node.set("expressions", [text("".join(kinds)), *map(_written, node.expressions, texts)])
+        return rewrite_call(node)
+    decimal = places[0] is not None and places[0] >= 0 if places else False
+    if decimal and (name == "ROUND" or (name == "TRUNCATE" and len(places) == 2)):
+        return call(f"{name.lower()}_decimal", *node.expressions)
+    if decimal and name == "FORMAT" and len(places) > 1:
         node.expressions[0].replace(call("round_decimal", node.expressions[0].copy(), node.expressions[1].copy()))
     arguments = zip(node.expressions, texts, strict=True)
     node.set("expressions", [_written(each, digits) for each, digits in arguments])
     return rewrite_call(node)
 
 
+def _kind(node: exp.Expr, places: int | None) -> str:
+    """What an argument is to a function that makes JSON of it; a DECIMAL comes as it is written."""
+    named = isinstance(node, exp.Anonymous) and str(node.this).upper() in GIVES_JSON
+    if named or isinstance(node, exp.JSONExtract) or (places or 0) > 0:
+        return JSON
+    if isinstance(node, exp.Cast) and node.to.this == exp.DType.JSON:
+        return JSON
+    return BOOLEAN if isinstance(node, exp.Boolean) else PLAIN
+
+
 def _written(node: exp.Expr, places: int | None) -> exp.Expr:
     """A number as text functions see it: with all the places of its type."""
     return call("store", node, exp.Literal.number(places)) if places is not None and places > 0 else node
-
-
-def _comparison(node: exp.Binary) -> exp.Expr:
-    left, right = node.this, node.expression
-    if isinstance(left, exp.Tuple) or isinstance(right, exp.Tuple):
-        return node  # SQLite compares rows by itself, under the columns' collation
-    name = _COMPARISONS[type(node)]
-    if isinstance(right, (exp.Any, exp.All)):
-        return _quantified(name, left, right)
-    return call(f"bin_{name}" if is_binary(left) or is_binary(right) else name, left, right)
-
-
-def _quantified(name: str, left: exp.Expr, right: exp.Any | exp.All) -> exp.Expr:
-    query, value = right.this, exp.Column(this=exp.to_identifier("my_y"))
-    if name == "eq" and isinstance(right, exp.Any):
-        return call("in_members", left, single_column(query, "members"))
-    if name == "ne" and isinstance(right, exp.All):
-        return exp.Not(this=call("in_members", left, single_column(query, "members")))
-    if isinstance(right, exp.Any):
-        return exists_in(query, call(name, left, value))
-    return exp.Not(this=exists_in(query, call(_OPPOSITES[name], left, value)))
-
-
-def _negatable(node: exp.Expr, positive: exp.Expr) -> exp.Expr:
-    """sqlglot puts a NOT into some nodes as `negate`; losing it would turn the query round."""
-    return exp.Paren(this=exp.Not(this=positive)) if node.args.get("negate") else positive
-
-
-def _in(node: exp.In) -> exp.Expr:
-    query = node.args.get("query")
-    if isinstance(node.this, exp.Tuple):
-        return node
-    if query is not None:
-        return _negatable(node, call("in_members", node.this, single_column(query, "members")))
-    members = node.expressions
-    parts: list[exp.Expr] = [
-        call("in", node.this.copy(), *members[start : start + _MOST_MEMBERS])
-        for start in range(0, len(members), _MOST_MEMBERS)
-    ]
-    test = parts[0]
-    for part in parts[1:]:
-        test = exp.Or(this=test, expression=part)
-    return _negatable(node, exp.Paren(this=test) if len(parts) > 1 else test)
-
-
-def _between(node: exp.Between) -> exp.Expr:
-    return _negatable(node, call("between", node.this, node.args["low"], node.args["high"]))
-
-
-def _like(node: exp.Like) -> exp.Expr:
-    binary = is_binary(node.this) or is_binary(node.expression)
-    return _negatable(node, call("bin_like" if binary else "like", node.this, node.expression))
-
-
-def _escape(node: exp.Escape) -> exp.Expr:
-    rewritten: exp.Expr = node.this
-    like = rewritten.find(exp.Anonymous)
-    if like is not None:
-        like.append("expressions", node.expression)
-    return rewritten
-
-
-def _regexp(node: exp.RegexpLike) -> exp.Expr:
-    pattern = node.expression
-    if isinstance(pattern, exp.Literal) and not is_pattern(pattern.name):
-        raise MySQLError(3685, "Illegal argument to a regular expression.")
-    return _negatable(node, call("regexp_like", node.this, pattern))
 
 
 def _arithmetic(node: exp.Binary) -> exp.Expr:
@@ -159,6 +106,38 @@ def _arithmetic(node: exp.Binary) -> exp.Expr:
     if isinstance(left, exp.Interval):
         return interval_call("date_add", right, left)
     return type(node)(this=numeric(left), expression=numeric(right))
+
+
+_BITWISE: dict[type[exp.Expr], str] = {
+    exp.BitwiseAnd: "bit_and",
+    exp.BitwiseLeftShift: "bit_left",
+    exp.BitwiseNot: "bit_not",
+    exp.BitwiseOr: "bit_or",
+    exp.BitwiseRightShift: "bit_right",
+    exp.BitwiseXor: "bit_xor",
+}
+
+
+def _bitwise(node: exp.Binary | exp.BitwiseNot) -> exp.Expr:
+    operands = [node.this, node.expression] if isinstance(node, exp.Binary) else [node.this]
+    return call("unsigned", call(_BITWISE[type(node)], *map(_same_bits, operands)))
+
+
+def _same_bits(node: exp.Expr) -> exp.Expr:
+    """An operand, in the signed integer that has its bits."""
+    inner = node.unnest()
+    unsigned = isinstance(inner, exp.Anonymous) and inner.this == "my_unsigned"
+    return inner.expressions[0] if unsigned else node
+
+
+def _hexadecimal(bits: str) -> str:
+    width = -(-len(bits) // 8)
+    return int(bits or "0", 2).to_bytes(width, "big").hex()
+
+
+def _interval(node: exp.Interval) -> exp.Expr:
+    """INTERVAL(value, bounds ...); any other is part of a sum or a call, which sees to it."""
+    return call("interval", *node.this.expressions) if isinstance(node.this, exp.Tuple) else node
 
 
 def _case(node: exp.Case) -> exp.Expr:
@@ -251,10 +230,16 @@ def _column(node: exp.Column) -> exp.Expr:
 
 
 RULES: dict[type[exp.Expr], Rule] = {
-    **dict.fromkeys(_COMPARISONS, _comparison),
+    **dict.fromkeys(COMPARISONS, rewrite_comparison),
     exp.Add: _arithmetic,
-    exp.Between: _between,
-    exp.BitwiseXor: lambda node: call("bitxor", node.this, node.expression),
+    exp.Between: rewrite_between,
+    exp.BitString: lambda node: exp.HexString(this=_hexadecimal(node.name)),
+    exp.BitwiseAnd: _bitwise,
+    exp.BitwiseLeftShift: _bitwise,
+    exp.BitwiseNot: _bitwise,
+    exp.BitwiseOr: _bitwise,
+    exp.BitwiseRightShift: _bitwise,
+    exp.BitwiseXor: _bitwise,
     exp.Case: _case,
     exp.Cast: rewrite_cast,
     exp.Chr: lambda node: call("char", *node.expressions),
@@ -262,17 +247,21 @@ RULES: dict[type[exp.Expr], Rule] = {
     exp.Column: _column,
     exp.Concat: lambda node: call("concat", *node.expressions),
     exp.Div: lambda node: call("div", node.this, node.expression),
-    exp.Escape: _escape,
+    exp.Escape: rewrite_escape,
     exp.Except: rewrite_set_operation,
     exp.Extract: _extract,
     exp.GroupConcat: rewrite_group_concat,
     exp.If: _if,
-    exp.In: _in,
+    exp.In: rewrite_in,
     exp.Introducer: lambda node: node.expression,
     exp.National: lambda node: text(node.name),
+    exp.Interval: _interval,
     exp.IntDiv: lambda node: call("intdiv", node.this, node.expression),
     exp.Intersect: rewrite_set_operation,
-    exp.Like: _like,
+    exp.JSONExtract: lambda node: call("json_extract", node.this, node.expression),
+    exp.JSONExtractScalar: lambda node: call("json_unquote", call("json_extract", node.this, node.expression)),
+    exp.JSONPath: lambda node: text(node.sql("mysql").strip("'")),
+    exp.Like: rewrite_like,
     exp.Literal: _literal,
     exp.Mod: lambda node: call("mod", node.this, node.expression),
     exp.Mul: _arithmetic,
@@ -280,7 +269,8 @@ RULES: dict[type[exp.Expr], Rule] = {
     exp.NullSafeEQ: lambda node: call("nse", node.this, node.expression),
     exp.Parameter: lambda _node: exp.Null(),  # the session keeps no variables, as upstream reconnects
     exp.PropertyEQ: lambda node: node.expression,
-    exp.RegexpLike: _regexp,
+    exp.RegexpLike: rewrite_regexp,
+    exp.Soundex: lambda node: call("soundex", node.this),
     exp.SessionParameter: session_parameter,
     exp.StrPosition: lambda node: call("locate", node.args["substr"], node.this),
     exp.Sub: _arithmetic,

@@ -21,6 +21,7 @@ LONGEST = 1_000_000
 
 _LEADING_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)")
 _LONGEST_NUMBER = 64
+_LONGEST_INTEGER = 8
 _CONTEXT = Context(prec=1100)  # a double has up to 309 digits before the point
 
 
@@ -36,8 +37,9 @@ def number(value: Value) -> Number:
         return value
     if value is None:
         return 0
-    text = value if isinstance(value, str) else value.decode("latin-1")
-    return _parse(text if len(text) <= _LONGEST_NUMBER else text[:_LONGEST_NUMBER])
+    if isinstance(value, bytes):  # X'41' or b'1000001', whose bytes are those of the number
+        return int.from_bytes(value[-_LONGEST_INTEGER:], "big")
+    return _parse(value if len(value) <= _LONGEST_NUMBER else value[:_LONGEST_NUMBER])
 
 
 def integer(value: Value) -> int:

@@ -59,6 +59,10 @@ minibatch = 2
         (["train", "tinyagent-nano-db", "--set", "task.env=cmat/BD-v0"], "did you mean 'cmat/DB-v0'"),
         (["train", "tinyagent-nano-db", "--set", "task.settings.levl=2"], "did you mean 'level'"),
         (["train", "tinyagent-nano-db", "--resume"], "no run to resume"),
+        (
+            ["train", "any", "--resume", "--out", "."],
+            "holds no run to resume: config.toml is missing; name the folder of a",
+        ),
     ],
 )
 def test_a_mistake_is_one_clear_line(

@@ -1,6 +1,7 @@
 """A server for the tests of resuming: it has torch imported, and forks a process for each attempt at a run.
 
-An order is a line of JSON on standard input: {"folder": of the run, "events": N, "within": TEXT, "seconds": S}. The
+An order is a line of JSON on standard input: {"folder": of the run, "events": N, "within": TEXT, "seconds": S,
+"overrides": settings as `cmat train --set` takes them}. The
 attempt is killed before the Nth of its file events whose path has this text in it, or after so many seconds; 0 =
 never. A file event is an audited call of the interpreter, such as an open or a rename, on a path in the run's folder.
 The answer is a line of JSON as well: {"status": of the attempt, negative for a signal, "events": how many it counted}.
@@ -10,18 +11,22 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import runpy
 import signal
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from matplotlib import pyplot
 
+import cmat_env
 from cmat_env.tuning.config import load
 from cmat_env.tuning.run import Run
 
-SETTINGS = load(Path(__file__).with_name("tiny_run.toml"))
+SETTINGS = Path(__file__).with_name("tiny_run.toml")
 EVENTS = {"open", "os.rename", "os.remove", "os.truncate", "os.mkdir", "os.rmdir"}
 
 
@@ -42,11 +47,22 @@ class Killer:
                     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def attempt(folder: Path, within: str, last: int) -> int:
-    """Begin the run, or go on with it; returns the number of file events."""
+def seed(number: int) -> None:
+    """Seed the global generators, which a run keeps but does not seed."""
+    random.seed(number)
+    np.random.seed(number)
+    torch.manual_seed(number)
+
+
+def attempt(folder: Path, within: str, last: int, overrides: list[str]) -> int:
+    """Begin the run, or go on with it; returns the number of file events.
+
+    The global generators begin otherwise where there is a checkpoint, which has to put them back.
+    """
+    seed(int(any(path.name.isdigit() for path in folder.glob("checkpoints/*"))))
     killer = Killer(str(folder), within, last)
     sys.addaudithook(killer)
-    Run(SETTINGS, folder).execute(resume=(folder / "config.toml").exists())
+    Run(load(SETTINGS, overrides), folder).execute(resume=(folder / "config.toml").exists())
     return killer.count
 
 
@@ -66,6 +82,8 @@ def ended(child: int, seconds: float) -> int:
 def serve() -> None:
     """Carry out each order."""
     torch.set_num_threads(1)
+    guess = runpy.run_path(str(Path(__file__).parents[2] / "conftest.py"))["GuessTask"]
+    cmat_env.register("test/Guess-v0", guess)
     pyplot.switch_backend("Agg")
     for line in sys.stdin:
         order = json.loads(line)
@@ -74,7 +92,7 @@ def serve() -> None:
         if not child:
             status = 1
             try:
-                events = attempt(Path(order["folder"]), order["within"], order["events"])
+                events = attempt(Path(order["folder"]), order["within"], order["events"], order["overrides"])
                 os.write(writer, str(events).encode())
                 status = 0
             finally:

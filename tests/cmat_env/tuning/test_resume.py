@@ -8,31 +8,38 @@ import os
 import random
 import re
 import resource
+import runpy
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
 
+import cmat_env
+from cmat_env.agents.memory_store import LongTermMemory
 from cmat_env.cli import main
 from cmat_env.errors import CheckpointError, ConfigError, LogError
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.tuning import checkpoint
 from cmat_env.tuning.config import RunSettings, load
 from cmat_env.tuning.curve import read_metrics
-from cmat_env.tuning.folder import RunFolder
+from cmat_env.tuning.folder import MEMORY, RunFolder
 from cmat_env.tuning.run import Run
 from cmat_env.tuning.state import RandomStates, restore
 
+KILLABLE = Path(__file__).with_name("killable.py")
 SETTINGS = load(Path(__file__).with_name("tiny_run.toml"))
 CLOCKS = {"seconds", "cpu_seconds", "rollout_seconds", "update_seconds", "wall_seconds"}
 LOGS = ("metrics.jsonl", "training.jsonl", "episodes.jsonl", "report.json")
@@ -46,18 +53,26 @@ class Attempts:
 
     def __init__(self) -> None:
         self._server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("killable.py"))],
+            [sys.executable, str(KILLABLE)],
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
 
-    def at(self, folder: Path, *, events: int = 0, within: str = "", seconds: float = 0.0) -> tuple[int, int]:
+    def at(
+        self, folder: Path, *, events: int = 0, within: str = "", seconds: float = 0.0, overrides: Sequence[str] = ()
+    ) -> tuple[int, int]:
         """One attempt: its status, negative if it was killed, and the file events that it counted."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
-        order = {"folder": str(folder), "events": events, "within": within, "seconds": seconds}
+        order = {
+            "folder": str(folder),
+            "events": events,
+            "within": within,
+            "seconds": seconds,
+            "overrides": [*overrides],
+        }
         self._server.stdin.write(json.dumps(order) + "\n")
         self._server.stdin.flush()
         answer = json.loads(self._server.stdout.readline())
@@ -66,6 +81,16 @@ class Attempts:
     def close(self) -> None:
         """End the server."""
         self._server.communicate()
+
+
+@pytest.fixture(autouse=True)
+def as_in_an_attempt(guess_task: type[gymnasium.Env[str, str]]) -> Iterator[None]:
+    """What killable.py does in its own processes: the task has a name, and the global generators begin alike."""
+    cmat_env.register("test/Guess-v0", guess_task)
+    before = RandomStates().state_dict()
+    runpy.run_path(str(KILLABLE))["seed"](0)
+    yield
+    RandomStates().load_state_dict(before)
 
 
 @pytest.fixture(scope="module")
@@ -103,26 +128,26 @@ def plain(value: Any) -> Any:
 
 
 def left_by(folder: Path) -> dict[str, Any]:
-    """Everything in the folder of a run: logs by line, models by file, checkpoints by part."""
+    """Everything in the folder of a run: logs by line, models by file, the memory by row, checkpoints by part."""
     found: dict[str, Any] = {}
     for name in LOGS:
         text = re.sub(r"hf:[^\"]*/run/", "hf:", (folder / name).read_text(encoding="utf-8"))
         found[name] = [timeless(json.loads(part)) for part in ([text] if name == "report.json" else text.splitlines())]
     for name in MODELS:
-        found |= {str(path.relative_to(folder)): path.read_bytes() for path in (folder / name).rglob("*.*")}
+        for path in (folder / name).rglob("*.*"):  # an adapter names the folder of its base
+            found[str(path.relative_to(folder))] = path.read_bytes().replace(bytes(folder), b"run")
+    with closing(sqlite3.connect(f"file:{folder / MEMORY}?immutable=1", uri=True)) as memory:  # also if read-only
+        found[MEMORY] = [list(memory.execute(f"SELECT * FROM {table}")) for table in ("memory", "clock")]
     for path in (folder / "checkpoints").iterdir():
         found |= left_in(path)
     return found
 
 
 def left_in(path: Path) -> dict[str, Any]:
-    """A checkpoint by part."""
-    found: dict[str, Any] = {}
+    """A checkpoint by part, but for the seconds that it took, and the length of logs that tell of seconds."""
     state = checkpoint.load(path).state
-    for part in ("settings", "base", "weights", "tuner"):
-        found[f"{path.name}/{part}"] = plain(state[part])
-    found[f"{path.name}/evaluations"] = timeless(state["evaluations"])
-    return found
+    assert {"base", "weights", "tuner", "memory", "random", "adaptation"} <= state.keys()
+    return {f"{path.name}/{part}": plain(timeless(state[part])) for part in state.keys() - {"seconds", "logs"}}
 
 
 def killed_often(attempts: Attempts, folder: Path, rng: random.Random, events: int, seconds: float) -> Counter[str]:
@@ -160,6 +185,30 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(
         kills += killed_often(attempts, folder, rng, events, seconds)
         check_same(undisturbed, folder)
         assert [] == [path.name for path in folder.rglob("*") if path.name.endswith((".partial", ".old", ".damaged"))]
+
+
+def test_the_tiny_run_wins_and_loses(undisturbed: tuple[Path, int, float]) -> None:
+    """So that what is compared is not all zero: rewards, what is learnable, the best, what is remembered."""
+    folder, _, _ = undisturbed
+    lines = read_metrics(folder)
+    success = [line["success"] for line in lines]
+    report = json.loads((folder / "report.json").read_text())
+
+    assert 0.0 < sum(success) < len(success)
+    assert {0.0} < {evaluation["success_rate"] for evaluation in report["evaluations"].values()}
+    with LongTermMemory(folder / MEMORY) as memory:
+        assert memory.state_dict()["entries"]
+
+
+def test_a_lora_killed_in_a_checkpoint_ends_as_one_that_was_not(attempts: Attempts, tmp_path: Path) -> None:
+    """Adapters, their optimizers and the base that they lie on come back as well."""
+    lora = ("model.adapter=lora", "model.rank=2", "iterations=3")
+    whole, folder = tmp_path / "whole" / "run", tmp_path / "killed" / "run"
+    assert 0 == attempts.at(whole, overrides=lora)[0]
+    assert -signal.SIGKILL == attempts.at(folder, events=5, within="checkpoints/000002", overrides=lora)[0]
+    assert 0 == attempts.at(folder, overrides=lora)[0]
+
+    check_same((whole, 0, 0.0), folder)
 
 
 # -- what else may have happened -----------------------------------------------------------------------------------

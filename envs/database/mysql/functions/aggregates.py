@@ -10,6 +10,7 @@ from functools import cmp_to_key, lru_cache, partial
 from typing import Any
 
 from cmat_env.envs.database.mysql.collation import key
+from cmat_env.envs.database.mysql.functions import bits
 from cmat_env.envs.database.mysql.functions.registry import Call
 from cmat_env.envs.database.mysql.values import Value, half_away, number, order, text, within
 
@@ -80,6 +81,21 @@ class _Spread:
             delta = amount - self.mean
             self.mean += delta / self.count
             self.squares += delta * (amount - self.mean)
+
+    def inverse(self, value: Value) -> None:
+        """Take a value out: the window moves on."""
+        if value is not None:
+            amount = float(number(value))
+            self.count -= 1
+            delta = amount - self.mean
+            self.mean = self.mean - delta / self.count if self.count else 0.0
+            self.squares = self.squares - delta * (amount - self.mean) if self.count else 0.0
+
+    def finalize(self) -> float | None:
+        raise NotImplementedError
+
+    def value(self) -> float | None:
+        return self.finalize()
 
     def over(self, divisor: int) -> float | None:
         return max(self.squares / divisor, 0.0) if divisor > 0 else None
@@ -238,7 +254,7 @@ def _in_members(value: Value, gathered: str | None) -> int | None:
 OPERATORS: dict[str, Call] = {"in_members": _in_members}
 """Plain functions that go with the aggregates."""
 
-_SPREADS: dict[str, Callable[[], object]] = {
+_SPREADS: dict[str, type[_Spread]] = {
     "variance": _VariancePopulation,
     "var_pop": _VariancePopulation,
     "var_samp": _VarianceSample,
@@ -248,16 +264,21 @@ _SPREADS: dict[str, Callable[[], object]] = {
     "stddev_samp": _DeviationSample,
 }
 NAMES = frozenset(
-    {"COUNT", "SUM", "AVG", "MIN", "MAX", "GROUP_CONCAT", "ANY_VALUE"} | {each.upper() for each in _SPREADS}
+    {"COUNT", "SUM", "AVG", "MIN", "MAX", "GROUP_CONCAT", "ANY_VALUE", "JSON_ARRAYAGG", "JSON_OBJECTAGG"}
+    | {"BIT_AND", "BIT_OR", "BIT_XOR"}
+    | {each.upper() for each in _SPREADS}
 )
 """Aggregates of MySQL, in capitals."""
 
 
-def install(connection: sqlite3.Connection, budget: Budget) -> None:
-    """Make the aggregates known to a connection."""
-    connection.create_window_function("my_avg", 1, Average)
+def install(connection: sqlite3.Connection, budget: Budget, more: dict[str, tuple[int, Any]]) -> None:
+    """Make the aggregates known to a connection, and more of them: a number of arguments and a class by name."""
+    windows: dict[str, type[Average | _Spread]] = {"avg": Average, **_SPREADS}
+    for name, window in windows.items():
+        connection.create_window_function(f"my_{name}", 1, window)
     aggregates: dict[str, tuple[int, Callable[[], Any]]] = {
-        **{name: (1, spread) for name, spread in _SPREADS.items()},
+        **more,
+        **{name: (1, make) for name, make in bits.AGGREGATES.items()},
         "count_distinct": (-1, partial(_CountDistinct, budget)),
         "group_concat": (-1, partial(_GroupConcat, budget)),
         "any_value": (1, _AnyValue),

@@ -18,6 +18,29 @@ def _ordinal(day: int) -> str:
     return f"{day}{ending}"
 
 
+def calendar_week(moment: datetime, mode: int) -> tuple[int, int]:
+    """WEEK in MySQL's modes: the year that the week belongs to, and its number.
+
+    Mode 1 begins weeks on Monday, 2 counts from 1 so that early days may be of the last year, 4 turns round which week
+    is the first: that of four days or more (with Monday), or the first whole one (with Sunday).
+    """
+    monday, whole = bool(mode & 1), bool(mode & 4) != (not mode & 1)
+    year, from_one = moment.year, bool(mode & 2)
+    first = datetime(year, 1, 1)
+    before = first.weekday() if monday else (first.weekday() + 1) % 7  # days of the first week in the last year
+    late = before != 0 if whole else before >= 4
+    if moment.month == 1 and moment.day <= 7 - before and late:
+        if not from_one:
+            return year, 0
+        return calendar_week(datetime(year - 1, 12, 31), mode)
+    days = (moment.replace(hour=0, minute=0, second=0, microsecond=0) - first).days + before - 7 * late
+    if from_one and days >= 52 * 7:
+        after = (before + (366 if calendar.isleap(year) else 365)) % 7
+        if after == 0 if whole else after < 4:
+            return year + 1, 1
+    return year, days // 7 + 1
+
+
 _WRITERS: dict[str, Callable[[datetime], str]] = {
     "Y": lambda moment: f"{moment.year:04d}",
     "y": lambda moment: f"{moment.year % 100:02d}",
@@ -47,10 +70,12 @@ _WRITERS: dict[str, Callable[[datetime], str]] = {
         f"{(moment.hour + 11) % 12 + 1:02d}:{moment.minute:02d}:{moment.second:02d} "
         + ("PM" if moment.hour >= 12 else "AM")
     ),
-    "U": lambda moment: moment.strftime("%U"),
-    "u": lambda moment: moment.strftime("%W"),
-    "v": lambda moment: f"{moment.isocalendar().week:02d}",
-    "x": lambda moment: str(moment.isocalendar().year),
+    "U": lambda moment: f"{calendar_week(moment, 0)[1]:02d}",
+    "u": lambda moment: f"{calendar_week(moment, 1)[1]:02d}",
+    "V": lambda moment: f"{calendar_week(moment, 2)[1]:02d}",
+    "v": lambda moment: f"{calendar_week(moment, 3)[1]:02d}",
+    "X": lambda moment: f"{calendar_week(moment, 2)[0]:04d}",
+    "x": lambda moment: f"{calendar_week(moment, 3)[0]:04d}",
 }
 
 

@@ -8,7 +8,7 @@ import re
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 
-from cmat_env.envs.database.mysql.functions.dateformats import format_moment, parse_moment
+from cmat_env.envs.database.mysql.functions.dateformats import calendar_week, format_moment, parse_moment
 from cmat_env.envs.database.mysql.functions.registry import Function, lenient, strict
 from cmat_env.envs.database.mysql.values import Value, integer, number, text
 from cmat_env.envs.database.replayable import NOW
@@ -17,8 +17,9 @@ _DATE = re.compile(
     r"\s*(\d{2}|\d{4})[-/.:](\d{1,2})[-/.:](\d{1,2})(?:[ T]+(\d{1,2})(?::(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,6}))?)?)?)?"
 )
 _COMPACT = re.compile(r"\s*(\d{4})(\d{2})(\d{2})(?:(\d{2})(\d{2})(\d{2}))?(?!\d)")
-_CLOCK_ONLY = re.compile(r"\s*-?\d{1,3}:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?\s*")
+CLOCK_ONLY = re.compile(r"\s*-?\d{1,3}:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?\s*")
 _EPOCH = datetime(1970, 1, 1)
+_PARTS = ("DAY", "HOUR", "MINUTE", "SECOND", "MICROSECOND")
 _PIVOT = 70  # two-digit years from here on are of the last century
 
 
@@ -41,20 +42,22 @@ def _parsed(value: str) -> tuple[datetime, bool] | None:
     return moment, groups[3] is not None
 
 
-def _read(value: Value) -> tuple[datetime, bool] | None:
+def dated(value: Value) -> tuple[datetime, bool] | None:
+    """The value as a moment, and whether it names a time of day."""
     written = text(value)
     return _parsed(written) if len(written) <= 40 else None
 
 
 def _moment(value: Value) -> datetime:
     """The value as a moment; ValueError becomes NULL."""
-    read = _read(value)
+    read = dated(value)
     if read is None:
         raise ValueError
     return read[0]
 
 
-def _write(moment: datetime, *, clock: bool) -> str:
+def stamp(moment: datetime, *, clock: bool) -> str:
+    """A moment as MySQL writes it, with or without the time of day."""
     if not clock:
         return moment.date().isoformat()
     return moment.isoformat(" ", "microseconds" if moment.microsecond else "seconds")
@@ -62,20 +65,35 @@ def _write(moment: datetime, *, clock: bool) -> str:
 
 def _add(value: Value, amount: Value, unit: Value, sign: Value = 1) -> str | None:
     """DATE_ADD(value, INTERVAL amount unit)."""
-    read = _read(value)
+    read = dated(value)
     if read is None:
         return None
     moment, clock = read
     name = text(unit).upper()
+    if "_" in name:
+        whole, span = _several(text(amount)[:40], name)
+        shifted = _add_months(moment, integer(sign) * whole) + integer(sign) * span
+        return stamp(shifted, clock=clock or name != "YEAR_MONTH")
     count = number(amount) * integer(sign)
     months = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}.get(name)
     if months:
-        return _write(_add_months(moment, round(count) * months), clock=clock)
+        return stamp(_add_months(moment, round(count) * months), clock=clock)
     days = {"DAY": 1, "WEEK": 7}.get(name)
     if days:
-        return _write(moment + timedelta(days=round(count) * days), clock=clock)
+        return stamp(moment + timedelta(days=round(count) * days), clock=clock)
     seconds = {"HOUR": 3600, "MINUTE": 60, "SECOND": 1, "MICROSECOND": 1e-6}.get(name)
-    return None if seconds is None else _write(moment + timedelta(seconds=count * seconds), clock=True)
+    return None if seconds is None else stamp(moment + timedelta(seconds=count * seconds), clock=True)
+
+
+def _several(written: str, unit: str) -> tuple[int, timedelta]:
+    """An amount such as '1 2:30' of a unit such as DAY_MINUTE, in months and a span; missing parts are the first."""
+    first, last = unit.split("_")
+    names = ("YEAR", "MONTH") if last == "MONTH" else _PARTS[_PARTS.index(first) : _PARTS.index(last) + 1]
+    amounts = [int(each) for each in re.findall(r"\d+", written)][-len(names) :]
+    sign = -1 if written.lstrip().startswith("-") else 1
+    found = dict(zip(names[len(names) - len(amounts) :], amounts, strict=True))
+    months = found.pop("YEAR", 0) * 12 + found.pop("MONTH", 0)
+    return sign * months, sign * timedelta(**{f"{name.lower()}s": amount for name, amount in found.items()})
 
 
 def _add_months(moment: datetime, months: int) -> datetime:
@@ -98,11 +116,9 @@ def _between(unit: Value, start: Value, end: Value) -> int | None:
     return None if seconds is None else math.trunc((last - first).total_seconds() / seconds)
 
 
-def _week(value: Value, mode: Value = 0) -> int:
-    moment = _moment(value)
-    if integer(mode) in (1, 3):
-        return moment.isocalendar().week if integer(mode) == 3 else int(moment.strftime("%W"))
-    return int(moment.strftime("%U"))
+def _year_week(value: Value, mode: Value = 0) -> int:
+    year, week = calendar_week(_moment(value), integer(mode) % 8 | 2)
+    return year * 100 + week
 
 
 def _seconds_of(value: Value) -> int:
@@ -120,18 +136,22 @@ def _clock_of(value: Value) -> str:
 
 
 def _time(value: Value) -> str | None:
-    if _CLOCK_ONLY.fullmatch(text(value)):
+    if CLOCK_ONLY.fullmatch(text(value)):
         return _clock_of(_seconds_of(value))
-    read = _read(value)
+    read = dated(value)
     return read[0].strftime("%H:%M:%S") if read else None
 
 
 def _hour(value: Value, part: int) -> int:
-    read = None if _CLOCK_ONLY.fullmatch(text(value)) else _read(value)
+    read = None if CLOCK_ONLY.fullmatch(text(value)) else dated(value)
     if read:
         return (read[0].hour, read[0].minute, read[0].second)[part]
     seconds = abs(_seconds_of(value))
     return (seconds // 3600, seconds // 60 % 60, seconds % 60)[part]
+
+
+def _to_days(value: Value) -> int:
+    return _moment(value).toordinal() + 365
 
 
 def _from_days(value: Value) -> str:
@@ -147,7 +167,7 @@ def _str_to_date(value: Value, pattern: Value) -> str | None:
     moment, day, clock = read
     if not day:
         return moment.strftime("%H:%M:%S")
-    return _write(moment, clock=clock)
+    return stamp(moment, clock=clock)
 
 
 def _unix(value: Value = None) -> int:
@@ -156,11 +176,14 @@ def _unix(value: Value = None) -> int:
 
 def _from_unix(value: Value, pattern: Value = None) -> str:
     moment = _EPOCH + timedelta(seconds=float(number(value)))
-    return format_moment(moment, text(pattern)) if pattern is not None else _write(moment, clock=True)
+    return format_moment(moment, text(pattern)) if pattern is not None else stamp(moment, clock=True)
 
 
 def _make_date(year: Value, day: Value) -> str | None:
-    return (date(integer(year), 1, 1) + timedelta(days=integer(day) - 1)).isoformat() if integer(day) > 0 else None
+    first = integer(year)
+    if 0 <= first < 100:
+        first += 2000 if first < _PIVOT else 1900
+    return (date(first, 1, 1) + timedelta(days=integer(day) - 1)).isoformat() if integer(day) > 0 else None
 
 
 def _last_day(value: Value) -> str:
@@ -168,8 +191,23 @@ def _last_day(value: Value) -> str:
     return moment.replace(day=calendar.monthrange(moment.year, moment.month)[1]).date().isoformat()
 
 
+def _extract_several(first: str, last: str, moment: datetime) -> int:
+    """The digits of all parts in a row, such as 202001 of YEAR_MONTH."""
+    if last == "MONTH":
+        return moment.year * 100 + moment.month
+    parts = (moment.day, moment.hour, moment.minute, moment.second)
+    chosen = parts[_PARTS.index(first) : _PARTS.index(last) + 1]
+    digits = int("".join(f"{part:02d}" for part in chosen))
+    return digits * 1_000_000 + moment.microsecond if last == "MICROSECOND" else digits
+
+
 def extract(unit: Value, value: Value) -> int | None:
     """EXTRACT(unit FROM value)."""
+    first, _, last = text(unit).upper().partition("_")
+    if first == "MICROSECOND":
+        return _moment(value).microsecond
+    if last:
+        return _extract_several(first, last, _moment(value))
     call = FUNCTIONS.get({"DAY": "DAYOFMONTH"}.get(text(unit).upper(), text(unit).upper()))
     result = call.call(value) if call is not None else None
     return result if isinstance(result, int) else None
@@ -214,16 +252,17 @@ FUNCTIONS: dict[str, Function] = {
     "STR_TO_DATE": strict(_str_to_date, 2),
     "SYSDATE": _NOW,
     "TIME": strict(_time, 1),
-    "TIMESTAMP": strict(lambda value: _write(_moment(value), clock=True), 1),
     "TIMESTAMPDIFF": strict(_between, 3),
     "TIME_TO_SEC": strict(_seconds_of, 1),
-    "TO_DAYS": strict(lambda value: _moment(value).toordinal() + 365, 1),
+    "TO_DAYS": strict(_to_days, 1),
+    "TO_SECONDS": strict(lambda value: _to_days(value) * 86_400 + _seconds_of(_moment(value).strftime("%H:%M:%S")), 1),
     "UNIX_TIMESTAMP": lenient(_unix, 0, 1),
     "UTC_DATE": _TODAY,
     "UTC_TIME": _CLOCK,
     "UTC_TIMESTAMP": _NOW,
-    "WEEK": strict(_week, 1, 2),
+    "WEEK": strict(lambda value, mode=0: calendar_week(_moment(value), integer(mode) % 8)[1], 1, 2),
     "WEEKDAY": strict(lambda value: _moment(value).weekday(), 1),
     "WEEKOFYEAR": strict(lambda value: _moment(value).isocalendar().week, 1),
     "YEAR": strict(lambda value: _moment(value).year, 1),
+    "YEARWEEK": strict(_year_week, 1, 2),
 }

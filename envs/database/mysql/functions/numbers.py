@@ -49,6 +49,16 @@ def _round_decimal(value: Value, places: Value = 0) -> Number:
 
 
 def _truncate(value: Value, places: Value) -> Number:
+    """TRUNCATE of a double, as C does it."""
+    digits = max(-30, min(integer(places), 30))
+    amount = number(value)
+    if isinstance(amount, int) or digits < 0 or not abs(amount) < _WITHOUT_FRACTION:
+        return _truncate_decimal(value, places)
+    factor = 10.0**digits
+    return math.trunc(amount * factor) / factor
+
+
+def _truncate_decimal(value: Value, places: Value) -> Number:
     digits = max(-30, min(integer(places), 30))
     amount = number(value)
     if isinstance(amount, int) and digits >= 0:
@@ -104,7 +114,7 @@ def _log(value: Value, *more: Value) -> float | None:
     return math.log(amount) if amount > 0 else None
 
 
-def _extreme(*values: Value, sign: int) -> Value:
+def extreme(*values: Value, sign: int) -> Value:
     """GREATEST and LEAST: as texts as soon as one is a text."""
     pool: list[Value] = [text(each) for each in values] if any(isinstance(each, str) for each in values) else [*values]
     best = pool[0]
@@ -112,6 +122,14 @@ def _extreme(*values: Value, sign: int) -> Value:
         if sign * order(each, best) > 0:
             best = each
     return best
+
+
+def _interval(value: Value, *bounds: Value) -> int:
+    """INTERVAL(value, bounds ...): how many bounds it has reached; they ascend."""
+    if value is None:
+        return -1
+    amount = number(value)
+    return next((at for at, each in enumerate(bounds) if each is not None and amount < number(each)), len(bounds))
 
 
 def _convert_base(value: Value, base: Value, into: Value) -> str | None:
@@ -211,8 +229,8 @@ FUNCTIONS: dict[str, Function] = {
     "DEGREES": strict(_finite(math.degrees), 1),
     "EXP": strict(_finite(math.exp), 1),
     "FLOOR": strict(_floor, 1),
-    "GREATEST": strict(lambda *values: _extreme(*values, sign=1), 2, _ANY),
-    "LEAST": strict(lambda *values: _extreme(*values, sign=-1), 2, _ANY),
+    "GREATEST": strict(lambda *values: extreme(*values, sign=1), 2, _ANY),
+    "LEAST": strict(lambda *values: extreme(*values, sign=-1), 2, _ANY),
     "LN": strict(_log, 1),
     "LOG": strict(_log, 1, 2),
     "LOG10": strict(lambda value: math.log10(number(value)), 1),
@@ -249,17 +267,18 @@ OPERATORS: dict[str, Call] = {
     "between": between,
     "in": within,
     "num": _number,
+    "interval": lenient(_interval, 2, _ANY).call,
     "rounded": _rounded,
     "store": _store,
     "div": strict(_divide, 2).call,
     "intdiv": strict(_whole_division, 2).call,
     "quotient": strict(_quotient, 3).call,
     "round_decimal": strict(_round_decimal, 1, 2).call,
+    "truncate_decimal": strict(_truncate_decimal, 2).call,
     "as_decimal": strict(_cast_decimal, 3).call,
     "as_signed": strict(_cast_signed, 1).call,
     "as_unsigned": strict(_cast_unsigned, 1).call,
     "as_double": strict(lambda value: float(number(value)), 1).call,
     "as_char": strict(lambda value, length=-1: text(value)[: length if length >= 0 else None], 1, 2).call,
     "xor": strict(lambda left, right: int((number(left) != 0) != (number(right) != 0)), 2).call,
-    "bitxor": strict(lambda left, right: integer(left) ^ integer(right), 2).call,
 }

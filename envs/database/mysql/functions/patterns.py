@@ -143,9 +143,10 @@ def _regexp_like(value: Value, pattern: Value, flags: Value = "") -> int:
     return int(_search(value, pattern, 1, 1, flags) is not None)
 
 
-def _regexp_substr(
+def regexp_substr(
     value: Value, pattern: Value, position: Value = 1, occurrence: Value = 1, flags: Value = ""
 ) -> str | None:
+    """REGEXP_SUBSTR; NULL without a match."""
     match = _search(value, pattern, position, occurrence, flags)
     return match.group() if match else None
 
@@ -186,7 +187,7 @@ FUNCTIONS: dict[str, Function] = {
     "REGEXP_INSTR": strict(_regexp_instr, 2, 6),
     "REGEXP_LIKE": strict(_regexp_like, 2, 3),
     "REGEXP_REPLACE": strict(_regexp_replace, 3, 6),
-    "REGEXP_SUBSTR": strict(_regexp_substr, 2, 5),
+    "REGEXP_SUBSTR": strict(regexp_substr, 2, 5),
 }
 
 OPERATORS: dict[str, Call] = {"like": like, "bin_like": binary_like}

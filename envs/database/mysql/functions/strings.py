@@ -164,6 +164,21 @@ def _sha2(value: Value, bits: Value) -> str | None:
     return hashlib.new(kind, text(value).encode()).hexdigest() if kind else None
 
 
+_SOUNDS = dict(zip("BFPVCGJKQSXZDTLMNR", "111122222222334556", strict=True))
+
+
+def _soundex(value: Value) -> str:
+    """SOUNDEX, in any length: vowels go first, then what sounds like the letter before."""
+    letters = [each for each in text(value)[:1000].upper() if each.isalpha()]
+    sounds = [_SOUNDS.get(each, "") for each in letters]
+    heard = letters[:1]
+    last = sounds[0] if sounds else ""
+    for sound in filter(None, sounds[1:]):
+        heard += [sound] if sound != last else []
+        last = sound
+    return "".join(heard).ljust(4, "0") if heard else ""
+
+
 def _quote(value: Value) -> str:
     if value is None:
         return "NULL"
@@ -249,6 +264,7 @@ FUNCTIONS: dict[str, Function] = {
     "SHA": _SHA1,
     "SHA1": _SHA1,
     "SHA2": strict(_sha2, 2),
+    "SOUNDEX": strict(_soundex, 1),
     "SPACE": strict(lambda count: _repeat(" ", count), 1),
     "STRCMP": strict(lambda left, right: order(text(left), text(right)), 2),
     "SUBSTR": _SUBSTRING,

@@ -25,5 +25,6 @@ FUNCTIONS: dict[str, Function] = {
     "SLEEP": lenient(lambda _seconds: 0, 1),
     "SYSTEM_USER": _USER,
     "USER": _USER,
+    "UUID": lenient(lambda: None, 0),  # replaced for each connection
     "VERSION": lenient(lambda: VERSION, 0),
 }
