@@ -73,7 +73,9 @@ def test_a_wrong_specification_says_what_was_wanted(spec: str, role: str, error:
 
 def test_a_plug_in_that_is_called_like_one_of_ours_is_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ours is the one that plays, so it is the one that is shown; others come behind, once each."""
-    found = [EntryPoint(name, "json:dumps", "cmat_env.policies") for name in ("gold", "sb3", "clever", "clever", "module")]
+    found = [
+        EntryPoint(name, "json:dumps", "cmat_env.policies") for name in ("gold", "sb3", "clever", "clever", "module")
+    ]
     monkeypatch.setitem(names.__globals__, "entry_points", lambda group: found)
 
     assert isinstance(parse_spec("gold", role="assistant"), scripted.GoldPolicy)
