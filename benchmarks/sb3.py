@@ -1,7 +1,7 @@
 """Do Stable-Baselines3's learners learn here, against random and first choice, and does a router save tokens?
 
 Run:  pip install "cmat-env[sb3,web,kg]" && python benchmarks/sb3.py [--only PART] [--steps N] [--seeds ...]
-      (about nine minutes of one core)
+      (about nine minutes of one core; with no options the tables are written to docs/sb3.md)
 
 Training episodes are of the train split, evaluation episodes of the held-out one; actions are greedy. A table has the
 return, which is what a learner is trained on, and the success of the team, which is what it is for; every learner is
@@ -12,10 +12,12 @@ answer and costs what it would read and write, is called.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,11 @@ from cmat_env.policies.scripted import DemonstratorPolicy
 from cmat_env.registry import make
 from cmat_env.views import RoleEnv
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import report
+
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "sb3.md"
 Choose = Callable[[MenuEnv, Any], int]
 SETTINGS = {"n_steps": 256, "batch_size": 128, "learning_rate": 1e-3, "ent_coef": 0.01, "gamma": 0.95}
 TOKEN_PRICE = 0.01
@@ -127,14 +134,21 @@ def row(name: str, means: Sequence[dict[str, float]], columns: Sequence[str], se
     return f"| {name} | {' | '.join(cells)} | {seconds:.0f} s |"
 
 
-def table(name: str, part: Part, players: dict[str, Any], columns: Sequence[str], n: int) -> None:
-    """Play and print, a player a line."""
+def table(name: str, part: Part, players: dict[str, Any], columns: Sequence[str], n: int) -> str:
+    """Play and print, a player a line; returns what was printed."""
     head = " | ".join(columns)
-    print(f"\n{name.capitalize()}. {part.compared}\n\n| player | {head} | time |\n|---|{'---|' * (len(columns) + 1)}")
+    lines = [
+        f"{name.capitalize()}. {part.compared}\n",
+        f"| player | {head} | time |",
+        f"|---|{'---|' * (len(columns) + 1)}",
+    ]
+    print("", *lines, sep="\n", flush=True)
     for player, makers in players.items():
         started = time.perf_counter()
         means = [played(part.make_env("heldout"), maker(), n) for maker in makers]
-        print(row(player, means, columns, time.perf_counter() - started), flush=True)
+        lines.append(row(player, means, columns, time.perf_counter() - started))
+        print(lines[-1], flush=True)
+    return "\n".join(lines)
 
 
 PARTS = {
@@ -151,13 +165,13 @@ PARTS = {
     "checker": Part(
         checker, 10_240,
         "Return: the score of its verdicts, and a share of the result, which is what it learns; success: of the team, "
-        "where random refusals help nearly as much, for whatever is refused is drawn anew. Both verdicts are always "
+        "where random refusals help, too, for whatever is refused is drawn anew. Both verdicts are always "
         "on the menu, nothing is masked, and MaskablePPO is PPO to the digit: it has no row.",
         ("PPO",),
     ),
     "shopper": Part(
         shopper, 6144,
-        "Return: WebShop's score from 0 to 1, which is what it learns; success: a score of 1, where it is near chance.",
+        "Return: WebShop's score from 0 to 1, which is what it learns; success: a score of 1.",
     ),
     "router": Part(
         router, 3072,
@@ -169,7 +183,7 @@ PARTS = {
 
 
 def main() -> None:
-    """Print the tables."""
+    """Print the tables, and write them into the page where all of it was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS), help="which parts")
     parser.add_argument("--steps", type=int, help="of training; every part has its own")
@@ -177,6 +191,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of training")
     given = parser.parse_args()
     torch.set_num_threads(1)  # the networks are small: more threads wait for each other
+    tables = []
     for name in given.only:
         part = PARTS[name]
         train = partial(learned, part.make_env, steps=given.steps or part.steps)
@@ -188,7 +203,9 @@ def main() -> None:
             always = {"never call": [partial(fixed, 0)], "always call": [partial(fixed, 1)]}
         learners = {each: [partial(train, each, seed=seed) for seed in given.seeds] for each in part.algorithms}
         columns = ("return", "success", "calls", "tokens") if name == "router" else ("return", "success")
-        table(name, part, always | learners, columns, given.episodes)
+        tables.append(table(name, part, always | learners, columns, given.episodes))
+    if vars(given) == vars(parser.parse_args([])):
+        report.write("sb3", "\n\n".join(tables), DOCS)
 
 
 if __name__ == "__main__":
