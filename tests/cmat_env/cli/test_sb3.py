@@ -36,11 +36,11 @@ def test_a_trained_checker_plays(algorithm: str, tmp_path: Path, capsys: pytest.
 
 
 @needs_sb3
+@needs("textarena", extra="textarena")
 def test_the_command_that_is_printed_plays_by_the_same_rules(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Revisions and settings as in training; no --tasks where the environment has no such setting."""
-    pytest.importorskip("textarena", reason="the extra textarena is not installed")
     how = ["--menu", "proposed:random*2", "--steps", "256", "--max-revisions", "2", "--set", "max_rounds=3"]
     assert 0 == main(["sb3", "cmat/TextArena-v0", "--checker", "approve", *how, "--out", str(tmp_path / "a")])
     command = capsys.readouterr().out.strip().rpartition("let it play: ")[2]

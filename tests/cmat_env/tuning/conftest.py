@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import gymnasium
 import pytest
 import torch
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from cmat_env import registry
 from cmat_env.agents.memory import ShortTermMemory
 from cmat_env.collab import CollabEnv
 from cmat_env.policies.adapters import AdapterSettings
@@ -33,6 +35,14 @@ def episode(*, success: bool, kind: str = "type", payments: tuple[Payment, ...] 
 def one_thread() -> None:
     """Models this small are slower on many threads, most of all where other work shares the machine."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def named_task(guess_task: type[gymnasium.Env[str, str]]) -> Iterator[None]:
+    """The task of tiny_run.toml."""
+    registry.register("test/Guess-v0", guess_task)
+    yield
+    del registry._registry["test/Guess-v0"]
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ from cmat_env.tuning.folder import TRAINING
 from cmat_env.tuning.recording import EPISODES, credit_of, record
 from cmat_env.tuning.settings import TunerSettings
 from cmat_env.tuning.tuner import Tuner
-from cmat_env.types import Message, Task, Trajectory
+from cmat_env.types import Message, Trajectory
 
 ROLES = ("assistant", "checker")
 MakePolicy = Callable[..., HFPolicy]
@@ -263,24 +263,18 @@ def test_a_browser_shows_the_shades(logged: Path, photograph: Callable[..., Any]
     assert int(((red - green > 0.2) & (red - blue > 0.2)).sum()) > 200
 
 
-def test_a_fork_with_the_same_model_goes_on_from_its_own_tokens(
-    make_policy: MakePolicy, guess_task: type[Task], tmp_path: Path
-) -> None:
+def test_a_fork_with_the_same_model_goes_on_from_its_own_tokens(make_policy: MakePolicy, tmp_path: Path) -> None:
     """The same greedy model gives the same episode, token for token; another policy is given the words alone."""
     make_policy(adapter="shared").save(tmp_path / "model")
-    registry.register("test/Guess-v0", guess_task)
     team = {"assistant": f"hf:{tmp_path / 'model'}", "checker": "coin:0.5"}
     settings: dict[str, Any] = {"roles": tuple(team), "max_rounds": 3}
-    try:
-        players = {role: parse_spec(spec, role=role) for role, spec in team.items()}
-        rollout = Rollout(lambda: registry.make("test/Guess-v0", **settings), players, width=1)
-        with EpisodeWriter(tmp_path / "log.jsonl", policies=team, settings=settings) as log:
-            log.write(rollout.run([Episode(1)]).finished[0])
-        [played] = read_episodes(tmp_path / "log.jsonl")
-        same, _ = fork(played, 4, {})
-        other, _ = fork(played, 4, {"assistant": "random"})
-    finally:
-        registry._registry.pop("test/Guess-v0")
+    players = {role: parse_spec(spec, role=role) for role, spec in team.items()}
+    rollout = Rollout(lambda: registry.make("test/Guess-v0", **settings), players, width=1)
+    with EpisodeWriter(tmp_path / "log.jsonl", policies=team, settings=settings) as log:
+        log.write(rollout.run([Episode(1)]).finished[0])
+    [played] = read_episodes(tmp_path / "log.jsonl")
+    same, _ = fork(played, 4, {})
+    other, _ = fork(played, 4, {"assistant": "random"})
 
     assert len(played.trajectory.steps) > 4
     before, after = ([step.generation for step in steps] for steps in (played.trajectory.steps, same.steps))

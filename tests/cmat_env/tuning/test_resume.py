@@ -22,12 +22,10 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import pytest
 import torch
 
-import cmat_env
 from cmat_env.agents.memory_store import LongTermMemory
 from cmat_env.cli import main
 from cmat_env.errors import CheckpointError, ConfigError, LogError
@@ -84,9 +82,8 @@ class Attempts:
 
 
 @pytest.fixture(autouse=True)
-def as_in_an_attempt(guess_task: type[gymnasium.Env[str, str]]) -> Iterator[None]:
-    """What killable.py does in its own processes: the task has a name, and the global generators begin alike."""
-    cmat_env.register("test/Guess-v0", guess_task)
+def as_in_an_attempt() -> Iterator[None]:
+    """What killable.py does in its own processes: the global generators begin alike."""
     before = RandomStates().state_dict()
     runpy.run_path(str(KILLABLE))["seed"](0)
     yield
