@@ -6,6 +6,8 @@
 
 The user states the task (verbatim if it says nothing), the assistant proposes, the checker approves or asks for a
 revision, the task executes. Any set of roles with an assistant will do. Everything that is random belongs to the task.
+
+(Over 300 lines: PettingZoo's interface and the view on an episode, each a few lines and a docstring, are one class.)
 """
 
 from __future__ import annotations

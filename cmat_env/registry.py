@@ -15,7 +15,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import gymnasium
@@ -23,6 +23,7 @@ import pettingzoo
 
 from cmat_env.collab import CollabEnv
 from cmat_env.errors import ConfigError, MissingExtraError, UnknownNameError, did_you_mean
+from cmat_env.extras import missing_package
 from cmat_env.ledger import RewardRule
 from cmat_env.order import ROLES, Feedback, Order, Wording
 from cmat_env.parallel import ParallelCollab
@@ -30,7 +31,6 @@ from cmat_env.parallel import ParallelCollab
 GROUP = "cmat_env.envs"
 GAMES = "pettingzoo/"
 """What the ids of board games begin with; `cmat_env.game` has them."""
-_DISTRIBUTION = "cmat-env"
 _ID = re.compile(r"(?:[\w.-]+/)?[\w.-]+?-v\d+")
 _TEAM_SETTINGS = frozenset(inspect.signature(CollabEnv).parameters) - {"task", "env_id"}
 
@@ -56,7 +56,7 @@ class EnvSpec:
     @property
     def missing(self) -> str | None:
         """The first package of its extra that is not installed."""
-        return _missing_package(self.extra) if self.extra else None
+        return missing_package(self.extra) if self.extra else None
 
 
 _registry: dict[str, EnvSpec] = {}
@@ -244,22 +244,6 @@ def _load(entry_point: EntryPoint) -> Callable[..., Any]:
             f"entry_point={entry_point!r}: {module} has no callable {attribute!r}; correct the registration"
         )
     return create  # type: ignore[no-any-return]
-
-
-@cache
-def _missing_package(extra: str) -> str | None:
-    try:
-        requirements = importlib.metadata.requires(_DISTRIBUTION) or []
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    for requirement in requirements:
-        name = re.match(r"[\w.-]+", requirement)
-        if name and re.search(rf"extra\s*==\s*['\"]{re.escape(extra)}['\"]", requirement):
-            try:
-                importlib.metadata.distribution(name[0])
-            except importlib.metadata.PackageNotFoundError:
-                return name[0]
-    return None
 
 
 @lru_cache(maxsize=1)

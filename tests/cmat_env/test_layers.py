@@ -23,7 +23,8 @@ HEAVY = {
 LEAVES = ("agents", "envs", "policies")
 LAYERS = {
     "types": 0, "protocols": 0, "dialogue": 0, "spaces": 0, "errors": 0, "checks": 0, "terminal": 0, "durable": 0,
-    "closing": 0, "lessons": 0, "looks": 0, "look_html": 0, "graph_path": 0, "episode_text": 0, "episode_html": 0,
+    "closing": 0, "lessons": 0, "extras": 0, "looks": 0, "look_html": 0, "graph_path": 0,
+    "episode_text": 0, "episode_html": 0,
     "agents": 1, "policies": 1, "envs": 1,
     "ledger": 2, "order": 2, "team": 2, "episode": 2, "collab": 2, "parallel": 2, "registry": 2, "mixture": 2,
     "game": 2, "vector": 2, "vector_seeds": 2, "workers": 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import cmat_env
 from cmat_env import registry
 from cmat_env.collab import CollabEnv
 from cmat_env.errors import ConfigError, MissingExtraError, UnknownNameError
+from cmat_env.extras import missing_package
 from cmat_env.views import ParallelCollab
 
 GUESS = "test/Guess-v0"
@@ -167,14 +169,14 @@ def test_a_missing_extra_is_named(guess_task: Any, monkeypatch: pytest.MonkeyPat
     spec = registry.EnvSpec("test/Extra-v0", guess_task, extra="moon")
     monkeypatch.setitem(registry._registry, "test/Extra-v0", spec)
     requirements = ["numpy>=1", 'no-such-package>=2; extra == "moon"', 'other; extra == "sun"']
-    monkeypatch.setattr(registry.importlib.metadata, "requires", lambda name: requirements)  # type: ignore[attr-defined]
-    registry._missing_package.cache_clear()
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: requirements)
+    missing_package.cache_clear()
 
     assert "no-such-package" == cmat_env.spec("test/Extra-v0").missing
     for make in (cmat_env.make, cmat_env.make_task):
         with pytest.raises(MissingExtraError, match=r"needs no-such-package.*pip install 'cmat-env\[moon\]'"):
             make("test/Extra-v0")
-    registry._missing_package.cache_clear()
+    missing_package.cache_clear()
 
 
 def test_plug_ins_register_themselves(guess_task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
