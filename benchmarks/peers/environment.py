@@ -9,10 +9,17 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from collections.abc import Sequence
 
 from benchmarks.workers import ROOT
 
 FOLDER = ROOT / "runs" / "peers"
+
+
+def others(constraints: str, requirements: Sequence[str]) -> str:
+    """The constraints but for those on the required packages, which may be of other versions than ours."""
+    named = {requirement.partition("==")[0] for requirement in requirements}
+    return "".join(line for line in constraints.splitlines(keepends=True) if line.partition("==")[0] not in named)
 
 
 def python_with(*requirements: str) -> str:
@@ -31,9 +38,11 @@ def python_with(*requirements: str) -> str:
     ours = sysconfig.get_path("purelib")
     (site / "beneath.pth").write_text(f"import site; site.addsitedir({ours!r})\n", encoding="utf-8")
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    result = subprocess.run(
-        [*pip, "-c", str(ROOT / "constraints.txt"), *requirements], capture_output=True, text=True, check=False
+    constraints = folder / "constraints.txt"
+    constraints.write_text(
+        others((ROOT / "constraints.txt").read_text(encoding="utf-8"), requirements), encoding="utf-8"
     )
+    result = subprocess.run([*pip, "-c", str(constraints), *requirements], capture_output=True, text=True, check=False)
     if result.returncode:
         raise RuntimeError(f"pip could not install {', '.join(requirements)}:\n{result.stderr[-2000:]}")
     done.write_text(sys.prefix, encoding="utf-8")

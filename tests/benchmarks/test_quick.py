@@ -126,3 +126,16 @@ def test_a_worker_does_not_report_the_memory_of_its_parent() -> None:
 
     assert 5 < float(ran.stdout) < 200
     assert importlib.import_module("benchmarks.report").peak_megabytes() > len(held) >> 20
+
+
+def test_a_peer_may_be_of_another_version_than_ours() -> None:
+    """Our pins hold for what it needs, but not for the peer itself."""
+    environment = importlib.import_module("benchmarks.peers.environment")
+    step = importlib.import_module("benchmarks.step")
+    pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    for peer in step.TRL.values():
+        left = environment.others(pinned, [peer, step.DATASETS])
+        names = [line.partition("==")[0] for line in left.splitlines()]
+
+        assert "trl" not in names
+        assert {"torch", "transformers", "accelerate"} <= set(names)
