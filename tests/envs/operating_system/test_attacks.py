@@ -219,7 +219,7 @@ def test_what_never_ends_is_stopped(attack: Attack, command: str) -> None:
 )
 def test_a_shell_that_is_gone_or_deaf_is_replaced(attack: Attack, command: str, event: str) -> None:
     """The agent is told, at once or with the next command, and is heard again."""
-    with attack(seconds=2 * HANGS) as agent:
+    with attack(seconds=HANGS) as agent:
         seen = agent.does(command)
         after = agent.does("echo one") if not seen.event else seen
         assert event in (seen.event, after.event)
