@@ -5,6 +5,7 @@ Every visit has a secret path of its own and shares nothing with others: what is
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import socket
@@ -15,7 +16,6 @@ from hashlib import sha256
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -132,8 +132,9 @@ class ShopServer:
         visit = self._visits.get(request.path_params["visit"])
         if visit is None:
             return _missing()
-        # Searching may take a while in a large shop; other visits are served meanwhile.
-        return await run_in_threadpool(self._answer, request, visit)
+        # Searching may take a while in a large shop; other visits are served meanwhile. By a thread of asyncio's pool, for
+        # which the server's end waits: Starlette's own (anyio's) may outlive it.
+        return await asyncio.to_thread(self._answer, request, visit)
 
     def _answer(self, request: Request, visit: Visit) -> Response:
         root = f"/{request.path_params['visit']}"
