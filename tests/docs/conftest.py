@@ -6,9 +6,11 @@ What cannot be had here is skipped with its block, or fails under CI=true.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -17,9 +19,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import gymnasium
 import pytest
 
+from cmat_env.agents.prompts import prompts_of
 from cmat_env.errors import CmatError
+from tests.envs.web.test_webshop_files import write as write_webshop
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 ADDRESS = "http://127.0.0.1:8000/v1"
@@ -109,12 +114,35 @@ class Stage:
         from cmat_env.policies.hf import HFPolicy  # noqa: PLC0415 - torch is for the pages that need it
         from cmat_env.policies.tiny import TinyConfig, make_model, train_tokenizer  # noqa: PLC0415
 
-        tokenizer = train_tokenizer(["guess a number", "Verdict: approve"] * 4, vocabulary=300, phrases=())
-        size = TinyConfig(vocabulary=len(tokenizer), width=32, layers=2, heads=4, feed_forward=48, context=256)
+        instruction, _ = gymnasium.make("cmat/DB-v0").reset(seed=0)
+        words = [instruction, *prompts_of("paper").values(), "Verdict: approve", "Verdict: revise. Try again."]
+        tokenizer = train_tokenizer(words * 4, vocabulary=700, phrases=())
+        size = TinyConfig(vocabulary=len(tokenizer), width=32, layers=2, heads=4, feed_forward=48, context=4096)
         model = make_model(tokenizer, size, seed=1)
-        model.save_pretrained(self.folder / "path/to/model")
-        tokenizer.save_pretrained(self.folder / "path/to/model")
+        for place in ("path/to/model", "runs/demo/warm_start"):
+            model.save_pretrained(self.folder / place)
+            tokenizer.save_pretrained(self.folder / place)
         HFPolicy(model, tokenizer, roles=("assistant", "checker")).save(self.folder / "runs/demo/final")
+
+    def _qwen(self) -> None:
+        """A tiny model where a page names one of the Hub's."""
+        self.has("model")
+        (self.folder / "Qwen").mkdir()
+        (self.folder / "path/to/model").rename(self.folder / "Qwen/Qwen2.5-0.5B-Instruct")
+
+    def _recipe(self) -> None:
+        """A run of the reader's own."""
+        from cmat_env.tuning.presets import presets  # noqa: PLC0415
+
+        shutil.copy(presets()["tinyagent-nano-db"], self.folder / "my.toml")
+
+    def _webshop(self) -> None:
+        (self.folder / "WEBSHOP/data").mkdir(parents=True)
+        write_webshop(self.folder / "WEBSHOP/data")
+
+    def _person(self) -> None:
+        """Who leaves at once."""
+        self.open.enter_context(mock.patch.object(sys, "stdin", io.StringIO()))
 
     def _sandbox(self) -> None:
         from cmat_env.envs.operating_system import SandboxSettings  # noqa: PLC0415

@@ -1,8 +1,12 @@
 """The code in README.md and docs/ does what it says: Python runs, `cmat` commands run, other commands exist.
 
-Blocks of a page run in order, in one namespace and one temporary folder. Below a line `<!-- needs: NAME, NAME -->` a
-block is given what conftest.py has under these names. A block that costs minutes, a download or the reader's own
-environment stands below `<!-- not run: reason -->`; then Python must compile and command lines must parse.
+Blocks of a page run in order, in one namespace and one temporary folder. Comments above a block say how:
+
+- `<!-- needs: NAME, NAME -->`: with what conftest.py has under these names;
+- `<!-- run small: reason -->`: as it stands, but `cmat train` for one iteration of a tiny model (`SMALL`), and
+  `cmat eval` of a model for four episodes;
+- `<!-- run by: FILE -->`: another test runs it;
+- `<!-- not run: reason -->`: it is a download, or hours. Python must compile and command lines must parse.
 """
 
 from __future__ import annotations
@@ -31,45 +35,55 @@ from tests.docs.conftest import ADDRESS, Stage
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md")))
 FENCE = re.compile(r"^```(\w*)\s*$")
-MARK = re.compile(r"^<!-- not run: (.+) -->$")
-NEEDS = re.compile(r"^<!-- needs: ([a-z, ]+) -->$")
+MARK = re.compile(r"^<!-- (needs|run small|run by|not run): (.+) -->$")
+SMALL = (
+    *("iterations=1", "episodes=8", "final_episodes=4", "evaluate_episodes=4", "threads=1"),
+    *("warm_start.episodes=60", "warm_start.sft.steps=2", "model.width=32", "model.layers=1", "model.max_new_tokens=8"),
+)
+"""What makes a training run one of seconds."""
 TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 EXTRAS = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"])
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page: where it begins, its language, its text, is it to be run, and what it needs then."""
+    """A fenced block of a page: where it begins, its language, its text, does it run, what does it need, for how long."""
 
     line: int
     language: str
     text: str
-    runs: bool
+    runs: bool = True
     needs: tuple[str, ...] = ()
+    small: bool = False
 
 
 def blocks_of(text: str) -> Iterator[Block]:
     """Every fenced block, in order."""
     lines = text.splitlines()
-    above, start, language = "", 0, ""
+    marks: dict[str, str] = {}
+    start, language = 0, ""
     for number, line in enumerate(lines, 1):
-        fence = FENCE.match(line)
+        fence, mark = FENCE.match(line), MARK.match(line)
         if start and line == "```":
-            needs = NEEDS.match(above)
-            wanted = tuple(needs[1].split(", ")) if needs else ()
-            yield Block(start, language, "\n".join(lines[start : number - 1]), not MARK.match(above), wanted)
-            start = 0
+            runs = not {"not run", "run by"} & set(marks)
+            needs = tuple(marks["needs"].split(", ")) if "needs" in marks else ()
+            body = "\n".join(lines[start : number - 1])
+            yield Block(start, language, body, runs=runs, needs=needs, small="run small" in marks)
+            start, marks = 0, {}
         elif fence and not start:
-            above = next((each for each in reversed(lines[: number - 1]) if each.strip()), "")
             start, language = number, fence[1]
+        elif mark and not start:
+            marks[mark[1]] = mark[2]
+        elif line.strip() and not start:
+            marks = {}
     assert not start, f"the block of line {start} does not end"
 
 
 def commands_of(text: str) -> Iterator[list[str]]:
-    """The words of each command line, comments and a prompt left out."""
+    """The words of each command line; comments, a prompt, and what is set for one command only are left out."""
     for line in text.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
-        if words[:1] == ["$"]:
+        while words and (words[0] == "$" or "=" in words[0]):
             words = words[1:]
         if words:
             yield words
@@ -97,6 +111,15 @@ def serve(arguments: list[str]) -> None:
                 assert json.load(answer)["data"]
         finally:
             process.terminate()
+
+
+def shortened(words: list[str]) -> list[str]:
+    """A command that takes minutes, made one of seconds."""
+    if words[:2] == ["cmat", "train"] and "--resume" not in words:
+        return words + [word for setting in SMALL for word in ("--set", setting)]
+    if words[:2] == ["cmat", "eval"] and "hf:" in " ".join(words):
+        return [*words, "--episodes", "4"]
+    return words
 
 
 def check_command(words: list[str], *, runs: bool) -> None:
@@ -133,7 +156,7 @@ def check_block(block: Block, namespace: dict[str, Any], page: str) -> None:
             exec(code, namespace)
     elif block.language in {"sh", "console"}:
         for words in commands_of(block.text):
-            check_command(words, runs=block.runs)
+            check_command(shortened(words) if block.small else words, runs=block.runs)
     elif block.language == "toml":
         from_mapping(tomllib.loads(block.text), source=page)
     elif block.language == "json":
@@ -159,28 +182,40 @@ def test_the_code_of_a_page_works(page: Path, stage: Stage, monkeypatch: pytest.
 def test_blocks_are_found_with_their_marks() -> None:
     """A mark counts for the block right below it; a block without a language is output."""
     text = "<!-- not run: slow -->\n```sh\nmake demo\n```\n\n```\nout\n```\n\n"
-    text += "<!-- needs: model, sandbox -->\n\n```python\nx = 1\n```\n"
+    text += "<!-- needs: model, sandbox -->\n<!-- run small: minutes -->\n\n```python\nx = 1\n```\n"
+    text += "<!-- run by: tests/other.py -->\n```sh\nmake test\n```\n<!-- not run: slow -->\nSo.\n```sh\nmake\n```\n"
 
     assert [
-        Block(2, "sh", "make demo", False),
-        Block(6, "", "out", True),
-        Block(12, "python", "x = 1", True, ("model", "sandbox")),
+        Block(2, "sh", "make demo", runs=False),
+        Block(6, "", "out"),
+        Block(13, "python", "x = 1", needs=("model", "sandbox"), small=True),
+        Block(17, "sh", "make test", runs=False),
+        Block(22, "sh", "make"),
     ] == list(blocks_of(text))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_mark_is_read(page: Path) -> None:
+    """A misspelt one would be a comment; and a test that is named runs the page."""
+    for name, said in re.findall(r"^<!-- ?([\w ]+): (.*) -->$", page.read_text(encoding="utf-8"), re.MULTILINE):
+        assert name in {"needs", "run small", "run by", "not run"}
+        if name == "run by":
+            assert page.name in (ROOT / said).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
     "block",
     [
-        Block(1, "python", "x = ", False),
-        Block(1, "python", "1 / 0", True),
-        Block(1, "sh", "cmat eval --no-such-option", False),
-        Block(1, "sh", "cmat no-such-command", False),
-        Block(1, "sh", "make no-such-target", False),
-        Block(1, "sh", "pip install 'cmat-env[nothing]'", False),
-        Block(1, "sh", "python benchmarks/nothing.py", True),
-        Block(1, "sh", "rm -rf /", True),
-        Block(1, "toml", "[tuner]\nlearning_rat = 1", True),
-        Block(1, "fortran", "", True),
+        Block(1, "python", "x = ", runs=False),
+        Block(1, "python", "1 / 0"),
+        Block(1, "sh", "cmat eval --no-such-option", runs=False),
+        Block(1, "sh", "cmat no-such-command", runs=False),
+        Block(1, "sh", "make no-such-target", runs=False),
+        Block(1, "sh", "pip install 'cmat-env[nothing]'", runs=False),
+        Block(1, "sh", "python benchmarks/nothing.py"),
+        Block(1, "sh", "rm -rf /"),
+        Block(1, "toml", "[tuner]\nlearning_rat = 1"),
+        Block(1, "fortran", ""),
     ],
     ids=lambda block: block.text or block.language,
 )
