@@ -47,7 +47,7 @@ EXTRAS = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page: where it begins, its language, its text, does it run, what does it need, for how long."""
+    """A fenced block of a page: where it begins, language, text; does it run, with what, and only for a moment?"""
 
     line: int
     language: str
