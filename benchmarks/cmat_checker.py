@@ -31,6 +31,7 @@ ROWS: Mapping[str, tuple[str, ...]] = {
     "both, who contributes more is updated more": ("iterations=30", "adaptive.role_gain=1.0"),
     "both, who lags behind is updated more": ("iterations=30", "adaptive.role_gain=-1.0"),
     "both, tasks by learnability": ("iterations=30", "adaptive.candidates=4"),
+    "both, alpha = 0.7: verdicts weigh 0.3": ("iterations=30", "team.verdict=0.3"),
 }
 ARMS = {CHECKER: "its checker", NONE: "none", RANDOM: "random", ORACLE: "oracle"}
 

@@ -113,7 +113,8 @@ class Live:
     def _on_finished(self, figures: Mapping[str, Any]) -> str:
         self._stage = (f"finished: {figures['episodes']} episodes", 1, 1)
         curve = f"success while training {sparkline(smooth(self._success))}\n" if self._success else ""
-        return f"\n{curve}\n{_as_text(self._results(), self._console)}"
+        checker = "".join(f"\n{_worth(name, found)}" for name, found in figures["checker"].items())
+        return f"\n{curve}\n{_as_text(self._results(), self._console)}{checker}"
 
     # -- the view ------------------------------------------------------------------------------------------------
 
@@ -181,6 +182,15 @@ def show_change(folder: Path) -> None:
         console.rule(title)
         for part in whole(record, number=record.trajectory.seed):
             console.print(part)
+
+
+def _worth(name: str, found: Mapping[str, Any]) -> str:
+    """What a checker adds as a line."""
+    low, high = found["ci95"]
+    return (
+        f"checker, same episodes, {name}: {found['gain']:+.3f} [{low:+.3f}, {high:+.3f}], "
+        f"won {found['won']}, lost {found['lost']}"
+    )
 
 
 def _warning(alarm: Mapping[str, Any]) -> str:

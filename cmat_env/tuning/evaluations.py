@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
+from cmat_env.comparison import compare
 from cmat_env.evaluate import evaluate
 from cmat_env.log import EpisodeWriter
+from cmat_env.paired import Difference
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.sampling import Sampling
 from cmat_env.report import EvalReport
@@ -95,6 +97,19 @@ class Evaluations:
             memory=self._folder.path / MEMORY if settings.memory.recall else None,
             memory_settings=settings.memory,
         )
+
+    def with_and_without(self) -> dict[str, Difference]:
+        """What the checker adds on the same episodes, by "WHEN, WAY"; nothing without a checker."""
+        found = {}
+        for name, team in self.results.items():
+            alone = self.results.get(name.replace(": team,", ": without checker,"))
+            if alone is None or alone is team or not (team.per_episode and alone.per_episode):
+                continue
+            [each] = compare({"": list(alone.per_episode)}, {"": list(team.per_episode)}, seed=self._settings.seed)
+            gain, test = each.success, each.test
+            between = (gain.low, gain.high), test.only_b, test.only_a, test.p_value
+            found[name.replace(": team,", ",")] = Difference(each.tasks, gain.mean, *between)
+        return found
 
     def state_dict(self) -> dict[str, Any]:
         """The results so far."""

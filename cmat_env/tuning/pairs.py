@@ -23,6 +23,7 @@ import numpy as np
 
 from cmat_env.curate_verdicts import improved
 from cmat_env.errors import TaskFileError, did_you_mean
+from cmat_env.tuning.config import RunSettings
 from cmat_env.types import Dialogue, Generation, Message, Payment, Step, Trajectory
 
 FIELDS = ("prompt", "chosen", "rejected")
@@ -88,6 +89,16 @@ def read(path: Path, roles: Sequence[str]) -> list[Written]:
     return written
 
 
+def of_settings(settings: RunSettings, policy: Tokenizes) -> list[Pair]:
+    """Those of the file that a run's settings name, as token ids; none without a file.
+
+    Raises:
+        TaskFileError: the file cannot be read, or a pair is longer than the model's context.
+    """
+    path = settings.pairs.path
+    return encode(read(Path(path), settings.team.learners), policy) if path else []
+
+
 def encode(written: Sequence[Written], policy: Tokenizes) -> list[Pair]:
     """Pairs as token ids.
 
@@ -102,7 +113,10 @@ def _side(line: Written, policy: Tokenizes, *, better: bool) -> Trajectory:
     dialogue = policy.tokenize(Dialogue(line.role, messages=[*line.prompt, *reply]))
     length = len(dialogue.token_ids)
     if length > policy.context:
-        raise TaskFileError(f"{line.place}: {length} tokens, but the model takes {policy.context}; shorten it")
+        raise TaskFileError(
+            f"{line.place}: {length} tokens, but the model takes {policy.context}; shorten it, or raise model.context. "
+            "Record pairs with the prompts that the run uses: a TinyAgent's are cmat eval's --prompts names"
+        )
     own = dialogue.turns[sum(message.speaker == line.role for message in line.prompt) :]
     return _episode(dialogue, own, line.place, better=better)
 

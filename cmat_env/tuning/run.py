@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,7 @@ class Run:
         """What tunes the policy, and what a checkpoint holds; the logs come after all that may not fit."""
         tuner = Tuner(policy, self.settings.team.learners, self.settings.tuner, seed=self.settings.seed)
         self._time = ProcessorTime()
+        self._pairs = pairs.of_settings(self.settings, policy)
         parts: dict[str, Stateful] = {
             "weights": policy.weights,
             "base": FrozenBase(policy.weights),
@@ -188,9 +190,6 @@ class Run:
     def _tune(self, policy: HFPolicy, tuner: Tuner) -> None:
         """The iterations that are left."""
         settings = self.settings
-        if settings.pairs.path:
-            written = pairs.read(Path(settings.pairs.path), settings.team.learners)
-            self._pairs = pairs.encode(written, policy)
         rollout = training_rollout(policy, settings, self._experience)
         try:
             with Metrics(self.folder, settings, iteration=tuner.iteration) as metrics:
@@ -267,6 +266,7 @@ class Run:
             "cpu_seconds": self._time.seconds,
             "best_iteration": int(best[1].name) if best else None,
             "evaluations": {name: _brief(report) for name, report in self.results.items()},
+            "checker": {name: asdict(found) for name, found in self.evaluations.with_and_without().items()},
         }
         self.folder.write_report(summary)
         draw_png(self.folder.path)

@@ -24,7 +24,7 @@ from cmat_env.policies.scripted import DemonstratorPolicy, OracleChecker
 from cmat_env.policies.spec import parse_spec
 from cmat_env.policies.tiny import TinyConfig, make_model, train_tokenizer
 from cmat_env.rollout import Episode, OnEnd, Rollout
-from cmat_env.tuning import checkpoint, sft
+from cmat_env.tuning import checkpoint, pairs, sft
 from cmat_env.tuning.config import RunSettings
 from cmat_env.tuning.events import Interrupted, Report
 from cmat_env.tuning.folder import WARM_START, RunFolder
@@ -70,6 +70,7 @@ def warm_up(
     policy = given(settings) if settings.model.path else tiny_agent(settings, dialogues)
     count = sum(parameter.numel() for parameter in policy.weights.base.parameters())
     report("model", {"parameters": count, "vocabulary": len(policy.chat.tokenizer)})
+    pairs.of_settings(settings, policy)  # too long a pair is told before an hour of imitation
     encoded = [policy.tokenize(dialogue) for dialogue in dialogues]
     if rows:
         encoded = [row.unlearned(each) for row, each in zip(rows, encoded, strict=True)]

@@ -132,8 +132,8 @@ class ShopServer:
         visit = self._visits.get(request.path_params["visit"])
         if visit is None:
             return _missing()
-        # Searching may take a while in a large shop; other visits are served meanwhile. By a thread of asyncio's pool, for
-        # which the server's end waits: Starlette's own (anyio's) may outlive it.
+        # Searching may take a while in a large shop; other visits are served meanwhile. By a thread of asyncio's pool,
+        # for which the server's end waits: Starlette's own (anyio's) may outlive it.
         return await asyncio.to_thread(self._answer, request, visit)
 
     def _answer(self, request: Request, visit: Visit) -> Response:

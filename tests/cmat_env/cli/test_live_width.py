@@ -11,6 +11,7 @@ from rich.console import Console
 from cmat_env.cli.live import Live
 from cmat_env.tuning.config import RunSettings
 
+DIFFERENCE = {"gain": 0.05, "ci95": (0.01, 0.09), "won": 20, "lost": 5}
 EVENTS = (
     ("demonstrations", {"episodes": 4, "of": 4}),
     ("model", {"parameters": 1234, "vocabulary": 300}),
@@ -19,7 +20,7 @@ EVENTS = (
         "iteration",
         {"iteration": 1, "success": 0.5, "roles": {"assistant": {"loss": 0.25, "kl_per_sequence": 0.5}}, "alarms": []},
     ),
-    ("finished", {"episodes": 128}),
+    ("finished", {"episodes": 128, "checker": {"after, greedy": DIFFERENCE}}),
 )
 
 
@@ -52,6 +53,7 @@ def test_no_terminal_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> Non
         for words in (
             "4 demonstrations played", "TinyAgent: 1,234 parameters", "warm start, step 100/100: loss 1.500",
             "iteration 1/30: success 0.50; assistant loss +0.250 KL 0.50",
+            "checker, same episodes, after, greedy: +0.050 [+0.010, +0.090], won 20, lost 5",
         )
         if words not in said
     ]  # fmt: skip

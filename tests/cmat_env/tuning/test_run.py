@@ -15,7 +15,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModelForCausalLM
 
-from cmat_env.errors import ConfigError
+from cmat_env.errors import ConfigError, TaskFileError
 from cmat_env.log import read_episodes
 from cmat_env.policies.hf import HFPolicy
 from cmat_env.policies.scripted import GoldPolicy
@@ -132,6 +132,21 @@ def test_every_algorithm_runs(finished: Path, tmp_path: Path, algorithm: str) ->
     assert figures
     assert all(map(math.isfinite, figures))
     HFPolicy.load(tmp_path / "run" / "final", roles=("assistant",))
+
+
+def test_a_pair_that_is_too_long_is_told_before_the_warm_start(tmp_path: Path) -> None:
+    """Not after minutes of imitation and evaluations."""
+    path, events = tmp_path / "pairs.jsonl", []
+    reply = [{"role": "assistant", "content": "Action: Operation " * 500}]
+    line = {"prompt": [{"role": "user", "content": "count them"}], "chosen": reply, "rejected": reply}
+    path.write_text(json.dumps(line), encoding="utf-8")
+    settings = dataclasses.replace(
+        SMALL, tuner=TunerSettings(algorithm="dpo"), pairs=PairsSettings(path=str(path)), samples=2
+    )
+    with pytest.raises(TaskFileError, match=r"pairs.jsonl:1: \d+ tokens, but the model takes"):
+        Run(settings, tmp_path / "run", report=lambda event, _: events.append(event)).execute()
+
+    assert {"demonstrations", "model"} >= set(events)
 
 
 def test_dpo_takes_pairs_from_a_file_and_virtual_tokens(finished: Path, tmp_path: Path) -> None:
