@@ -4,7 +4,7 @@
 
 Settings were chosen on the tasks of `generated:dev`; the figures are of `generated:heldout`. Every row is written when
 it is measured, and not measured again, so that the command can be stopped and started at will. `--only` measures a
-part. The tables are written to docs/cmat.md.
+part. The tables are written to docs/cmat.md, the curves to docs/cmat-curves.png.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import cmat_checker, cmat_parts, cmat_tables, report
+from benchmarks import cmat_checker, cmat_curves, cmat_parts, cmat_tables, report
 
 CHECKER = "checker"
 PARTS = (cmat_parts.HOUSES, "DB", "KG", "composite DB", CHECKER)
@@ -47,8 +47,13 @@ def tables(out: Path) -> str:
     """What has been measured, as Markdown."""
     rows = list(cmat_checker.ROWS)
     checked = written(out, "seed-*/rows.jsonl", lambda line: (rows.index(line["row"]), line["seed"]))
-    found = cmat_tables.report(written(out, "parts/*/seed-*/rows.jsonl", cmat_tables.rank))
+    found = cmat_tables.report(ablation(out))
     return "\n\n".join(filter(None, (found, cmat_checker.report(checked) if checked else "")))
+
+
+def ablation(out: Path) -> list[dict[str, Any]]:
+    """The rows of all columns."""
+    return written(out, "parts/*/seed-*/rows.jsonl", cmat_tables.rank)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -69,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(found)
     if given.scale == 1 and given.tasks == "generated:heldout" and Path(given.docs).exists():
         report.write("cmat", found, Path(given.docs))
+        cmat_curves.draw(Path(given.out), ablation(Path(given.out)), Path(given.docs).parent / "cmat-curves.png")
 
 
 if __name__ == "__main__":

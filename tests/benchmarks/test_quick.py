@@ -101,12 +101,23 @@ def test_the_ablation_is_measured_once_and_told(tmp_path: Path, monkeypatch: pyt
         column.run_all()
         assert set(rows).isdisjoint(parts.Column(name, 0, tmp_path, scale=0.01, tasks="generated:dev").left)
 
+    curves = importlib.import_module("benchmarks.cmat_curves")
+    curves.draw(tmp_path, cmat.ablation(tmp_path), tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     text = cmat.tables(tmp_path)
     assert 2 * 2 == sum(line.startswith(("| warm start | 0", "| all together | 0")) for line in text.splitlines())
     assert 2 * 4 == sum("| no memory |" in line or "| memory |" in line for line in text.splitlines()) + 2
     for line in cmat.written(tmp_path, "parts/*/seed-*/rows.jsonl", tables.rank):
         assert [parts.STREAM] * 2 == [len(line[way]["solved"]) for way in parts.WAYS]
         assert all(line[way]["read"] > 0 and line[way]["written"] > 0 for way in parts.WAYS)
+
+
+def test_a_stream_has_a_point_for_every_few_tasks() -> None:
+    """Over all streams; curves of several seeds end with the shortest."""
+    curves = importlib.import_module("benchmarks.cmat_curves")
+
+    assert [0.5] + [0.0] * 6 + [0.2] == curves.along([[1] * 5 + [0] * 35, [0] * 38 + [1, 1]])
+    assert [0.5, 1.0] == curves.mean_curve([[0.0, 1.0, 1.0], [1.0, 1.0]])
 
 
 def test_a_mean_over_seeds_has_students_interval() -> None:
