@@ -55,6 +55,7 @@ class DBTask:
         jargon: a word of the question that no column has, and that only those know who work there.
         split: where a generated task belongs, or the name of its file.
         known_bad: why nobody can solve it as it stands; "" = it is fine.
+        wordings: all ways to say the description of a generated task, itself among them.
 
     Raises:
         ConfigError: it has no table, or a write without a right ending.
@@ -75,6 +76,7 @@ class DBTask:
     jargon: str = ""
     split: str = ""
     known_bad: str = ""
+    wordings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.tables:

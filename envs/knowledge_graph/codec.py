@@ -86,9 +86,14 @@ class Codec(Protocol):
         ...
 
 
+def entities_of(names: Collection[str]) -> str:
+    """How the entities that a question mentions are listed."""
+    return f"Entities: [{', '.join(names)}]"
+
+
 def state(question: str, names: Collection[str]) -> str:
     """The statement of a task."""
-    return f"{question}\nEntities: [{', '.join(names)}]"
+    return f"{question}\n{entities_of(names)}"
 
 
 class TextCodec:

@@ -54,6 +54,7 @@ class KGTask:
         done: how many of these calls earlier parts of a composite task have made.
         split: where a generated task belongs, or the name of its file.
         offline: why the offline graph cannot answer it by AgentBench's rules; "" = it can, or nobody has looked.
+        wordings: all ways to say a generated question, itself among them.
 
     Raises:
         ConfigError: it has no answer, or an action that is no call.
@@ -68,6 +69,7 @@ class KGTask:
     done: int = 0
     split: str = ""
     offline: str = ""
+    wordings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.answers:

@@ -70,6 +70,7 @@ class OSTask:
         example: the gold script.
         split: where a generated task belongs, or its file.
         known_bad: what is wrong with it as it stands; "" = nothing is known.
+        wordings: all ways to say the description of a generated task, itself among them.
 
     Raises:
         ConfigError: nothing says what is right.
@@ -85,6 +86,7 @@ class OSTask:
     example: Script | None = None
     split: str = ""
     known_bad: str = ""
+    wordings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.match is None and not self.checks:
