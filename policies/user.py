@@ -132,6 +132,7 @@ def _told(brief: Brief, question: str) -> str:
     words = _words(_PART.sub("", asked)) - _EMPTY
     if words <= _EVERYTHING:
         return said if part or not words else brief.statement()
+    words -= _EVERYTHING
     most = 0
     for texts in ((*brief.facts, *brief.details), goals, brief.opening.splitlines()):
         of_part = [
