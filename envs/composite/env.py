@@ -142,9 +142,14 @@ class CompositeEnv(RestorableEnv[Composite[Any], State]):
             return seen, 0.0, False, False, self._info()
         if truncated or info["outcome"] not in _ANSWERED:
             return self._end(seen, str(info["outcome"]), truncated=truncated)
-        if not info["success"] and state.tries < self.retries:
-            return self._again(seen)
-        return self._answer(seen, right=bool(info["success"]), metrics=info.get("metrics"))
+        right = bool(info["success"])
+        if right or state.tries >= self.retries:
+            answer = self._answer(seen, right=right, metrics=info.get("metrics"))
+        else:
+            answer = self._again(seen)
+        if self.retries:
+            answer[-1]["graded"] = True
+        return answer
 
     def _start(self) -> Any:
         """Where the inner task stands, if it may have to go back there."""

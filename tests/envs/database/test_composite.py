@@ -157,6 +157,28 @@ def test_tries_have_an_end_and_begin_anew_with_every_part() -> None:
     assert [0.0] * 4 == paid
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_no_dry_run_tells_whether_a_part_would_be_right(place: int) -> None:
+    """Neither of the first part nor of the last, which a right answer ends: the checker is told the same of both."""
+    env = make(ID, parts=(2,), report=True, retries=1, dry_run=True)
+    told = []
+    for given in ("right", "nobody"):
+        env.reset(seed=0)
+        env.step("")
+        task = env.task.unwrapped
+        solution = task.solution()
+        for action in solution[: 2 * place + 1]:
+            env.step(action)
+            env.step("Verdict: approve")
+            if env.agent_selection == "user_0":
+                env.step("")
+        answer = solution[2 * place + 1] if given == "right" else task.inner.codec.answer(["nobody"])
+        env.step(answer)
+        told.append(env.observe("checker_0")["message"].rpartition("Dry run: ")[2])
+
+    assert ["the answer would be graded"] * 2 == told
+
+
 def test_retries_keep_the_contract_of_a_task() -> None:
     """Forks in the midst of a second try, too."""
     check_task(lambda: make_task(ID, report=True, retries=1), seeds=(0, 1))
