@@ -141,8 +141,9 @@ def test_a_user_that_learns_is_measured_against_the_scripted_one(
         team=TeamSettings(learners=("user", "assistant", "checker"), user="user:paraphrase"),
         adaptive=AdaptiveSettings(role_gain=gain, role_source="paired"),
     )
-    model = SimpleNamespace(with_sampling=lambda _: model)
-    found = Evaluations(settings, RunFolder(tmp_path), lambda *_: None).now(model)  # type: ignore[arg-type]
+    model: Any = SimpleNamespace()
+    model.with_sampling = lambda _: model
+    found = Evaluations(settings, RunFolder(tmp_path), lambda *_: None).now(model)
     adaptation = Adaptation(settings)
     adaptation.saw([], found)
     adaptation.close()
