@@ -28,7 +28,7 @@ from cmat_env.envs.task_env import RestorableEnv, Snapshot
 from cmat_env.envs.tool_calls import MAX_CALLS
 from cmat_env.lessons import Lessons, reflection
 from cmat_env.spaces import AnyText
-from cmat_env.types import Brief, Judgement
+from cmat_env.types import Judgement
 
 TRUNCATED = "[TRUNCATED]"
 TIMED_OUT = "Error: SQL execution timed out."
@@ -97,12 +97,6 @@ class DBEnv(RestorableEnv[DBTask, Episode]):
         """AgentBench's prompt for the action format, with the database's own name."""
         text = self.codec.instructions
         return text if self.dialect != "sqlite" else text.replace("MySQL", "SQLite")
-
-    @property
-    def brief(self) -> Brief | None:
-        """What the user of a generated task wants and knows; None = all that is known of it is its statement."""
-        task = self.task
-        return Brief(task.add_description, (task.description,), (task.wordings,)) if task.wordings else None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begin an episode.

@@ -15,6 +15,7 @@ from typing import Any
 
 from cmat_env.envs.database.backend import Row, Table
 from cmat_env.errors import ConfigError, TaskFileError
+from cmat_env.types import Brief
 
 WRITE_TYPES = ("INSERT", "UPDATE", "DELETE")
 
@@ -83,6 +84,11 @@ class DBTask:
             raise ConfigError(f"task {self.id!r} has no table; give at least one")
         if self.write and self.gold_rows is None and self.reference is None:
             raise ConfigError(f"write task {self.id!r} has no right ending; give gold_rows or a reference statement")
+
+    @property
+    def brief(self) -> Brief | None:
+        """What the user of a generated task wants and knows; None = no more than the statement."""
+        return Brief(self.add_description, (self.description,), (self.wordings,)) if self.wordings else None
 
 
 def load_tasks(path: str | Path) -> tuple[DBTask, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, Protocol, get_args
 
-from cmat_env.envs.knowledge_graph.tasks import TOOLS, Call
+from cmat_env.envs.knowledge_graph.tasks import TOOLS, Call, entities_of
 from cmat_env.envs.tool_calls import MAX_CALLS, BadCall, ToolCall, read_calls, write_call
 
 FormatName = Literal["v0.2", "tools"]
@@ -84,11 +84,6 @@ class Codec(Protocol):
     def final(self, number: int) -> str:
         """Write an answer down."""
         ...
-
-
-def entities_of(names: Collection[str]) -> str:
-    """How the entities that a question mentions are listed."""
-    return f"Entities: [{', '.join(names)}]"
 
 
 def state(question: str, names: Collection[str]) -> str:

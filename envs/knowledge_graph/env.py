@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cmat_env.envs.knowledge_graph.codec import CODECS, Codec, Final, FormatName, Malformed, Move, entities_of, state
+from cmat_env.envs.knowledge_graph.codec import CODECS, Codec, Final, FormatName, Malformed, Move, state
 from cmat_env.envs.knowledge_graph.compiler import Dialect, Fidelity, ImpossibleError
 from cmat_env.envs.knowledge_graph.demonstrate import NOTHING, Demonstrator, Uniform
 from cmat_env.envs.knowledge_graph.episode import Episode, KGSettings, RewardName
@@ -28,7 +28,7 @@ from cmat_env.envs.task_env import RestorableEnv, Snapshot
 from cmat_env.envs.tool_calls import MAX_CALLS
 from cmat_env.lessons import Lessons, reflection
 from cmat_env.spaces import AnyText
-from cmat_env.types import Brief, Judgement
+from cmat_env.types import Judgement
 
 NO_VARIABLE = "Invalid variable id! Need to recheck the action."
 TRUNCATED = "[TRUNCATED]"
@@ -104,12 +104,6 @@ class KGEnv(RestorableEnv[KGTask, Episode]):
         """The graph as this episode may ask it."""
         graph = None if self._named_graph is None else self._named_graph.replace("{id}", self.task.id)
         return Knowledge(self.graph.store, self.graph.schema, self.settings.fidelity, self.limits, graph)
-
-    @property
-    def brief(self) -> Brief | None:
-        """What the user of a generated task wants and knows; None = all that is known of it is its statement."""
-        task = self.task
-        return Brief(entities_of(task.entities), (task.question,), (task.wordings,)) if task.wordings else None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begin an episode.

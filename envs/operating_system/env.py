@@ -26,7 +26,7 @@ from cmat_env.envs.operating_system.tasks import OSTask, Script
 from cmat_env.envs.operating_system.wording import Wording, observation_of, shown
 from cmat_env.envs.task_env import TaskEnv
 from cmat_env.spaces import AnyText
-from cmat_env.types import Brief, Judgement
+from cmat_env.types import Judgement
 
 _MOST_NAMED = 20
 
@@ -114,12 +114,6 @@ class OSEnv(TaskEnv[OSTask, Episode]):
     def sandbox(self) -> Sandbox | None:
         """The sandbox of this episode; None when there is none any more."""
         return None if self._machine is None else self._machine.sandbox
-
-    @property
-    def brief(self) -> Brief | None:
-        """What the user of a generated task wants and knows; None = all that is known of it is its statement."""
-        task = self.task
-        return Brief("", (task.description,), (task.wordings,)) if task.wordings else None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begin an episode in a fresh sandbox.

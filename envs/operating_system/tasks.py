@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cmat_env.errors import ConfigError
+from cmat_env.types import Brief
 
 Language = Literal["bash", "python"]
 _SEVERAL_USERS = re.compile(r"\b(?:useradd|adduser|usermod|groupadd|addgroup|chown|chgrp|su|sudo|newusers)\b")
@@ -93,6 +94,11 @@ class OSTask:
             raise ConfigError(f"task {self.id!r} has neither match nor checks; say what is right")
         if self.example is None and self.compares:
             raise ConfigError(f"task {self.id!r} checks against its example, but has none; give one")
+
+    @property
+    def brief(self) -> Brief | None:
+        """What the user of a generated task wants and knows; None = no more than the statement."""
+        return Brief("", (self.description,), (self.wordings,)) if self.wordings else None
 
     @property
     def compares(self) -> bool:

@@ -34,7 +34,7 @@ from cmat_env.experience import Experience
 from cmat_env.policies.user import ScriptedUser
 from cmat_env.registry import make_task
 from cmat_env.rollout import Episode, Rollout, Trials
-from cmat_env.types import Brief, Dialogue, Generation, Message
+from cmat_env.types import Dialogue, Generation, Message
 
 CANARY = "xylocanary77"
 PAGE = (
@@ -218,7 +218,7 @@ KNOWING: dict[str, Callable[[], Any]] = {
         [replace(generate("train", level=1, seed=2), answers=(CANARY,), reference=f"SELECT '{CANARY}'")]
     ),
     "kg": lambda: KGEnv([replace(KGEnv("generated:train").source.pick(2), answers=(CANARY,))]),
-    "os": lambda: SimpleNamespace(brief=os_brief(), reset=lambda seed: ("", {})),
+    "os": lambda: SimpleNamespace(brief=os_task().brief, reset=lambda seed: ("", {})),
     "shop": lambda: shop_of_canaries("cmat/WebShop-v0"),
     "db composite": lambda: composite("cmat/DB-Composite-v0"),
     "kg composite": lambda: composite("cmat/KG-Composite-v0"),
@@ -226,10 +226,9 @@ KNOWING: dict[str, Callable[[], Any]] = {
 }
 
 
-def os_brief() -> Brief | None:
-    """What the user of a generated task knows whose answer and script are the canary; no sandbox is needed for it."""
-    task = replace(os_generate("train", seed=2), match=Match(CANARY), example=Script(CANARY), checks=())
-    return OSEnv.brief.fget(SimpleNamespace(task=task))  # type: ignore[attr-defined, no-any-return]
+def os_task() -> OSTask:
+    """A generated task whose answer and script are the canary; what its user knows can be read without a sandbox."""
+    return replace(os_generate("train", seed=2), match=Match(CANARY), example=Script(CANARY), checks=())
 
 
 @pytest.mark.parametrize("kind", KNOWING)

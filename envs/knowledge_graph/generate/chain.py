@@ -15,7 +15,7 @@ from cmat_env.envs.knowledge_graph.generate import SPLITS, Split, answers_of, sp
 from cmat_env.envs.knowledge_graph.generate.facts import Facts
 from cmat_env.envs.knowledge_graph.generate.shapes import SHAPES, DeadEndError, Draft, Walk
 from cmat_env.envs.knowledge_graph.program import Count, Extreme
-from cmat_env.envs.knowledge_graph.tasks import KGTask
+from cmat_env.envs.knowledge_graph.tasks import KGTask, entities_of
 from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
 
 LENGTHS = (2, 3, 4)
@@ -111,7 +111,7 @@ def _drawn(facts: Facts, rng: random.Random, split: Split, *, seed: int, length:
         family=f"{length} parts",
         parts=parts,
         families=tuple(names),
-        opening=f"Entities: [{', '.join(entities)}]",
+        opening=entities_of(entities),
         goals=tuple(rng.choice(words) for words in said),
         wordings=tuple(said),
         facts=tuple(f"Part {place + 1}: the value that counts is the {words}." for place, words in hidden.items()),

@@ -10,6 +10,7 @@ from cmat_env.envs.web.search import SearchEngine, open_engine
 from cmat_env.envs.web.search.engine import EngineName
 from cmat_env.envs.web.text import clean
 from cmat_env.errors import ConfigError
+from cmat_env.types import Brief
 
 Choices = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -124,6 +125,11 @@ class Goal:
             *(f"The option {name} is {value}." for name, value in self.options),
             *((f"The attributes are: {', '.join(self.attributes)}.",) if self.attributes else ()),
         )
+
+    @property
+    def brief(self) -> Brief | None:
+        """What the user of a generated task wants and knows; None = no more than the statement."""
+        return Brief("", (self.instruction,), (self.wordings,), details=self.details) if self.wordings else None
 
 
 class Catalogue:

@@ -29,7 +29,7 @@ from cmat_env.envs.web.shop.stock import open_stock
 from cmat_env.envs.web.shop.surface import Surface, SurfaceLostError, open_surface
 from cmat_env.envs.web.text import clean
 from cmat_env.spaces import AnyText
-from cmat_env.types import Brief, Judgement
+from cmat_env.types import Judgement
 
 _CUT = " [TRUNCATED]"
 
@@ -104,12 +104,6 @@ class WebShopEnv(RestorableEnv[Goal, Episode]):
     def max_rounds(self) -> int:
         """Actions in an episode."""
         return self.settings.max_rounds or self.codec.rounds
-
-    @property
-    def brief(self) -> Brief | None:
-        """What the user of a generated task wants and knows; None = all that is known of it is its statement."""
-        goal = self.task
-        return Brief("", (goal.instruction,), (goal.wordings,), details=goal.details) if goal.wordings else None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begin an episode at the front page.
