@@ -179,13 +179,16 @@ class Episode:
         self._address("checker", "\n".join(parts), "assistant")
 
     def _dry_run(self, task: Task, text: str) -> str:
-        """What the task would answer; its state is put back. No grade leaks: of an end, only that it would come."""
+        """What the task would answer; its state is put back. No grade leaks: of an end, only that it would come; of an
+        answer that is graded at once, only that it would be."""
         assert isinstance(task, Forkable)
         state = task.snapshot()
         try:
-            observation, _, terminated, truncated, _ = task.step(text)
+            observation, _, terminated, truncated, info = task.step(text)
         finally:
             task.restore(state)
+        if info.get("graded") is True:
+            return self.team.wording.dry_graded
         return self.team.wording.dry_end if terminated or truncated else observation
 
     def _review(self, task: Task, text: str) -> None:

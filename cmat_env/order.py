@@ -104,6 +104,7 @@ class Wording:
         proposal: how the checker is shown the action to judge.
         dry_run: how the checker is told what the action would give.
         dry_end: told in place of that where the action would end the episode, so that no grade leaks.
+        dry_graded: told in place of that where the action is an answer that is graded at once.
         brief: how the user is told what it knows, where it knows more than the task's statement.
         question, answer: how the checker is told what assistant and user said to each other.
         no_answer: told to the assistant where the user says nothing to its question.
@@ -116,6 +117,7 @@ class Wording:
     proposal: str = "Proposal:\n{action}"
     dry_run: str = "Dry run: {observation}"
     dry_end: str = "the episode would end"
+    dry_graded: str = "the answer would be graded"
     brief: str = "{statement}\nYou know, and tell when you are asked: {facts}"
     question: str = "Question: {question}"
     answer: str = "Answer: {answer}"

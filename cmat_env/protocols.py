@@ -28,7 +28,8 @@ class Task(Protocol):
     the gold policy prefers it), `demonstrate(rng, rejected) -> str` (the next action of an imperfect demonstrator),
     `judge(action) -> Judgement | None`, `candidates() -> list[str]` (what can be done now, for roles that choose from a
     menu), `snapshot() -> object`, `restore(snapshot)`, `brief` (a `Brief`, for the user), `finish()` (as `step`: the
-    user ends the dialogue). `info["milestone"] = True` lets the user speak before the assistant goes on.
+    user ends the dialogue). `info["milestone"] = True` lets the user speak before the assistant goes on;
+    `info["graded"] = True` = what is shown tells whether an answer was right, so that no dry run shows it.
     """
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ what a plug-in implements in `cmat_env.protocols`. Their names are here, too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from cmat_env.dialogue import Dialogue, FinishReason, Generation, Message, Usage
@@ -197,21 +197,29 @@ class Brief:
         opening: what anybody who works on it must be told, such as the names of tables.
         goals: what is wanted, one thing after the other.
         wordings: for each goal, all ways to say it; () = only the one.
-        facts: what the user tells when it is asked.
+        facts: what the goals leave out; the user tells it when it is asked.
+        details: what the goals say already, a sentence each, for a user without a model that is asked for one thing.
         answered: how many goals the assistant has dealt with by now, rightly or not.
+        tries: how often the goal in front was dealt with wrongly, as the user was told.
     """
 
     opening: str
     goals: tuple[str, ...]
     wordings: tuple[tuple[str, ...], ...] = ()
     facts: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
     answered: int = 0
+    tries: int = 0
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The goals, with their numbers where there are several."""
+        if len(self.goals) == 1:
+            return self.goals
+        return tuple(f"Part {number}: {goal}" for number, goal in enumerate(self.goals, 1))
 
     def statement(self, goals: Sequence[str] = ()) -> str:
         """Everything that is wanted, all at once; `goals` are other words for it."""
-        said = tuple(goals) or self.goals
-        if len(said) == 1:
-            return "\n".join(part for part in (said[0], self.opening) if part)
-        parts = [f"There are {len(said)} parts. Do them in order and answer each before the next."]
-        parts += [f"Part {number}: {goal}" for number, goal in enumerate(said, 1)]
-        return "\n".join((*parts, self.opening)) if self.opening else "\n".join(parts)
+        parts = replace(self, goals=tuple(goals)).parts if goals else self.parts
+        order = f"There are {len(parts)} parts. Do them in order and answer each before the next."
+        return "\n".join(filter(None, ("" if len(parts) == 1 else order, *parts, self.opening)))

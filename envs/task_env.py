@@ -10,6 +10,7 @@ import gymnasium
 from gymnasium.error import ResetNeeded
 
 from cmat_env.envs.source import Named, Source
+from cmat_env.types import Brief
 
 
 class EpisodeState(Protocol):
@@ -92,6 +93,16 @@ class TaskEnv(gymnasium.Env[str, str], Generic[T, E]):
         if state.over:
             raise ResetNeeded("the episode is over; call reset()")
         return state
+
+    @property
+    def brief(self) -> Brief | None:
+        """What the user of this episode wants and knows, where the task says it.
+
+        Raises:
+            ResetNeeded: no episode has begun.
+        """
+        brief: Brief | None = getattr(self.task, "brief", None)
+        return brief
 
     def _pick(self, seed: int | None, options: Mapping[str, Any] | None) -> T:
         """Seed the random numbers, and take the task that options name, else that of the seed, else any.

@@ -178,7 +178,7 @@ def standardise(
     """Shift and scale to mean 0 and standard deviation 1 over the tokens of the mask.
 
     Args:
-        advantages: (E, A).
+        advantages: (E, A), or of any shape.
         mask: (E, A) True = counts.
         groups: (E, A) int64: standardise within each group (such as the turn) instead of over all.
         epsilon: added to the standard deviation.

@@ -8,6 +8,7 @@ dpo                                  preferences -> from_outcomes -> pairs of ep
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -67,6 +68,9 @@ def from_values(
         reference: (E, A) log-probabilities of the frozen base, in nats.
         settings: of the role.
         kl_beta: weight of the KL.
+
+    Returns:
+        Advantages as they are where `settings.normalise` is "all" or "none".
     """
     mask = batch.mask
     rewards = batch.rewards - kl_beta * (batch.logprobs - reference) * mask
@@ -79,8 +83,28 @@ def from_values(
     else:
         advantages, returns = gae(rewards=rewards, values=values, mask=mask, gamma=gamma, lam=lam, last_value=bootstrap)
         value_mask = mask
-    groups = batch.turns if settings.normalise == "turn" else None
-    return Credit(standardise(advantages, mask, groups=groups), returns, value_mask, reference)
+    if settings.normalise in {"role", "turn"}:
+        groups = batch.turns if settings.normalise == "turn" else None
+        advantages = standardise(advantages, mask, groups=groups)
+    return Credit(advantages, returns, value_mask, reference)
+
+
+def standardised_together(credits: Sequence[Credit], masks: Sequence[torch.Tensor]) -> list[Credit]:
+    """Credit of several roles with one mean and one deviation over all their tokens.
+
+    Args:
+        credits: of each role, as `from_values` gives it.
+        masks: of each role, (E, A) True = counts.
+    """
+    if not credits:
+        return []
+    written = torch.cat([credit.advantages[mask] for credit, mask in zip(credits, masks, strict=True)])
+    scores = standardise(written, torch.ones_like(written, dtype=torch.bool))
+    parts = scores.split([int(mask.sum()) for mask in masks])
+    return [
+        dataclasses.replace(credit, advantages=torch.zeros_like(credit.advantages).masked_scatter(mask, part))
+        for credit, mask, part in zip(credits, masks, parts, strict=True)
+    ]
 
 
 def from_outcomes(batch: RoleBatch, reference: torch.Tensor, settings: TunerSettings) -> Credit:

@@ -23,6 +23,7 @@ from cmat_env.types import Policy, Trajectory
 TEAM_GREEDY = "team, greedy"
 """The evaluation that says which checkpoint is the best."""
 _ALONE_GREEDY = "without checker, greedy"
+_OTHER_USER_GREEDY = "scripted user, greedy"
 _UNSEEN = 1_000_000_007
 """The first seed of evaluations on the tasks of training, which begin elsewhere; some tasks cut seeds at 2**30."""
 
@@ -60,12 +61,21 @@ class Evaluations:
 
     def now(self, policy: HFPolicy) -> dict[str, float | None]:
         """Success on few tasks, greedily, by title."""
-        found = {}
-        for title, present, greedy in self._teams(both=False):
-            report = self.measure(policy, roles=present, episodes=self._settings.evaluate_episodes, greedy=greedy)
+        found, team, few = {}, self._settings.team, self._settings.evaluate_episodes
+        teams = [(title, present, team.scripted_user) for title, present, _ in self._teams(both=False)]
+        if self._compares_users:
+            teams.append((_OTHER_USER_GREEDY, team.roles, team.user))
+        for title, present, user in teams:
+            report = self.measure(policy, roles=present, episodes=few, greedy=True, user=user)
             self._report("evaluation", {"when": "now", "title": title, "report": report})
             found[title] = report.success_rate
         return found
+
+    @property
+    def _compares_users(self) -> bool:
+        """Is the contribution of a user that learns wanted?"""
+        adaptive = self._settings.adaptive
+        return bool(adaptive.role_gain) and adaptive.role_source == "paired" and "user" in self._settings.team.learners
 
     def measure(
         self,
@@ -74,19 +84,21 @@ class Evaluations:
         roles: Sequence[str],
         episodes: int,
         greedy: bool,
+        user: str | None = None,
         others: Mapping[str, Policy] | None = None,
         on_end: Callable[[int, Trajectory], None] | None = None,
     ) -> EvalReport:
         """Success of a team at its first trial of the evaluation tasks, the same ones for every call.
 
-        Long-term memory is read as training has left it, and not written to.
+        `user` plays the user, by its specification; None = as in training. Long-term memory is read as training left
+        it, and not written to.
         """
         settings = self._settings
         first = _UNSEEN if settings.task.evaluate == settings.task.train else 0
         sampling = Sampling(greedy=greedy, max_new_tokens=settings.model.max_new_tokens)
         return evaluate(
             lambda: make_env(settings, settings.task.evaluate, roles),
-            play(policy.with_sampling(sampling), roles, user=settings.team.scripted_user, **(others or {})),
+            play(policy.with_sampling(sampling), roles, user=user or settings.team.scripted_user, **(others or {})),
             episodes=[Episode(first + index) for index in range(episodes)],
             seed=settings.seed,
             prompts=prompts(settings),
@@ -151,11 +163,14 @@ def gains(evaluation: Mapping[str, float | None]) -> dict[str, float]:
     """By role, how much more often the team succeeds with it than without, where both were measured.
 
     Args:
-        evaluation: success by title, as `Evaluations.now` returns it; without its assistant a team never succeeds.
+        evaluation: success by title, as `Evaluations.now` returns it; without its assistant a team never succeeds, and
+            without its user it has the scripted one.
     """
-    team, alone = evaluation.get(TEAM_GREEDY), evaluation.get(_ALONE_GREEDY)
-    found = {} if team is None else {"assistant": team}
-    return found if team is None or alone is None else found | {"checker": team - alone}
+    team = evaluation.get(TEAM_GREEDY)
+    if team is None:
+        return {}
+    without = {"checker": evaluation.get(_ALONE_GREEDY), "user": evaluation.get(_OTHER_USER_GREEDY)}
+    return {"assistant": team} | {role: team - rate for role, rate in without.items() if rate is not None}
 
 
 def _to(writer: EpisodeWriter) -> Callable[[int, Trajectory], None]:

@@ -33,7 +33,8 @@ class TunerSettings:
         lam: GAE's lambda.
         credit: ppo: GAE over "token"s or over "turn"s; grpo, rloo, reinforce: what an episode is paid is compared, or
             "turn": what is paid from each turn on, with the same turn of the others.
-        normalise: standardise advantages per "role", or per role and "turn".
+        normalise: standardise PPO's advantages over the tokens of a "role", of each "turn" of it, or of "all" roles
+            that say so together; "none" = they stay as they are.
         kl_beta: first weight of the KL penalty to the frozen base.
         kl_target: KL a token that the weight is steered to, in nats.
         kl_gain: how fast it is steered; 0 = not at all.
@@ -57,7 +58,7 @@ class TunerSettings:
     gamma: float = 1.0
     lam: float = 0.95
     credit: Literal["token", "turn"] = "token"
-    normalise: Literal["role", "turn"] = "role"
+    normalise: Literal["role", "turn", "all", "none"] = "role"
     kl_beta: float = 0.02
     kl_target: float = 0.05
     kl_gain: float = 0.5
@@ -73,8 +74,8 @@ class TunerSettings:
             raise ConfigError(f"algorithm {self.algorithm!r} is unknown; {did_you_mean(self.algorithm, ALGORITHMS)}")
         if self.credit not in {"token", "turn"}:
             raise ConfigError(f"credit={self.credit!r} must be 'token' or 'turn'")
-        if self.normalise not in {"role", "turn"}:
-            raise ConfigError(f"normalise={self.normalise!r} must be 'role' or 'turn'")
+        if self.normalise not in {"role", "turn", "all", "none"}:
+            raise ConfigError(f"normalise={self.normalise!r} must be 'role', 'turn', 'all' or 'none'")
         for name in ("epochs", "kl_target", "max_grad_norm", "clip", "dpo_beta"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}={getattr(self, name)} must be above 0")
@@ -118,7 +119,8 @@ class AdaptiveSettings:
             0 = who lags behind is updated more. See `cmat_env.tuning.adaptive.RoleWeights`.
         role_limit: largest factor of a learning rate.
         role_source: what is measured; "ledger": what a role was paid an episode for its own doing, shares of the team's
-            result apart; "paired": by how much the team succeeds more often than without it, on the same tasks.
+            result apart; "paired": by how much the team succeeds more often than without it (a user: than with
+            `team.user`), on the same tasks.
         role_memory: share of the old mean that is kept.
         candidates: how many tasks are drawn for each that is played, which is chosen by learnability; 1 = the first is
             taken. See `cmat_env.tuning.learnability`.

@@ -19,7 +19,14 @@ from torch import nn
 from cmat_env.errors import ConfigError
 from cmat_env.tuning import losses
 from cmat_env.tuning.adaptive import AdaptiveKL
-from cmat_env.tuning.algorithms import Credit, from_outcomes, from_values, policy_loss, together
+from cmat_env.tuning.algorithms import (
+    Credit,
+    from_outcomes,
+    from_values,
+    policy_loss,
+    standardised_together,
+    together,
+)
 from cmat_env.tuning.rows import RoleBatch, Row, batches, gather, minibatches, role_batch, scatter
 from cmat_env.tuning.settings import GROUPED, TunerSettings
 from cmat_env.types import Evaluation, TokenBatch, Trajectory, TunablePolicy
@@ -83,18 +90,21 @@ class Tuner:
             raise ConfigError(f"{', '.join(sorted(algorithms))} cannot learn from preferences; wanted dpo")
         self._factors = {role: (factors or {}).get(role, 1.0) for role in self.roles}
         self.latest.clear()
+        batches = {role: role_batch(trajectories, role, preferences=preferences) for role in self.roles}
+        credits, measured = self._credits(batches)
         statistics = {
-            role: self._update_role(role_batch(trajectories, role, preferences=preferences), role)
-            for role in self.roles
+            role: self._update_role(batch, credits[role], role, measured=measured[role])
+            if batch.rows
+            else measured[role]
+            for role, batch in batches.items()
         }
         self.iteration += 1
         self.policy.weights_changed()
         return statistics
 
-    def _update_role(self, batch: RoleBatch, role: str) -> dict[str, float]:
-        if not batch.rows:
-            return {"tokens": 0.0}
-        credit, measured = self._credit(batch, role)
+    def _update_role(
+        self, batch: RoleBatch, credit: Credit, role: str, *, measured: dict[str, float]
+    ) -> dict[str, float]:
         rows = self._worth_learning(batch, credit, role)
         self.latest[role] = batch, credit, rows
         order = np.random.default_rng((self.seed, self.iteration, zlib.crc32(role.encode())))
@@ -111,6 +121,15 @@ class Tuner:
         return {**measured, **{name: value / steps for name, value in sums.items()}}
 
     # -- credit --------------------------------------------------------------------------------------------------
+
+    def _credits(self, batches: Mapping[str, RoleBatch]) -> tuple[dict[str, Credit], dict[str, dict[str, float]]]:
+        """Of each role that wrote anything; and statistics of every role."""
+        found = {role: self._credit(batch, role) for role, batch in batches.items() if batch.rows}
+        credits = {role: credit for role, (credit, _) in found.items()}
+        pooled = [r for r in credits if (self.settings[r].algorithm, self.settings[r].normalise) == ("ppo", "all")]
+        shared = standardised_together([credits[r] for r in pooled], [batches[r].mask for r in pooled])
+        credits.update(zip(pooled, shared, strict=True))
+        return credits, {role: found[role][1] if role in found else {"tokens": 0.0} for role in batches}
 
     def _credit(self, batch: RoleBatch, role: str) -> tuple[Credit, dict[str, float]]:
         reference = self._reference(batch, role)

@@ -11,7 +11,7 @@ import random
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from cmat_env.checks import check_known
+from cmat_env.checks import check_known, check_whole
 from cmat_env.envs.composite.tasks import Composite
 from cmat_env.envs.source import Source
 from cmat_env.envs.task_env import RestorableEnv, Snapshot
@@ -35,7 +35,8 @@ class State:
         idle: actions since all parts were answered.
         over: has it ended?
         metrics: of the parts that are answered.
-        opening: what was shown of the world at first, where the task says nothing of it.
+        tries: how often the part in front was answered wrongly.
+        start: of the inner task, where the part in front began; None where no part is tried again.
         plans: what the demonstrator would do in each part that is answered, if it had to try again.
     """
 
@@ -44,7 +45,8 @@ class State:
     idle: int = 0
     over: bool = False
     metrics: tuple[Any, ...] = ()
-    opening: str = ""
+    tries: int = 0
+    start: Any = None
     plans: tuple[tuple[str, ...], ...] = ()
 
     @property
@@ -62,6 +64,8 @@ class CompositeEnv(RestorableEnv[Composite[Any], State]):
         closing: "answers" = it ends when the last part is answered, "user" = when the user ends the dialogue then.
         reward: "whole" or "parts".
         report: say at the end which parts are right. Nobody is told the right answer.
+        retries: how often a part may be answered again that was wrong, in the world as it was before; that it was
+            wrong is said at once, so report must be true.
 
     At the end, infos hold success (every part is right), score (the share that is right), outcome and parts, a list of
     {"family", "right"} where an unanswered part is not right. A part that ends without an answer ends the whole.
@@ -75,15 +79,20 @@ class CompositeEnv(RestorableEnv[Composite[Any], State]):
         closing: Closing = "answers",
         reward: Paying = "whole",
         report: bool = False,
+        retries: int = 0,
     ) -> None:
         check_known("closing", closing, get_args(Closing))
         check_known("reward", reward, get_args(Paying))
+        check_whole("retries", retries, least=0)
+        if retries and not report:
+            raise ConfigError(f"retries={retries} tells which parts were wrong, but report=False; set report=True")
         self.inner = inner
         self.source = source
         self.task_types = source.families
         self.closing = closing
         self.reward = reward
         self.report = report
+        self.retries = retries
         self.observation_space = inner.observation_space
         self.action_space = inner.action_space
 
@@ -96,9 +105,16 @@ class CompositeEnv(RestorableEnv[Composite[Any], State]):
     @property
     def brief(self) -> Brief:
         """What the user wants and knows, and how far the team is."""
-        task = self.task
-        opening = task.opening or self._state.opening
-        return Brief(opening, task.goals, task.wordings, task.facts, len(self._state.right))
+        task, state = self.task, self._state
+        return Brief(
+            task.opening,
+            task.goals,
+            task.wordings,
+            task.facts,
+            task.details,
+            answered=len(state.right),
+            tries=state.tries,
+        )
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begin an episode.
@@ -108,8 +124,9 @@ class CompositeEnv(RestorableEnv[Composite[Any], State]):
         """
         task = self._pick(seed, options)
         seen, _ = self.inner.begin(task.parts[0])
-        self._episode = State(task, opening=seen)
-        return self.brief.statement(), self._info()
+        self._episode = State(task, start=self._start())
+        world = "" if task.opening else seen
+        return "\n".join(filter(None, (self.brief.statement(), world))), self._info()
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Take one turn in the present part.
@@ -125,7 +142,28 @@ class CompositeEnv(RestorableEnv[Composite[Any], State]):
             return seen, 0.0, False, False, self._info()
         if truncated or info["outcome"] not in _ANSWERED:
             return self._end(seen, str(info["outcome"]), truncated=truncated)
-        return self._answer(seen, right=bool(info["success"]), metrics=info.get("metrics"))
+        right = bool(info["success"])
+        if right or state.tries >= self.retries:
+            answer = self._answer(seen, right=right, metrics=info.get("metrics"))
+        else:
+            answer = self._again(seen)
+        if self.retries:
+            answer[-1]["graded"] = True
+        return answer
+
+    def _start(self) -> Any:
+        """Where the inner task stands, if it may have to go back there."""
+        return self.inner.snapshot() if self.retries else None
+
+    def _again(self, seen: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """A part was answered wrongly: begin it once more."""
+        state = self._episode = replace(self._state, tries=self._state.tries + 1)
+        place = len(state.right)
+        self.inner.restore(state.start)
+        shown = self.inner.begin(state.task.parts[place], fresh=False)[0]
+        said = f"Part {place + 1} was wrong; it may be answered again."
+        world = "" if state.task.opening else shown
+        return "\n".join(filter(None, (seen, said, world))), 0.0, False, False, self._info() | {"milestone": True}
 
     def _answer(self, seen: str, *, right: bool, metrics: Any) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """A part is answered: begin the next one, or end."""
@@ -135,6 +173,7 @@ class CompositeEnv(RestorableEnv[Composite[Any], State]):
             right=(*before.right, right),
             metrics=(*before.metrics, metrics),
             plans=(*before.plans, self._plan(right=right)),
+            tries=0,
         )
         count, done = len(state.task.parts), len(state.right)
         paid = float(right) / count if self.reward == "parts" else 0.0
@@ -142,6 +181,7 @@ class CompositeEnv(RestorableEnv[Composite[Any], State]):
             return self._end(seen, "wrong", paid=paid)
         said = f"Part {done} of {count} is answered."
         shown = "" if state.answered else self.inner.begin(state.task.parts[done], fresh=False)[0]
+        self._episode = replace(state, start=self._start())
         world = "" if state.task.opening else shown
         return "\n".join(filter(None, (seen, said, world))), paid, False, False, self._info() | {"milestone": True}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from cmat_env.envs.source import Generated, Listed, Make, Source, split_of
@@ -39,6 +39,7 @@ class Composite(Generic[T]):
         goals: what each part wants, in words; a later one may speak of an earlier one.
         wordings: for each goal, all ways to say it.
         facts: what a goal leaves out and the user tells when asked.
+        details: what the goals say already, a sentence each.
 
     Raises:
         ConfigError: there are not as many goals as parts.
@@ -51,7 +52,8 @@ class Composite(Generic[T]):
     opening: str
     goals: tuple[str, ...]
     wordings: tuple[tuple[str, ...], ...] = ()
-    facts: tuple[str, ...] = field(default=())
+    facts: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         lengths: Sequence[int] = [len(self.parts), len(self.families), len(self.goals)]

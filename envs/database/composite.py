@@ -24,6 +24,7 @@ def DBCompositeEnv(  # noqa: N802 - what `register` and users call like the othe
     closing: Closing = "answers",
     reward: Paying = "whole",
     report: bool = False,
+    retries: int = 0,
     backend: Literal["sqlite", "mariadb"] | str | None = None,
     action_format: FormatName = "v0.2",
     grader: GraderName = "fc",
@@ -38,7 +39,7 @@ def DBCompositeEnv(  # noqa: N802 - what `register` and users call like the othe
         tasks: "generated:train", "generated:dev", "generated:heldout", "generated:unseen_words", or the tasks.
         parts: of generated tasks, numbers of parts to draw from.
         vague: of generated tasks, leave a detail out that the user knows and tells when asked (`questions=N`).
-        closing, reward, report: see `CompositeEnv`.
+        closing, reward, report, retries: see `CompositeEnv`.
         backend, action_format, grader, max_rounds, max_observation, max_rows_shown, demonstrator_error: see
             `DBEnv`; rounds are those of a part.
 
@@ -58,4 +59,4 @@ def DBCompositeEnv(  # noqa: N802 - what `register` and users call like the othe
     source = composite_source(
         tasks, SPLITS, lambda split: partial(generate_chain, split, lengths=lengths, vague=vague), parts=parts
     )
-    return CompositeEnv(inner, source, closing=closing, reward=reward, report=report)
+    return CompositeEnv(inner, source, closing=closing, reward=reward, report=report, retries=retries)

@@ -15,6 +15,7 @@ from typing import Any
 
 from cmat_env.envs.database.backend import Row, Table
 from cmat_env.errors import ConfigError, TaskFileError
+from cmat_env.types import Brief
 
 WRITE_TYPES = ("INSERT", "UPDATE", "DELETE")
 
@@ -55,6 +56,7 @@ class DBTask:
         jargon: a word of the question that no column has, and that only those know who work there.
         split: where a generated task belongs, or the name of its file.
         known_bad: why nobody can solve it as it stands; "" = it is fine.
+        wordings: all ways to say the description of a generated task, itself among them.
 
     Raises:
         ConfigError: it has no table, or a write without a right ending.
@@ -75,12 +77,18 @@ class DBTask:
     jargon: str = ""
     split: str = ""
     known_bad: str = ""
+    wordings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.tables:
             raise ConfigError(f"task {self.id!r} has no table; give at least one")
         if self.write and self.gold_rows is None and self.reference is None:
             raise ConfigError(f"write task {self.id!r} has no right ending; give gold_rows or a reference statement")
+
+    @property
+    def brief(self) -> Brief | None:
+        """What the user of a generated task wants and knows; None = no more than the statement."""
+        return Brief(self.add_description, (self.description,), (self.wordings,)) if self.wordings else None
 
 
 def load_tasks(path: str | Path) -> tuple[DBTask, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, Protocol, get_args
 
-from cmat_env.envs.knowledge_graph.tasks import TOOLS, Call
+from cmat_env.envs.knowledge_graph.tasks import TOOLS, Call, entities_of
 from cmat_env.envs.tool_calls import MAX_CALLS, BadCall, ToolCall, read_calls, write_call
 
 FormatName = Literal["v0.2", "tools"]
@@ -88,7 +88,7 @@ class Codec(Protocol):
 
 def state(question: str, names: Collection[str]) -> str:
     """The statement of a task."""
-    return f"{question}\nEntities: [{', '.join(names)}]"
+    return f"{question}\n{entities_of(names)}"
 
 
 class TextCodec:

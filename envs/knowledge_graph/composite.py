@@ -21,8 +21,11 @@ def KGCompositeEnv(  # noqa: N802 - what `register` and users call like the othe
     tasks: str | Sequence[Composite[KGTask]] = "generated:train",
     *,
     parts: Sequence[int] = LENGTHS,
+    vague: bool = False,
     closing: Closing = "answers",
     reward: Paying = "whole",
+    report: bool = False,
+    retries: int = 0,
     graphs: str | Path | Store | None = None,
     action_format: FormatName = "v0.2",
     fidelity: Fidelity = "upstream",
@@ -34,7 +37,8 @@ def KGCompositeEnv(  # noqa: N802 - what `register` and users call like the othe
     Args:
         tasks: "generated:train", "generated:dev", "generated:heldout", or the tasks.
         parts: of generated tasks, numbers of parts to draw from.
-        closing, reward: see `CompositeEnv`.
+        vague: of generated tasks, leave a detail out that the user knows and tells when asked (`questions=N`).
+        closing, reward, report, retries: see `CompositeEnv`.
         graphs, action_format, fidelity, max_rounds, max_observation: see `KGEnv`; rounds are those of a part.
 
     Raises:
@@ -49,6 +53,9 @@ def KGCompositeEnv(  # noqa: N802 - what `register` and users call like the othe
     )
     lengths = tuple(parts)
     source = composite_source(
-        tasks, SPLITS, lambda split: partial(generate_chain, inner.graph.facts, split, lengths=lengths), parts=parts
+        tasks,
+        SPLITS,
+        lambda split: partial(generate_chain, inner.graph.facts, split, lengths=lengths, vague=vague),
+        parts=parts,
     )
-    return CompositeEnv(inner, source, closing=closing, reward=reward)
+    return CompositeEnv(inner, source, closing=closing, reward=reward, report=report, retries=retries)

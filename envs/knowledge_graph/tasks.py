@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cmat_env.errors import ConfigError, TaskFileError
+from cmat_env.types import Brief
 
 TOOLS: Mapping[str, tuple[str, ...]] = {
     "get_relations": ("variable",),
@@ -54,6 +55,7 @@ class KGTask:
         done: how many of these calls earlier parts of a composite task have made.
         split: where a generated task belongs, or the name of its file.
         offline: why the offline graph cannot answer it by AgentBench's rules; "" = it can, or nobody has looked.
+        wordings: all ways to say a generated question, itself among them.
 
     Raises:
         ConfigError: it has no answer, or an action that is no call.
@@ -68,6 +70,7 @@ class KGTask:
     done: int = 0
     split: str = ""
     offline: str = ""
+    wordings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.answers:
@@ -75,6 +78,16 @@ class KGTask:
         for call in self.actions:
             if call.tool not in TOOLS or len(call.arguments) != len(TOOLS[call.tool]):
                 raise ConfigError(f"task {self.id!r}: {call} is no call of a tool; tools are {', '.join(TOOLS)}")
+
+    @property
+    def brief(self) -> Brief | None:
+        """What the user of a generated task wants and knows; None = no more than the statement."""
+        return Brief(entities_of(self.entities), (self.question,), (self.wordings,)) if self.wordings else None
+
+
+def entities_of(names: Collection[str]) -> str:
+    """How the entities that a question mentions are listed."""
+    return f"Entities: [{', '.join(names)}]"
 
 
 def load_tasks(path: str | Path, *, graphs: str | Path | None = None) -> tuple[KGTask, ...]:

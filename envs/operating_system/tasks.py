@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cmat_env.errors import ConfigError
+from cmat_env.types import Brief
 
 Language = Literal["bash", "python"]
 _SEVERAL_USERS = re.compile(r"\b(?:useradd|adduser|usermod|groupadd|addgroup|chown|chgrp|su|sudo|newusers)\b")
@@ -70,6 +71,7 @@ class OSTask:
         example: the gold script.
         split: where a generated task belongs, or its file.
         known_bad: what is wrong with it as it stands; "" = nothing is known.
+        wordings: all ways to say the description of a generated task, itself among them.
 
     Raises:
         ConfigError: nothing says what is right.
@@ -85,12 +87,18 @@ class OSTask:
     example: Script | None = None
     split: str = ""
     known_bad: str = ""
+    wordings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.match is None and not self.checks:
             raise ConfigError(f"task {self.id!r} has neither match nor checks; say what is right")
         if self.example is None and self.compares:
             raise ConfigError(f"task {self.id!r} checks against its example, but has none; give one")
+
+    @property
+    def brief(self) -> Brief | None:
+        """What the user of a generated task wants and knows; None = no more than the statement."""
+        return Brief("", (self.description,), (self.wordings,)) if self.wordings else None
 
     @property
     def compares(self) -> bool:

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,16 +19,22 @@ from cmat_env.agents.memory_store import LongTermMemory
 from cmat_env.agents.prompts import PAPER
 from cmat_env.collab import CollabEnv
 from cmat_env.envs.database.env import DBEnv
+from cmat_env.envs.database.generate import generate
 from cmat_env.envs.knowledge_graph import KGEnv
 from cmat_env.envs.operating_system import OSEnv
 from cmat_env.envs.operating_system.backends.base import SandboxError
+from cmat_env.envs.operating_system.generate import generate as os_generate
 from cmat_env.envs.operating_system.tasks import Check, Match, OSTask, Script
 from cmat_env.envs.web.pages import PageSample, WebPagesEnv
 from cmat_env.envs.web.shop import Goal, WebShopEnv
 from cmat_env.envs.web.shop.catalogue import Catalogue, Product
+from cmat_env.envs.web.shop.chain import LINKS
+from cmat_env.envs.web.shop.engine import Shop
 from cmat_env.experience import Experience
+from cmat_env.policies.user import ScriptedUser
+from cmat_env.registry import make_task
 from cmat_env.rollout import Episode, Rollout, Trials
-from cmat_env.types import Dialogue, Generation
+from cmat_env.types import Dialogue, Generation, Message
 
 CANARY = "xylocanary77"
 PAGE = (
@@ -184,3 +191,70 @@ def test_the_search_would_find_it(tmp_path: Path) -> None:
 
     assert any(CANARY in text for text in policy.heard)
     assert any(CANARY.encode() in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def composite(env: str) -> Any:
+    """One composite task with the canary as the answer of every part."""
+    task = make_task(env, parts=(4,), vague=True)
+    task.reset(seed=2)
+    keys = {"answers": (CANARY,)} | ({"reference": f"SELECT '{CANARY}'", "slips": ()} if "DB" in env else {})
+    parts = tuple(replace(part, **keys) for part in task.task.parts)
+    return make_task(env, tasks=[replace(task.task, parts=parts)])
+
+
+def shop_of_canaries(env: str, **settings: Any) -> Any:
+    """A shop whose products that are to be bought are called by the canary, here and in what the user is asked."""
+    task = make_task(env, products=200, **settings)
+    task.reset(seed=2)
+    stage = getattr(task, "inner", task)
+    wanted = {goal.product_id for goal in getattr(task.task, "parts", (task.task,))}
+    products = [replace(p, name=f"{CANARY} {p.name}") if p.id in wanted else p for p in stage.shop.catalogue.products]
+    stage.shop = Shop(Catalogue(products))
+    return task
+
+
+KNOWING: dict[str, Callable[[], Any]] = {
+    "db": lambda: DBEnv(
+        [replace(generate("train", level=1, seed=2), answers=(CANARY,), reference=f"SELECT '{CANARY}'")]
+    ),
+    "kg": lambda: KGEnv([replace(KGEnv("generated:train").source.pick(2), answers=(CANARY,))]),
+    "os": lambda: SimpleNamespace(brief=os_task().brief, reset=lambda seed: ("", {})),
+    "shop": lambda: shop_of_canaries("cmat/WebShop-v0"),
+    "db composite": lambda: composite("cmat/DB-Composite-v0"),
+    "kg composite": lambda: composite("cmat/KG-Composite-v0"),
+    "shop composite": lambda: shop_of_canaries("cmat/WebShop-Composite-v0", parts=(4,), links=LINKS, vague=True),
+}
+
+
+def os_task() -> OSTask:
+    """A generated task whose answer and script are the canary; what its user knows can be read without a sandbox."""
+    return replace(os_generate("train", seed=2), match=Match(CANARY), example=Script(CANARY), checks=())
+
+
+@pytest.mark.parametrize("kind", KNOWING)
+def test_the_user_knows_no_answer(kind: str) -> None:
+    """It is asked for each word that it knows, for every part, and for the answer itself."""
+    task = KNOWING[kind]()
+    statement, _ = task.reset(seed=2)
+    brief = task.brief
+    known = (
+        brief.opening,
+        *brief.goals,
+        *(words for ways in brief.wordings for words in ways),
+        *brief.facts,
+        *brief.details,
+    )
+    asked = {f"What is the {word}?" for text in known for word in text.split()}
+    asked |= {f"What is the answer of part {number}, {CANARY}?" for number in range(1, 5)} | {f"Is it {CANARY}?"}
+    told = []
+    for question in sorted(asked):
+        user, dialogue = ScriptedUser(), Dialogue("user", messages=[Message("environment", statement)])
+        user.begin(dialogue, task)
+        dialogue.reply(Generation(""))
+        dialogue.say(Message("assistant", question))
+        told.append(user.generate([dialogue], seed=0)[0].text)
+
+    assert len(set(told)) >= 2
+    assert [] == [text for text in (*known, *told) if CANARY in text]
+    ids = [goal.product_id for goal in getattr(task.task, "parts", (task.task,))] if "shop" in kind else []
+    assert [] == [id for id in ids for text in (*known, *told) if id in text]

@@ -69,6 +69,7 @@ def generate(split: Split, *, level: int, seed: int, only: Sequence[str] = ()) -
         slips=tuple(draft.slips),
         jargon=jargon,
         split=split,
+        wordings=tuple(draft.wordings),
     )
 
 

@@ -90,13 +90,14 @@ def split_of_walk(walk: Walk) -> Split:
 
 
 def _task(draft: Draft, walk: Walk, answers: tuple[str, ...], *, shape: str, split: Split, seed: int) -> KGTask:
-    wordings = _COUNTS if isinstance(walk.program, Count) else _WORDINGS
+    wordings = [words.format(walk.phrase) for words in (_COUNTS if isinstance(walk.program, Count) else _WORDINGS)]
     return KGTask(
         id=f"{split}-{seed}",
         family=shape,
-        question=draft.rng.choice(wordings).format(walk.phrase),
+        question=draft.rng.choice(wordings),
         entities={name: draft.facts.schema.short(iri) for name, iri in draft.entities.items()},
         answers=answers,
         actions=tuple(draft.calls),
         split=split,
+        wordings=tuple(wordings),
     )

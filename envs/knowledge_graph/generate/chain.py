@@ -14,8 +14,8 @@ from cmat_env.envs.composite.tasks import Composite
 from cmat_env.envs.knowledge_graph.generate import SPLITS, Split, answers_of, split_of_walk
 from cmat_env.envs.knowledge_graph.generate.facts import Facts
 from cmat_env.envs.knowledge_graph.generate.shapes import SHAPES, DeadEndError, Draft, Walk
-from cmat_env.envs.knowledge_graph.program import Count
-from cmat_env.envs.knowledge_graph.tasks import KGTask
+from cmat_env.envs.knowledge_graph.program import Count, Extreme
+from cmat_env.envs.knowledge_graph.tasks import KGTask, entities_of
 from cmat_env.errors import ConfigError, UnknownNameError, did_you_mean
 
 LENGTHS = (2, 3, 4)
@@ -34,14 +34,17 @@ LATER: Mapping[str, Callable[[Draft, Walk], Walk]] = {
 """What may be asked about what was found."""
 
 
-def generate_chain(facts: Facts, split: Split, *, seed: int, lengths: Sequence[int] = LENGTHS) -> Composite[KGTask]:
-    """Draw one composite task: a pure function of graph, split, seed and lengths.
+def generate_chain(
+    facts: Facts, split: Split, *, seed: int, lengths: Sequence[int] = LENGTHS, vague: bool = False
+) -> Composite[KGTask]:
+    """Draw one composite task: a pure function of all arguments.
 
     Args:
         facts: the graph.
         split: "train", "dev" or "heldout".
         seed: any whole number; neighbours are unrelated.
         lengths: numbers of parts to draw from.
+        vague: leave out of "most" and "least" what is compared; the user knows it.
 
     Raises:
         UnknownNameError: there is no such split.
@@ -55,13 +58,13 @@ def generate_chain(facts: Facts, split: Split, *, seed: int, lengths: Sequence[i
     length = rng.choice(tuple(lengths))
     for _ in range(_TRIES):
         try:
-            return _drawn(facts, rng, split, seed=seed, length=length)
+            return _drawn(facts, rng, split, seed=seed, length=length, vague=vague)
         except DeadEndError:
             continue
     raise ConfigError(f"no question of {length} parts was found for split {split!r}; the graph is too small for it")
 
 
-def _drawn(facts: Facts, rng: random.Random, split: Split, *, seed: int, length: int) -> Composite[KGTask]:
+def _drawn(facts: Facts, rng: random.Random, split: Split, *, seed: int, length: int, vague: bool) -> Composite[KGTask]:
     draft = Draft(facts, rng)
     names = [rng.choice(_FIRST)]
     walk = SHAPES[names[0]](draft)
@@ -77,6 +80,14 @@ def _drawn(facts: Facts, rng: random.Random, split: Split, *, seed: int, length:
         calls.append(len(draft.calls))
     answers = [answers_of(facts, each) for each in walks]
     entities = {name: facts.schema.short(iri) for name, iri in draft.entities.items()}
+    hidden = {
+        place: draft.words(each.program.attribute)
+        for place, each in enumerate(walks)
+        if vague and isinstance(each.program, Extreme)
+    }
+    for place, words in hidden.items():
+        phrase = walks[place].phrase.replace(f" {words} among ", " value among ")
+        walks[place] = dataclasses.replace(walks[place], phrase=phrase)
     said = [
         tuple(words.format(each.phrase) for words in (_COUNTED if isinstance(each.program, Count) else _ASKED))
         for each in walks
@@ -100,7 +111,8 @@ def _drawn(facts: Facts, rng: random.Random, split: Split, *, seed: int, length:
         family=f"{length} parts",
         parts=parts,
         families=tuple(names),
-        opening=f"Entities: [{', '.join(entities)}]",
+        opening=entities_of(entities),
         goals=tuple(rng.choice(words) for words in said),
         wordings=tuple(said),
+        facts=tuple(f"Part {place + 1}: the value that counts is the {words}." for place, words in hidden.items()),
     )

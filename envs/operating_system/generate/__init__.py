@@ -46,4 +46,5 @@ def generate(split: Split, *, seed: int, only: Sequence[str] = ()) -> OSTask:
         checks=checks,
         example=Script(draft.solution),
         split=split,
+        wordings=draft.wordings,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from cmat_env.envs.web.search import SearchEngine, open_engine
 from cmat_env.envs.web.search.engine import EngineName
 from cmat_env.envs.web.text import clean
 from cmat_env.errors import ConfigError
+from cmat_env.types import Brief
 
 Choices = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -103,6 +105,7 @@ class Goal:
         attributes: what it must be.
         options: (name, value) of what must be chosen.
         price_upper: in dollars, inclusive; infinite = no limit.
+        wordings: some ways to say a generated instruction, itself among them.
     """
 
     id: str
@@ -111,6 +114,22 @@ class Goal:
     attributes: tuple[str, ...]
     options: tuple[tuple[str, str], ...]
     price_upper: float
+    wordings: tuple[str, ...] = ()
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """What somebody with this goal says when asked for one thing; a generated instruction says it all at once."""
+        limit = f"It may cost {self.price_upper:.2f} dollars at most: my budget, the price limit."
+        return (
+            *((limit,) if math.isfinite(self.price_upper) else ()),
+            *(f"The option {name} is {value}." for name, value in self.options),
+            *((f"The attributes are: {', '.join(self.attributes)}.",) if self.attributes else ()),
+        )
+
+    @property
+    def brief(self) -> Brief | None:
+        """What the user of a generated task wants and knows; None = no more than the statement."""
+        return Brief("", (self.instruction,), (self.wordings,), details=self.details) if self.wordings else None
 
 
 class Catalogue:

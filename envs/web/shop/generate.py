@@ -41,6 +41,7 @@ _BLAME = (
 _PRICE_STEPS = tuple(10.0 * step for step in range(1, 100))
 _NO_PRICE_SHARE = 0.15
 _OPTION_SHARE = 0.65
+_MORE_WORDINGS = 2
 
 
 @lru_cache(maxsize=8)
@@ -78,7 +79,10 @@ def generate_goal(split: Split, catalogue: Catalogue, *, seed: int) -> Goal:
     options = tuple((name, rng.choice(values)) for name, values in product.options if rng.random() < _OPTION_SHARE)
     price_upper = draw_price_limit(rng, product.price, unlimited=_NO_PRICE_SHARE)
     instruction = write_instruction(rng, product, attributes, options, price_upper)
-    return Goal(f"{split}-{seed}", instruction, product.id, attributes, options, price_upper)
+    others = random.Random(f"wordings/{split}/{seed}")
+    more = [write_instruction(others, product, attributes, options, price_upper) for _ in range(_MORE_WORDINGS)]
+    wordings = tuple(dict.fromkeys((instruction, *more)))
+    return Goal(f"{split}-{seed}", instruction, product.id, attributes, options, price_upper, wordings)
 
 
 def draw_price_limit(rng: random.Random, price: float, *, unlimited: float = 0.0) -> float:

@@ -49,7 +49,7 @@ def write_instruction(
         options: (name, value) of what must be chosen.
         price_upper: in dollars; infinite = not said.
     """
-    noun = _noun(product)
+    noun = noun_of(product)
     before = [attribute for attribute in attributes if rng.random() < 0.55]
     after = [attribute for attribute in attributes if attribute not in before]
     phrase = f"{', '.join(before[:-1])} {before[-1]} {noun}".strip() if before else noun
@@ -69,7 +69,7 @@ def write_instruction(
     return text
 
 
-def _noun(product: Product) -> str:
+def noun_of(product: Product) -> str:
     """What the product is called: the noun of its kind that its title holds."""
     title = product.name.lower()
     for kind in kinds():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from cmat_env.envs.web.shop.catalogue import Goal, Product
+from cmat_env.envs.web.shop.catalogue import Goal
 from cmat_env.envs.web.shop.codec import Codec
 from cmat_env.envs.web.shop.engine import BUY, NEXT, Shop
 from cmat_env.envs.web.shop.page import Page, Piece, qualified
-from cmat_env.envs.web.shop.reward import score_purchase
+from cmat_env.envs.web.shop.reward import can_fulfil, score_purchase
 from cmat_env.envs.web.shop.state import State
 from cmat_env.envs.web.text import match_key
 from cmat_env.types import Judgement
@@ -39,7 +39,8 @@ class Opinion:
     def of_click(self, state: State, piece: Piece) -> Judgement | None:
         """Good if it brings the purchase nearer, bad if it chooses or buys what is not wanted; looking is neither."""
         if piece.kind == "product":
-            return Judgement(good=True, reason="fits") if self._can_fit(piece.group) else None
+            fits = can_fulfil(self._goal, self._wanted, self._shop.catalogue.by_id[piece.group])
+            return Judgement(good=True, reason="fits") if fits else None
         if piece.kind == "option":
             return self._of_option(state, piece)
         if piece.text == BUY and piece.kind == "button":
@@ -60,12 +61,6 @@ class Opinion:
     def _reward(self, product: str, chosen: Iterable[tuple[str, str]]) -> float:
         bought = self._shop.catalogue.by_id[product]
         return score_purchase(self._goal, self._wanted, bought, list(chosen)).reward
-
-    def _can_fit(self, product: str) -> bool:
-        """Can a purchase of this product earn the whole reward?"""
-        bought: Product = self._shop.catalogue.by_id[product]
-        every = [(name, value) for name, values in bought.options for value in values]
-        return self._reward(product, every) == 1.0
 
     def path(self, codec: Codec) -> Iterator[str]:
         """The actions of a right episode."""

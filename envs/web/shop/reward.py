@@ -75,6 +75,12 @@ def score_purchase(goal: Goal, wanted: Product, bought: Product, chosen: Iterabl
     return Score(kind * share, kind, attributes, options, price)
 
 
+def can_fulfil(goal: Goal, wanted: Product, bought: Product) -> bool:
+    """Can a purchase of this product earn the whole reward?"""
+    every = [(name, value) for name, values in bought.options for value in values]
+    return score_purchase(goal, wanted, bought, every).reward == 1.0
+
+
 @lru_cache(maxsize=8_192)
 def _nouns(title: str) -> frozenset[str]:
     """The words of a title that look like nouns."""

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from cmat_env.tuning.adaptation import Adaptation
 from cmat_env.tuning.adaptive import AdaptiveKL, RoleWeights, own_pay
-from cmat_env.tuning.evaluations import gains
+from cmat_env.tuning.config import RunSettings
+from cmat_env.tuning.evaluations import Evaluations, gains
+from cmat_env.tuning.folder import RunFolder
+from cmat_env.tuning.settings import AdaptiveSettings
+from cmat_env.tuning.team_settings import TeamSettings
 from cmat_env.types import Payment
 from tests.cmat_env.tuning.conftest import episode
 
@@ -113,3 +121,34 @@ def test_gains_are_paired_with_and_without() -> None:
     assert {"assistant": 0.75, "checker": 0.25} == gains(found)
     assert {"assistant": 0.75} == gains({"team, greedy": 0.75})
     assert {} == gains({"team, greedy": None, "without checker, greedy": 0.5})
+    assert {"assistant": 0.75, "user": -0.25} == gains({"team, greedy": 0.75, "scripted user, greedy": 1.0})
+
+
+@pytest.mark.parametrize(("gain", "played"), [(1.0, ["model", "model", "ScriptedUser"]), (0.0, ["model", "model"])])
+def test_a_user_that_learns_is_measured_against_the_scripted_one(
+    gain: float, played: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A third evaluation on the same tasks, so that every learner has a contribution and factors differ from 1."""
+    rates = iter((0.75, 0.5, 0.25))
+    users: list[str] = []
+
+    def evaluated(_: Any, policies: dict[str, Any], **__: Any) -> Any:
+        users.append("model" if policies["user"] is policies["assistant"] else type(policies["user"]).__name__)
+        return SimpleNamespace(success_rate=next(rates))
+
+    monkeypatch.setattr("cmat_env.tuning.evaluations.evaluate", evaluated)
+    settings = RunSettings(
+        team=TeamSettings(learners=("user", "assistant", "checker"), user="user:paraphrase"),
+        adaptive=AdaptiveSettings(role_gain=gain, role_source="paired"),
+    )
+    model: Any = SimpleNamespace()
+    model.with_sampling = lambda _: model
+    found = Evaluations(settings, RunFolder(tmp_path), lambda *_: None).now(model)
+    adaptation = Adaptation(settings)
+    adaptation.saw([], found)
+    adaptation.close()
+
+    assert played == users
+    mean = (0.75 + 0.25 + 0.5) / 3
+    wanted = {"user": math.exp(0.5 - mean), "assistant": math.exp(0.75 - mean), "checker": math.exp(0.25 - mean)}
+    assert adaptation.factors() == pytest.approx(wanted if gain else dict.fromkeys(wanted, 1.0))

@@ -87,6 +87,20 @@ def said(policy: HFPolicy, token: int, *, reward: float, episode: int, task: str
     return trajectory
 
 
+def both_said(*, reward: float, episode: int) -> Trajectory:
+    """An episode in which assistant and checker said one token each, valued 0, and the assistant alone is paid."""
+    steps, dialogues = [], {}
+    for index, role in enumerate(("assistant", "checker")):
+        spoken = Generation("", (40,), (-1.0,), values=(0.0,))
+        dialogue = Dialogue(role, seed=episode, messages=[Message("user", "1 to 16")])
+        dialogue.encode([1, 2])
+        dialogue.reply(spoken)
+        steps.append(Step(index, f"{role}_0", role, 0, {"message": "", "speaker": "user"}, spoken))
+        dialogues[role] = (dialogue,)
+    paid = (Payment("assistant", reward, "task", 0),)
+    return Trajectory("bandit", "t", "", episode, tuple(steps), dialogues, paid, True, reward, "over", True, False)
+
+
 def logprobs(policy: HFPolicy, trajectories: Sequence[Trajectory], role: str = "assistant") -> torch.Tensor:
     """(N,) of all action tokens, episode by episode, as the policy evaluates them now."""
     batch = role_batch(trajectories, role)
@@ -485,7 +499,7 @@ def test_a_bandit_learns_the_rewarded_token(make_policy: MakePolicy, algorithm: 
 
 
 @pytest.mark.parametrize("credit", ["token", "turn"])
-@pytest.mark.parametrize("normalise", ["role", "turn"])
+@pytest.mark.parametrize("normalise", ["role", "turn", "all", "none"])
 def test_every_kind_of_credit_learns(make_policy: MakePolicy, play_team: PlayTeam, credit: str, normalise: str) -> None:
     """Rewarded episodes become likelier than the others of the batch."""
     policy = make_policy(dtype=torch.float64)
@@ -495,6 +509,33 @@ def test_every_kind_of_credit_learns(make_policy: MakePolicy, play_team: PlayTea
     gained = logprobs(policy, trajectories[:2]).mean() - good
 
     assert gained > logprobs(policy, trajectories[2:]).mean() - bad
+
+
+def test_advantages_are_those_of_a_role_of_all_learners_or_left_alone(make_policy: MakePolicy) -> None:
+    """One token each: the assistant is paid 3 and 1, the checker nothing, values are 0; mean 1, variance 1.5."""
+    found = {}
+    for normalise in ("role", "all", "none"):
+        policy = make_policy(dtype=torch.float64)
+        tuner = Tuner(policy, ["assistant", "checker"], settings(normalise=normalise))
+        tuner.update([both_said(reward=amount, episode=int(amount)) for amount in (3.0, 1.0)])
+        found[normalise] = [tuner.latest[role][1].advantages[:, 0].tolist() for role in ("assistant", "checker")]
+
+    unit = 1 / math.sqrt(1.5)
+    assert [[1.0, -1.0], [0.0, 0.0]] == [pytest.approx(each) for each in found["role"]]
+    assert [[2 * unit, 0.0], [-unit, -unit]] == [pytest.approx(each) for each in found["all"]]
+    assert [[3.0, 1.0], [0.0, 0.0]] == found["none"]
+
+
+def test_pooling_is_a_roles_own_choice(make_policy: MakePolicy) -> None:
+    """The checker's advantages stay out of the pool where it does not say "all"."""
+    tuner = Tuner(
+        make_policy(dtype=torch.float64),
+        ["assistant", "checker"],
+        settings(normalise="all", roles={"checker": {"normalise": "none"}}),
+    )
+    tuner.update([both_said(reward=amount, episode=int(amount)) for amount in (3.0, 1.0)])
+
+    assert [1.0, -1.0] == pytest.approx(tuner.latest["assistant"][1].advantages[:, 0].tolist())
 
 
 def test_filtered_bc_ignores_failed_episodes(make_policy: MakePolicy) -> None:

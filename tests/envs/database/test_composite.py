@@ -124,6 +124,66 @@ def test_what_a_part_changed_stays_changed() -> None:
     assert [True, False, False] == [part["right"] for part in info["parts"]]
 
 
+def test_a_part_that_was_wrong_may_be_tried_again_in_the_world_as_it_was() -> None:
+    """A wrong change is taken back before the second try; the right one and what comes after it count."""
+    task = make_task(ID, parts=(3,), report=True, retries=1)
+    wanted = ["find_highest", "update_it", "total_now"]
+    seed = next(s for s in range(2000) if list(generate_chain("train", seed=s, lengths=(3,)).families) == wanted)
+    task.reset(seed=seed)
+    table = task.task.parts[0].tables[0].name
+    done = task.inner.codec.answer(["done"])
+    solution = task.solution()
+    wrong = [*solution[:2], task.inner.codec.query(f"DELETE FROM {table}"), done]
+    seen, _, info = played(task, wrong)
+
+    assert "Part 2 was wrong; it may be answered again." == seen[-1]
+    assert 1 == task.brief.tries == info["part"]
+    assert info["milestone"]
+    assert played(task, solution[2:])[2]["success"]
+
+
+def test_tries_have_an_end_and_begin_anew_with_every_part() -> None:
+    """One retry each: the second wrong answer counts, and the next part has a retry of its own."""
+    task = make_task(ID, parts=(2,), report=True, retries=1, reward="parts")
+    task.reset(seed=0)
+    no = task.inner.codec.answer(["nobody"])
+    seen, paid, info = played(task, [no, no, no, no])
+
+    assert "Part 1 was wrong; it may be answered again." == seen[0]
+    assert "Part 1 of 2 is answered." == seen[1]
+    assert "Part 2 was wrong; it may be answered again." == seen[2]
+    assert "Part 1 was wrong. Part 2 was wrong." in seen[3]
+    assert [False, False] == [part["right"] for part in info["parts"]]
+    assert [0.0] * 4 == paid
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_no_dry_run_tells_whether_a_part_would_be_right(place: int) -> None:
+    """Neither of the first part nor of the last, which a right answer ends: the checker is told the same of both."""
+    env = make(ID, parts=(2,), report=True, retries=1, dry_run=True)
+    told = []
+    for given in ("right", "nobody"):
+        env.reset(seed=0)
+        env.step("")
+        task: Any = env.task
+        solution = task.solution()
+        for action in solution[: 2 * place + 1]:
+            env.step(action)
+            env.step("Verdict: approve")
+            if env.agent_selection == "user_0":
+                env.step("")
+        answer = solution[2 * place + 1] if given == "right" else task.inner.codec.answer(["nobody"])
+        env.step(answer)
+        told.append(env.observe("checker_0")["message"].rpartition("Dry run: ")[2])
+
+    assert ["the answer would be graded"] * 2 == told
+
+
+def test_retries_keep_the_contract_of_a_task() -> None:
+    """Forks in the midst of a second try, too."""
+    check_task(lambda: make_task(ID, report=True, retries=1), seeds=(0, 1))
+
+
 def test_a_malformed_action_ends_the_whole_as_it_ends_a_part() -> None:
     """AgentBench's text format forgives nothing."""
     task = make_task(ID)
@@ -145,7 +205,13 @@ def test_a_user_who_never_ends_is_a_limit() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "error"),
-    [({"parts": (5,)}, ConfigError), ({"tasks": "generated:trian"}, UnknownNameError), ({"closing": "x"}, ConfigError)],
+    [
+        ({"parts": (5,)}, ConfigError),
+        ({"retries": 1}, ConfigError),
+        ({"retries": -1, "report": True}, ConfigError),
+        ({"tasks": "generated:trian"}, UnknownNameError),
+        ({"closing": "x"}, ConfigError),
+    ],
 )
 def test_wrong_settings_are_named(settings: dict[str, Any], error: type[Exception]) -> None:
     """Met when the task is made."""

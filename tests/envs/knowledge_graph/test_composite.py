@@ -70,6 +70,22 @@ def test_variables_of_a_part_stay_at_hand() -> None:
     assert info["success"]
 
 
+def test_a_part_that_was_wrong_may_be_tried_again() -> None:
+    """With the variables that were at hand before it: the solution's numbers hold."""
+    task = make_task(ID, parts=(2,), report=True, retries=1)
+    facts = task.inner.graph.facts
+    seed = next(s for s in range(200) if generate_chain(facts, "train", seed=s, lengths=(2,)).families[0] == "hop_2")
+    task.reset(seed=seed)
+    *_, answer = first = task.inner.solution_of(task.task.parts[0])
+    for action in [*first[:-1], answer.replace("#1", "#0")]:
+        observation, *_ = task.step(action)
+
+    assert "Part 1 was wrong; it may be answered again." == observation
+    for action in task.solution():
+        *_, info = task.step(action)
+    assert info["success"]
+
+
 def test_the_demonstrator_plays_the_parts() -> None:
     """Where it never errs every part is right."""
     report = evaluate(ID, {"assistant": "demonstrator"}, episodes=20)
