@@ -50,12 +50,18 @@ def open_file(path: str, *, read_only: bool) -> sqlite3.Connection:
             return connection
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("BEGIN")  # a look at one moment of the file, without waiting for whoever writes
+        version = _version(connection, path, may_be_new=True)
+        connection.execute("COMMIT")
+        if version == SCHEMA:
+            return connection
         connection.execute("BEGIN IMMEDIATE")  # one process makes the tables, others wait and find them
         version = _version(connection, path, may_be_new=True)
-        for statement in [_UPGRADES[version]] if version in _UPGRADES else [] if version else _statements(_TABLES):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id={_APPLICATION}")
-        connection.execute(f"PRAGMA user_version={SCHEMA}")
+        if version != SCHEMA:
+            for statement in [_UPGRADES[version]] if version else _statements(_TABLES):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id={_APPLICATION}")
+            connection.execute(f"PRAGMA user_version={SCHEMA}")
         connection.execute("COMMIT")
     except BaseException:
         connection.close()
