@@ -15,7 +15,7 @@ from cmat_env.errors import ConfigError
 from cmat_env.log import read_episodes
 from cmat_env.paired import compare, evaluate_paired
 from cmat_env.plan import Trials
-from cmat_env.types import Dialogue, Generation, Trajectory
+from cmat_env.types import Dialogue, Generation, Policy, Trajectory
 
 
 def test_a_difference_by_hand() -> None:
@@ -100,7 +100,7 @@ def test_no_arm_knows_what_another_has_learnt(tmp_path: Path, old: int) -> None:
     def on_end(arm: str, index: int, episode: Trajectory) -> None:
         told.setdefault(arm, []).append([item.text for item in episode.recalled.get("assistant", ())])
 
-    team = {"assistant": Pupil(), "checker": "approve"}
+    team: dict[str, Policy | str] = {"assistant": Pupil(), "checker": "approve"}
     found = evaluate_paired("cmat/DB-v0", team, episodes=4, memory=file, continual=True, on_end=on_end)
 
     assert ["checker", "no checker", "random verdicts", "oracle"] == list(told)
@@ -124,7 +124,7 @@ def test_a_memory_that_is_missing_is_named(tmp_path: Path) -> None:
 
 def test_the_last_trial_decides_and_all_are_paid_for() -> None:
     """With trials a task counts as solved if any of them solved it; the replies of all are counted."""
-    team = {"assistant": Pupil(), "checker": "approve"}
+    team: dict[str, Policy | str] = {"assistant": Pupil(), "checker": "approve"}
     once, twice = (evaluate_paired("cmat/DB-v0", team, episodes=10, trials=Trials(n)) for n in (1, 2))
     arms = [found.arms["checker"] for found in (once, twice)]
 
