@@ -6,33 +6,30 @@
 
 Every write is one transaction in a write-ahead log: any number of threads and processes may share a file, and a
 process that is killed leaves whole writes behind and no others. Time is counted in episodes by the file itself
-(`tick`), so that nothing depends on the hour; any other clock can be given.
+(`tick`), so that nothing depends on the hour; any other clock can be given, and then always must be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cmat_env.agents.memory_entry import MemoryEntry, NewMemory
 from cmat_env.agents.memory_rules import MemorySettings, clipped, compressed, query_of, scaled, worth
 from cmat_env.agents.memory_table import Key, MemoryTable, Vector
+from cmat_env.agents.memory_vectors import Embed, Vectors
 from cmat_env.closing import Closing
 from cmat_env.errors import ConfigError
 
 __all__ = ["SHARED", "Embed", "LongTermMemory", "MemoryEntry", "NewMemory"]
 
-Embed = Callable[[Sequence[str]], Sequence[Sequence[float]]]
-"""Texts -> a vector each, all of one length."""
-
 SHARED = "shared"
 """The namespace of those who name none."""
 _CANDIDATES = 64
+_LONGEST_CUE = 2000
 
 
 class LongTermMemory(Closing):
@@ -43,7 +40,8 @@ class LongTermMemory(Closing):
         settings: how it keeps and finds.
         namespace: who shares what is written.
         clock: the time, in any unit; None = the number of episodes that this namespace has counted with `tick`.
-        embed: texts to vectors; then likeness is their cosine instead of shared words.
+        embed: texts to vectors, always the same ones; then likeness is their cosine instead of shared words. What was
+            written without it is embedded when it is first looked through.
         read_only: nothing can be written; the file must exist.
 
     Raises:
@@ -65,15 +63,27 @@ class LongTermMemory(Closing):
         self.namespace = namespace
         self.read_only = read_only
         self._clock = clock
-        self._embed = embed
+        self._vectors = Vectors(embed) if embed else None
         self._table = MemoryTable(self.path, read_only=read_only)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
     @property
     def now(self) -> float:
-        """The time."""
+        """The time.
+
+        Raises:
+            ConfigError: this namespace is kept by another clock, so that ages would be wrong.
+        """
+        other = self.other_clock(self.namespace)
+        if other is not None and other != (self._clock is not None):
+            kept, wanted = ("a clock of its own", "the same clock=") if other else ("episodes", "no clock=")
+            raise ConfigError(f"{self.path}: namespace {self.namespace!r} is kept by {kept}; give {wanted}")
         return float(self._clock()) if self._clock else float(self.episodes())
+
+    def other_clock(self, namespace: str) -> bool | None:
+        """Is a namespace kept by another clock than its episodes? None where nothing was written yet."""
+        return self._table.other_clock(namespace)
 
     def episodes(self, namespace: str | None = None) -> int:
         """How many episodes were counted in a namespace, by default this one."""
@@ -131,30 +141,41 @@ class LongTermMemory(Closing):
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def transaction(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
         """All writes of the block together, or none of them; nobody else writes meanwhile.
 
         Raises:
             LogError: they cannot be written, such as to a full disk; what was there is whole.
             ConfigError: it was opened to be read only.
         """
-        return self._table.transaction()
+        with self._table.transaction():
+            self._table.settle_clock(self.namespace, other=self._clock is not None)
+            yield
 
     def tick(self, episodes: int = 1) -> None:
         """Count episodes: the time of this namespace, unless another clock was given."""
-        self._table.tick(self.namespace, episodes)
+        with self.transaction():
+            self._table.tick(self.namespace, episodes)
 
     def add(self, memories: Iterable[NewMemory]) -> list[int]:
-        """Remember; returns the ids. A text that this role has for the family already is made stronger instead."""
-        numbers = []
+        """Remember; returns the ids.
+
+        A text that this role has for the family already is not kept twice: it is fresh again, belongs to the newer task
+        with its cue and outcome, and is stronger where it has helped. Beyond the capacity what is retained least goes.
+        """
+        numbers, keys = [], set()
         with self.transaction():
             now = self.now
             for new in memories:
                 text = clipped(new.text, self.settings.longest)
                 if not text:
                     continue
-                same = self._table.of_key(self._key(new.role, new.family), "AND text=?", (text,))
+                keys.add(key := self._key(new.role, new.family))
+                same = self._table.of_key(key, "AND text=?", (text,))
                 numbers.append(self._again(same[0], new, now) if same else self._insert(new, text, now))
+            for key in keys:
+                self._table.trim(key, self.settings.capacity, now=now)
         return numbers
 
     def reinforce(self, numbers: Iterable[int], *, helped: bool) -> None:
@@ -173,16 +194,12 @@ class LongTermMemory(Closing):
                     self._table.delete([entry.id])
                 elif left < rule.compress_below and not entry.compressed:
                     self._compress(entry)
-            kept: dict[tuple[str, str], list[MemoryEntry]] = {}
-            for entry in self._table.select("WHERE namespace=?", (self.namespace,)):
-                kept.setdefault((entry.role, entry.family), []).append(entry)
-            for entries in kept.values():
-                best = sorted(entries, key=lambda entry: (-entry.retention(now), -entry.id))
-                self._table.delete([entry.id for entry in best[rule.capacity :]])
+            for key in self._table.keys(self.namespace):
+                self._table.trim(key, rule.capacity, now=now)
 
     def forget(self, numbers: Iterable[int]) -> int:
         """Remove memories by id, in whatever namespace; returns how many there were."""
-        with self.transaction():
+        with self._table.transaction():
             return self._table.delete(list(numbers))
 
     # -- the state of a run --------------------------------------------------------------------------------------
@@ -195,6 +212,10 @@ class LongTermMemory(Closing):
         """The inverse of `state_dict`: whatever was written since is gone."""
         self._table.load(self.namespace, state)
 
+    def copy_to(self, path: Path | str) -> None:
+        """Write all namespaces, as they are now, into another file."""
+        self._table.copy_to(str(path))
+
     def close(self) -> None:
         """Close the file; twice is fine."""
         self._table.close()
@@ -206,44 +227,46 @@ class LongTermMemory(Closing):
 
     def _likeness(self, key: Key, about: str) -> dict[int, float]:
         """By id, in [0, 1]: how like a text the memories of a role are, the best ones."""
-        best = self._matches(key, about) if self._embed is None else self._cosines(key, about)
+        best = self._cosines(key, about, self._vectors) if self._vectors else self._matches(key, about)
         return dict(zip((number for number, _ in best), scaled([value for _, value in best]), strict=True))
 
     def _matches(self, key: Key, about: str) -> list[tuple[int, float]]:
         query = query_of(about)
         return self._table.matches(key, query, _CANDIDATES) if query else []
 
-    def _cosines(self, key: Key, about: str) -> list[tuple[int, float]]:
-        asked = self._vectors([about])[0]
-        found = self._table.vectors(key)
-        alike = [(number, float(vector @ asked)) for number, vector in found if len(vector) == len(asked)]
+    def _cosines(self, key: Key, about: str, vectors: Vectors) -> list[tuple[int, float]]:
+        asked = vectors.of([about])[0]
+        known = {number: each for number, each in self._table.vectors(key).items() if len(each) == len(asked)}
+        blank = [entry for entry in self._table.of_key(key) if entry.id not in known]
+        if blank:  # written without an embedding, or with another one
+            added = vectors.of_entries(blank)
+            if not self.read_only:
+                with self.transaction():
+                    self._table.set_vectors(added)
+            known |= added
+        alike = [(number, float(vector @ asked)) for number, vector in known.items()]
         return sorted(alike, key=lambda pair: (-pair[1], -pair[0]))[:_CANDIDATES]
 
-    def _vectors(self, texts: Sequence[str]) -> list[Vector]:
-        """Unit vectors."""
-        assert self._embed is not None
-        vectors = [np.asarray(vector, dtype=np.float32) for vector in self._embed(texts)]
-        if len(vectors) != len(texts) or any(vector.ndim != 1 for vector in vectors):
-            raise ConfigError(f"embed gave {len(vectors)} vectors for {len(texts)} texts; wanted a flat one for each")
-        return [vector / max(float(np.linalg.norm(vector)), 1e-12) for vector in vectors]
-
     def _insert(self, new: NewMemory, text: str, now: float) -> int:
-        cue = clipped(new.cue, 2000)
-        vector = self._vectors([f"{text} {cue}".strip()])[0] if self._embed else None
         entry = MemoryEntry(
-            id=0, namespace=self.namespace, role=new.role, family=new.family, text=text, cue=cue, outcome=new.outcome,
-            task=new.task, kind=new.kind, strength=self.settings.strength, made=now, used=now, uses=new.uses,
-            helped=new.helped, compressed=False,
+            id=0, namespace=self.namespace, role=new.role, family=new.family, text=text,
+            cue=clipped(new.cue, _LONGEST_CUE), outcome=new.outcome, task=new.task, kind=new.kind,
+            strength=self.settings.strength, made=now, used=now, uses=new.uses, helped=new.helped, compressed=False,
         )  # fmt: skip
-        return self._table.insert(entry, vector)
+        return self._table.insert(entry, self._vector_of(entry))
 
     def _again(self, old: MemoryEntry, new: NewMemory, now: float) -> int:
-        grown = replace(
-            old, used=now, uses=old.uses + new.uses, helped=old.helped + new.helped, outcome=new.outcome, task=new.task,
-            strength=min(old.strength * (1 + self.settings.growth), self.settings.strongest),
+        grown = 1 + self.settings.growth if new.helped else 1.0
+        newer = replace(
+            old, cue=clipped(new.cue, _LONGEST_CUE), outcome=new.outcome, task=new.task, used=now,
+            uses=old.uses + new.uses, helped=old.helped + new.helped,
+            strength=min(old.strength * grown, self.settings.strongest),
         )  # fmt: skip
-        self._table.update(grown)
+        self._table.update(newer, self._vector_of(newer))
         return old.id
+
+    def _vector_of(self, entry: MemoryEntry) -> Vector | None:
+        return next(iter(self._vectors.of_entries([entry]).values())) if self._vectors else None
 
     def _compress(self, entry: MemoryEntry) -> None:
         """Shorten a memory; one of the same words, if there is one, is taken in."""
@@ -257,7 +280,7 @@ class LongTermMemory(Closing):
         )
         shorter = replace(entry, text=text, uses=uses, helped=helped, strength=strength, compressed=True)
         self._table.delete([twin.id for twin in twins])
-        self._table.update(shorter)
+        self._table.update(shorter, self._vector_of(shorter))
 
 
 def _mixed(ranked: Sequence[MemoryEntry], count: int) -> list[MemoryEntry]:

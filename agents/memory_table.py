@@ -91,6 +91,15 @@ class MemoryTable:
             if self._process == os.getpid():
                 self._connection.close()
 
+    def copy_to(self, path: str) -> None:
+        """Write the whole file, as it is now, into another one."""
+        target = sqlite3.connect(path)
+        try:
+            with self.lock:
+                self.connection.backup(target)
+        finally:
+            target.close()
+
     # -- the clock -----------------------------------------------------------------------------------------------
 
     def episodes(self, namespace: str) -> int:
@@ -103,9 +112,24 @@ class MemoryTable:
         """Count episodes."""
         with self.transaction():
             self.connection.execute(
-                "INSERT INTO clock VALUES (?, ?) ON CONFLICT DO UPDATE SET episodes = episodes + excluded.episodes",
+                "INSERT INTO clock (namespace, episodes) VALUES (?, ?) "
+                "ON CONFLICT DO UPDATE SET episodes = episodes + excluded.episodes",
                 (namespace, episodes),
             )
+
+    def other_clock(self, namespace: str) -> bool | None:
+        """Is its time another than the number of its episodes? None where nobody has written anything yet."""
+        with self.lock:
+            rows = self.connection.execute("SELECT * FROM clock WHERE namespace=?", (namespace,)).fetchall()
+        kept = rows[0][2] if rows and len(rows[0]) > 2 else None  # a file of schema 1, read only, has no such column
+        return None if kept is None else bool(kept)
+
+    def settle_clock(self, namespace: str, *, other: bool) -> None:
+        """Say once which clock a namespace is kept by."""
+        self.connection.execute(
+            "INSERT INTO clock VALUES (?, 0, ?) ON CONFLICT DO UPDATE SET other = ifnull(other, excluded.other)",
+            (namespace, other),
+        )
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -133,10 +157,17 @@ class MemoryTable:
             (query, *key, most),
         ).fetchall()
 
-    def vectors(self, key: Key) -> list[tuple[int, Vector]]:
-        """By id, the vectors of a key's entries."""
+    def keys(self, namespace: str) -> list[Key]:
+        """The keys under which a namespace has entries."""
+        with self.lock:
+            return self.connection.execute(
+                "SELECT DISTINCT namespace, role, family FROM memory WHERE namespace=?", (namespace,)
+            ).fetchall()
+
+    def vectors(self, key: Key) -> dict[int, Vector]:
+        """By id, the vectors of a key's entries, as far as they have any."""
         rows = self.connection.execute(f"SELECT id, vector FROM memory WHERE {_OF_KEY} AND vector IS NOT NULL", key)
-        return [(number, _vector(blob)) for number, blob in rows]
+        return {number: _vector(blob) for number, blob in rows}
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -149,14 +180,28 @@ class MemoryTable:
         assert number is not None
         return number
 
-    def update(self, entry: MemoryEntry) -> None:
+    def update(self, entry: MemoryEntry, vector: Vector | None) -> None:
         """Write what may change of an entry."""
         self.connection.execute(
-            "UPDATE memory SET text=?, outcome=?, task=?, strength=?, used=?, uses=?, helped=?, compressed=? "
-            "WHERE id=?",
-            (entry.text, entry.outcome, entry.task, entry.strength, entry.used, entry.uses, entry.helped,
-             int(entry.compressed), entry.id),
+            "UPDATE memory SET text=?, cue=?, outcome=?, task=?, strength=?, used=?, uses=?, helped=?, compressed=?, "
+            "vector=? WHERE id=?",
+            (entry.text, entry.cue, entry.outcome, entry.task, entry.strength, entry.used, entry.uses, entry.helped,
+             int(entry.compressed), None if vector is None else _blob(vector), entry.id),
         )  # fmt: skip
+
+    def set_vectors(self, vectors: Mapping[int, Vector]) -> None:
+        """Give entries their vectors, by id."""
+        self.connection.executemany(
+            "UPDATE memory SET vector=? WHERE id=?", [(_blob(vector), number) for number, vector in vectors.items()]
+        )
+
+    def trim(self, key: Key, most: int, *, now: float) -> None:
+        """Keep the entries of a key that are retained best, the later ones where two are alike."""
+        self.connection.execute(
+            f"DELETE FROM memory WHERE id IN (SELECT id FROM memory WHERE {_OF_KEY} "
+            "ORDER BY max(0, ? - used) / strength, id DESC LIMIT -1 OFFSET ?)",
+            (*key, now, most),
+        )
 
     def mark_used(self, numbers: Iterable[int], *, now: float, helped: bool, grown: float, strongest: float) -> None:
         """Count a use of each, and make it `grown` times as strong, up to `strongest`."""
@@ -179,7 +224,12 @@ class MemoryTable:
             )
             kept = [[*row[:-1], None if row[-1] is None else _vector(row[-1]).tolist()] for row in rows]
             last = self.connection.execute("SELECT seq FROM sqlite_sequence WHERE name='memory'").fetchone()
-            return {"episodes": self.episodes(namespace), "last": last[0] if last else 0, "entries": kept}
+            return {
+                "episodes": self.episodes(namespace),
+                "other_clock": self.other_clock(namespace),
+                "last": last[0] if last else 0,
+                "entries": kept,
+            }
 
     def load(self, namespace: str, state: Mapping[str, Any]) -> None:
         """The inverse of `dump`: whatever was written since is gone."""
@@ -195,7 +245,10 @@ class MemoryTable:
                 "UPDATE sqlite_sequence SET seq=max(?, (SELECT ifnull(max(id), 0) FROM memory)) WHERE name='memory'",
                 (state["last"],),
             )
-            connection.execute("INSERT OR REPLACE INTO clock VALUES (?, ?)", (namespace, state["episodes"]))
+            connection.execute(
+                "INSERT OR REPLACE INTO clock VALUES (?, ?, ?)",
+                (namespace, state["episodes"], state.get("other_clock")),
+            )
 
 
 def _vector(blob: bytes) -> Vector:

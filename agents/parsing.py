@@ -16,33 +16,8 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from cmat_env.agents.verdict_words import opening, taken_back
 from cmat_env.types import Verdict
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_APPROVE = _words("""
-    accept acceptable accepted accepts agree agreed agrees approve approved approves correct execute executed fine good
-    lgtm ok okay pass passed passes proceed right true valid work works y yep yes
-""")
-_REVISE = _words("""
-    bad denied deny disagree disagrees disapprove disapproved fail failed fails false incorrect invalid n no nope redo
-    refuse refused reject rejected rejects retry revise revised revises revising revision unacceptable unapproved veto
-    wrong
-""")
-_NEGATIONS = _words("""
-    cannot can't doesn't don't isn't needn't never not nothing shouldn't won't wouldn't
-""")
-_FILLERS = _words("""
-    a action an appears are assistant be boxed check checker command contains do does final has i is it it's looks must
-    my need needs please proposal proposed query recommend seems should so sql statement suggest that that's text the
-    there therefore this to verdict we will would you
-""")
-_FAULTS = _words("error errors issue issues mistake mistakes objection objections problem problems")
-_NO_FAULT = _FAULTS | _words("change changes need revision revisions")
-_WORDS_READ = 8
 
 _LABEL = re.compile(
     r"(?<!/)\b(?:verdict|vedict|decision|judge?ment)\b(?:\s++is\b)?+[\s:=\"'*_`#>|\uff1a\-]*+(?=[^\W\d_])",
@@ -52,11 +27,6 @@ _LABEL_FIRST = re.compile(r"(?:[\s*_`#<>\[|]|\d++[.)])*+(?:verdict|vedict|decisi
 _OTHER_LABEL = re.compile(
     r"^[ \t*_`#<>\[|]*+(?:final\s++)?+(?:answer|assessment|conclusion|evaluation|result|status)\b[\s*_`\"']*+[:=>]",
     re.IGNORECASE | re.MULTILINE,
-)
-_WORD = re.compile(r"[\W_]*+([^\W_][\w']*+)")
-_NEXT_WORD = re.compile(r"\s++([^\W_][\w']*+)")
-_SAID_NO = re.compile(
-    r"(?:\s++(?:is\s++)?+(?:needed|required))?+[\s*_`\"']*+[:=][\s*_`\"']*+(no|false|yes|true)\b", re.IGNORECASE
 )
 _MARKS = re.compile(
     r"[\s*_`#>\-]*+(?:([\u2611\u2705\u2713\u2714\U0001f44d])|[\u2716\u2717\u2718\u274c\u26d4\U0001f44e\U0001f6ab])\ufe0f?"
@@ -88,6 +58,8 @@ def parse_verdict(text: str) -> Verdict:
     cut off; a word after the label "Verdict", "Decision" or "Judgement" (the one the text begins with, or else the last
     one); a tick or a cross; the first words of the text; a word after a line's label "Status", "Answer" or the like;
     the first words of its last line. Words such as yes, ok, approved, no, reject, wrong count; "not" turns them round.
+    A question says what its answer says, and of several in a row all must approve. An approval on a condition ("if",
+    "once") is a refusal, and so is one without a label that goes on with "but" or "however" and a refusal.
 
     Args:
         text: anything, of any length.
@@ -96,6 +68,15 @@ def parse_verdict(text: str) -> Verdict:
         The verdict. Where nothing was one, an approval with `parsed=False`.
     """
     text = text.replace(_CURLY_QUOTE, "'")
+    confidence = _CONFIDENCE.match(text)
+    if confidence is None:
+        return _read(text)
+    verdict = _read(text[confidence.end() :])
+    return replace(verdict, confidence=_confidence(confidence)) if verdict.parsed else verdict
+
+
+def _read(text: str) -> Verdict:
+    """The verdict of a text that does not begin with a confidence."""
     verdict = None if _LABEL_FIRST.match(text) else _from_json(text)
     if verdict is not None:
         return verdict
@@ -103,11 +84,12 @@ def parse_verdict(text: str) -> Verdict:
     if found is not None:
         verdict = _with_rest(found[0], text[found[1] :])
         return verdict if verdict.reason else _with_reason_before(text, verdict)
-    found = _marked(text) or _opening(text, 0) or _otherwise_labelled(text)
-    found = found or _opening(text, text.rstrip().rfind("\n") + 1)
+    found = _marked(text) or opening(text, 0) or _otherwise_labelled(text)
+    found = found or opening(text, text.rstrip().rfind("\n") + 1)
     if found is None:
         return Verdict(approve=True, parsed=False)
-    return _with_rest(found[0], text[found[1] :])
+    approve, rest = found[0], text[found[1] :]
+    return _with_rest(approve and not taken_back(rest), rest)
 
 
 def format_verdict(verdict: Verdict) -> str:
@@ -124,7 +106,7 @@ def _labelled(text: str) -> tuple[bool, int] | None:
     found = None
     first_wins = _LABEL_FIRST.match(text) is not None
     for label in _LABEL.finditer(text):
-        found = _opening(text, label.end()) or found
+        found = opening(text, label.end()) or found
         if found and first_wins:
             break
     return found
@@ -134,7 +116,7 @@ def _otherwise_labelled(text: str) -> tuple[bool, int] | None:
     """The same of labels that say less, and only at the beginning of a line."""
     found = None
     for label in _OTHER_LABEL.finditer(text):
-        found = _opening(text, label.end()) or found
+        found = opening(text, label.end()) or found
     return found
 
 
@@ -144,41 +126,8 @@ def _marked(text: str) -> tuple[bool, int] | None:
     if mark is None:
         return None
     approve = mark[1] is not None
-    words = _opening(text, mark.end())
+    words = opening(text, mark.end())
     return words if words is not None and words[0] == approve else (approve, mark.end())
-
-
-def _opening(text: str, start: int) -> tuple[bool, int] | None:
-    """What the words from `start` on say, after words that say nothing, and where they end."""
-    negated = False
-    end = start
-    for count in range(_WORDS_READ):
-        match = _WORD.match(text, end)
-        if match is None:
-            return None
-        word, end = match[1].lower(), match.end()
-        if word in _NEGATIONS:
-            negated = not negated
-        elif word in _APPROVE or word in _REVISE:
-            following = _NEXT_WORD.match(text, end) if word == "no" else None
-            no_fault = following is not None and following[1].lower() in _NO_FAULT
-            approve = (word in _APPROVE) != (negated or no_fault)
-            return _answered(text, approve, end)
-        elif word in _FAULTS and count:
-            return negated, end
-        elif word not in _FILLERS:
-            return None
-    return None
-
-
-def _answered(text: str, approve: bool, end: int) -> tuple[bool, int]:
-    """Turned round where the verdict was a question with an answer: "Approve: no"; not in "revise: no WHERE"."""
-    answer = _SAID_NO.match(text, end)
-    if answer is None or text[answer.end() : answer.end() + 1].strip(".,;!*_`\"'\r\n"):
-        return approve, end
-    if text[answer.end() : answer.end() + 1] == " ":
-        return approve, end
-    return approve == (answer[1].lower() in ("yes", "true")), answer.end()
 
 
 def _with_rest(approve: bool, rest: str) -> Verdict:
@@ -231,7 +180,7 @@ def _fields_of(part: str) -> dict[str, Any]:
 
 def _meaning(value: object) -> bool | None:
     if isinstance(value, str):
-        found = _opening(value, 0)
+        found = opening(value, 0)
         return found[0] if found else {"1": True, "0": False}.get(value)
     return bool(value) if value in (0, 1) else None
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from cmat_env.agents.memory_rules import MemorySettings
+from cmat_env.agents.memory_store import Embed
 from cmat_env.errors import ConfigError
 from cmat_env.game import make_playable
 from cmat_env.playing import InOrder, MakeEnv, OnEnd, Outcome, Play, elsewhere, here
@@ -39,6 +41,7 @@ def evaluate(
     memory_settings: MemorySettings | None = None,
     continual: bool = False,
     block: int = 1,
+    embed: Embed | None = None,
 ) -> EvalReport:
     """Play episodes and report on them. The result depends on the seed, and not on width or workers.
 
@@ -63,8 +66,10 @@ def evaluate(
         digest: tokens of it that sum up what it leaves out.
         memory: file of a long-term memory.
         memory_settings: how it is read and kept.
-        continual: write to it, and let later episodes read that.
+        continual: write to it, and let later episodes read that. Others see it when all episodes are over, and wait
+            with their own writes; an evaluation that is interrupted leaves the file as it was.
         block: with `continual`, how many episodes are played before what they taught is written.
+        embed: texts to vectors; what is like the task in the memory is then told by their cosine.
 
     Raises:
         ConfigError: a setting is out of range.
@@ -82,16 +87,17 @@ def evaluate(
     _check_memory(memory, continual=continual, workers=workers, block=block)
     play = Play(
         make_env, policies, prompts, seed, width, limits, greedy, trials, budget, digest,
-        Path(memory) if memory else None, memory_settings, continual, block,
+        Path(memory) if memory else None, memory_settings, continual, block, embed,
     )  # fmt: skip
     before = play.remembered()
     ended = InOrder(on_end)
     outcomes: dict[int, Outcome] = {}
     try:
         source = here(play, plan, ended.add) if workers == 1 else elsewhere(play, plan, workers)
-        for index, outcome in source:
-            outcomes[index] = outcome
-            ended.add(index, outcome)
+        with closing(source):
+            for index, outcome in source:
+                outcomes[index] = outcome
+                ended.add(index, outcome)
     finally:
         ended.flush()
     results = [outcomes[index] for index in range(len(plan))]

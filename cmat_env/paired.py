@@ -1,16 +1,22 @@
 """What a checker is worth: the same episodes with it, without it, with random verdicts of its rate, and with an oracle.
 
 The assistant samples from the same seeds in every arm, so that the first proposals of an episode are the same ones.
+Each has its own copy of the memory, as it was at the start; no arm writes to the file.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from cmat_env.agents.memory_store import LongTermMemory
 from cmat_env.errors import ConfigError
 from cmat_env.evaluate import evaluate, plan_of
 from cmat_env.plan import Playable
@@ -21,6 +27,7 @@ from cmat_env.statistics import mcnemar, paired_bootstrap
 from cmat_env.types import Policy, Trajectory
 
 CHECKER, NONE, RANDOM, ORACLE = "checker", "no checker", "random verdicts", "oracle"
+_ARMS = (CHECKER, NONE, RANDOM, ORACLE)
 _COMPARED = ((CHECKER, NONE), (CHECKER, RANDOM), (ORACLE, NONE))
 
 OnEnd = Callable[[str, int, Trajectory], None]
@@ -107,6 +114,7 @@ def evaluate_paired(
     episodes: int | Sequence[Episode] | None = None,
     seed: int = 0,
     on_end: OnEnd | None = None,
+    memory: Path | str | None = None,
     **settings: Any,
 ) -> PairedReport:
     """Play the same episodes in every arm.
@@ -117,6 +125,8 @@ def evaluate_paired(
         episodes: which ones, or how many; see `evaluate`.
         seed: of the run, and of the random verdicts.
         on_end: called with the arm's name, an episode's position and its trajectory.
+        memory: file of a long-term memory, which every arm begins with and none writes to: with `continual`, each arm
+            learns from its own episodes, in a copy.
         settings: further ones of `evaluate`, the same for all arms.
 
     Raises:
@@ -132,25 +142,43 @@ def evaluate_paired(
     plan = plan_of(here, episodes, seed=seed) if episodes is None or isinstance(episodes, int) else list(episodes)
     solved: dict[str, dict[int, bool]] = {}
     arms: dict[str, Arm] = {}
+    with _copies(memory, continual=bool(settings.get("continual"))) as known:
 
-    def play(name: str, team: Mapping[str, Policy | str]) -> None:
-        solved[name], arms[name] = _play(
-            functools.partial(make_env, roles=tuple(team)),
-            team,
-            functools.partial(on_end, name) if on_end else None,
-            episodes=plan,
-            seed=seed,
-            **settings,
-        )
+        def play(name: str, team: Mapping[str, Policy | str]) -> None:
+            solved[name], arms[name] = _play(
+                functools.partial(make_env, roles=tuple(team)),
+                team,
+                functools.partial(on_end, name) if on_end else None,
+                episodes=plan,
+                seed=seed,
+                memory=known[name],
+                **settings,
+            )
 
-    play(CHECKER, policies)
-    play(NONE, {role: policy for role, policy in policies.items() if role != "checker"})
-    score = arms[CHECKER].report.checker
-    rate = (score.revision_rate or 0.0) if score else 0.0
-    play(RANDOM, {**policies, "checker": f"coin:{rate!r}"})
-    if _judges(here):
-        play(ORACLE, {**policies, "checker": "oracle"})
+        play(CHECKER, policies)
+        play(NONE, {role: policy for role, policy in policies.items() if role != "checker"})
+        score = arms[CHECKER].report.checker
+        rate = (score.revision_rate or 0.0) if score else 0.0
+        play(RANDOM, {**policies, "checker": f"coin:{rate!r}"})
+        if _judges(here):
+            play(ORACLE, {**policies, "checker": "oracle"})
     return PairedReport(arms, _differences(solved, seed))
+
+
+@contextmanager
+def _copies(memory: Path | str | None, *, continual: bool) -> Iterator[Mapping[str, Path | str | None]]:
+    """By arm, a copy of the memory as it is now, or, where it is still to be made, the place of one."""
+    if memory is None or not (continual or Path(memory).is_file()):
+        yield dict.fromkeys(_ARMS, memory)  # a file that is missing is named by `evaluate`
+        return
+    with tempfile.TemporaryDirectory(prefix="cmat-paired-") as folder:
+        files = {name: Path(folder) / name for name in _ARMS}
+        if Path(memory).is_file():
+            with LongTermMemory(memory, read_only=True) as known:
+                known.copy_to(files[CHECKER])
+            for name in _ARMS[1:]:
+                shutil.copyfile(files[CHECKER], files[name])
+        yield files
 
 
 def _play(

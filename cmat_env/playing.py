@@ -6,14 +6,15 @@ import functools
 import multiprocessing
 import pickle
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from cmat_env.agents.memory import ShortTermMemory
 from cmat_env.agents.memory_rules import MemorySettings
-from cmat_env.agents.memory_store import LongTermMemory
+from cmat_env.agents.memory_store import Embed, LongTermMemory
 from cmat_env.errors import ConfigError
 from cmat_env.experience import Experience
 from cmat_env.plan import Playable
@@ -48,6 +49,7 @@ class Play:
         memory_settings: how it is read and kept.
         continual: is it written to after every block of episodes, and read by the next?
         block: episodes of a block.
+        embed: likeness in long-term memory is that of these vectors; None = of words.
     """
 
     make_env: MakeEnv
@@ -64,6 +66,7 @@ class Play:
     memory_settings: MemorySettings | None = None
     continual: bool = False
     block: int = 1
+    embed: Embed | None = None
 
     def open(self) -> Rollout:
         """Make the policies, and the rollout that plays with them."""
@@ -73,7 +76,7 @@ class Play:
         }
         known = None
         if self.memory is not None:
-            memory = LongTermMemory(self.memory, self.memory_settings, read_only=not self.continual)
+            memory = LongTermMemory(self.memory, self.memory_settings, embed=self.embed, read_only=not self.continual)
             known = Experience(memory, writes=self.continual)
         return Rollout(
             self.make_env,
@@ -103,18 +106,23 @@ def _run(rollout: Rollout, plan: Sequence[Episode], on_end: OnEnd | None = None)
         yield index, f"seed {episode.seed}: {errors[id(episode)]}" if last is None else (*earlier, last)
 
 
-def here(play: Play, plan: Sequence[Episode], add: Callable[[int, Outcome], None]) -> Iterator[tuple[int, Outcome]]:
-    """Play in this process, in blocks where one is to learn from those before it."""
+def here(play: Play, plan: Sequence[Episode], add: Callable[[int, Outcome], None]) -> Generator[tuple[int, Outcome]]:
+    """Play in this process, in blocks where one is to learn from those before it.
+
+    What they learn is one transaction: if this is closed or killed before the last episode, the memory is as it was.
+    """
     rollout = play.open()
+    learns = rollout.experience if play.continual else None
     most = play.trials.trials if play.trials else 1
     size = play.block if play.continual else max(1, len(plan))
     try:
-        for start in range(0, len(plan), size):
-            outcomes = list(_run(rollout, plan[start : start + size], _whole(add, start, most)))
-            if play.continual and rollout.experience:
-                known = [trial for _, trials in outcomes if not isinstance(trials, str) for trial in trials]
-                rollout.experience.learn(known, roles=rollout.minds)
-            yield from ((start + index, outcome) for index, outcome in outcomes)
+        with learns.memory.transaction() if learns else nullcontext():
+            for start in range(0, len(plan), size):
+                outcomes = list(_run(rollout, plan[start : start + size], _whole(add, start, most)))
+                if learns:
+                    known = [trial for _, trials in outcomes if not isinstance(trials, str) for trial in trials]
+                    learns.learn(known, roles=rollout.minds)
+                yield from ((start + index, outcome) for index, outcome in outcomes)
     finally:
         rollout.close()
         if rollout.experience:
@@ -134,7 +142,7 @@ def _whole(add: Callable[[int, Outcome], None], start: int, most: int) -> OnEnd:
     return on_end
 
 
-def elsewhere(play: Play, plan: Sequence[Episode], workers: int) -> Iterator[tuple[int, Outcome]]:
+def elsewhere(play: Play, plan: Sequence[Episode], workers: int) -> Generator[tuple[int, Outcome]]:
     """Play in worker processes."""
     try:
         sent = pickle.dumps(play)

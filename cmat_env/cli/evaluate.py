@@ -164,14 +164,16 @@ def eval_command(
     made_with |= {name: value for name, value in given.items() if value is not None}
     assert env is not None
     make_env = functools.partial(make_playable, env, **made_with)
-    _check_trials(
-        team, paired=paired, plain=trials == 1 and memory is None and not budget,
-        anew=trials > 1 and not reflect, greedy=greedy,
-    )  # fmt: skip
+    _check_trials(team, anew=trials > 1 and not reflect, greedy=greedy)
     _check_writable(json_file, record)
     plan = plan_of(make_env, episodes, seed=seed)
-    played: dict[str, Any] = {"episodes": plan, "seed": seed, "prompts": prompts_of(rules.prompts), "greedy": greedy}
-    played |= {"width": 1 if human else width, "workers": workers}
+    played: dict[str, Any] = {
+        "episodes": plan, "seed": seed, "prompts": prompts_of(rules.prompts), "greedy": greedy,
+        "width": 1 if human else width, "workers": workers,
+        "trials": Trials(trials, reflect=reflect, requests=requests_of(rules.prompts)),
+        "budget": rules.memory or None, "digest": min(rules.digest, rules.memory // 4),
+        "memory": memory, "continual": continual, "block": block,
+    }  # fmt: skip
     compared: PairedReport | None = None
     notes: dict[str, Any] = {"seed": seed, "greedy": greedy} | ({} if base_url is None else {"base_url": base_url})
     with progress("eval", len(plan)) as advance, _recorder(record, team, made_with, **notes) as keep:
@@ -181,18 +183,7 @@ def eval_command(
             compared = evaluate_paired(functools.partial(make, env, **made_with), policies, on_end=told, **played)
             report = compared.arms[CHECKER].report
         else:
-            report = evaluate(
-                make_env,
-                policies,
-                on_end=on_end,
-                trials=Trials(trials, reflect=reflect, requests=requests_of(rules.prompts)),
-                budget=rules.memory or None,
-                digest=min(rules.digest, rules.memory // 4),
-                memory=memory,
-                continual=continual,
-                block=block,
-                **played,
-            )
+            report = evaluate(make_env, policies, on_end=on_end, **played)
     _deliver(report, json_file, record, compared)
     if report.episodes == 0:
         print(f"error: all {len(report.dropped)} episodes crashed; first: {report.dropped[0]}", file=sys.stderr)
@@ -215,10 +206,8 @@ def _check_what(env: str | None, suite: str | None, sources: Mapping[str, str | 
         raise ConfigError("which tasks? give at least one of --os, --db, --kg, --web: a file, or generated:heldout")
 
 
-def _check_trials(team: Mapping[str, str], *, paired: bool, plain: bool, anew: bool, greedy: bool) -> None:
-    """Arms are compared in one trial without memory; and a new sample is another one only where one is drawn."""
-    if paired and not plain:
-        raise ConfigError("--paired plays one trial without memory; leave --trials, --memory and --budget out")
+def _check_trials(team: Mapping[str, str], *, anew: bool, greedy: bool) -> None:
+    """A new sample is another one only where one is drawn."""
     if anew and greedy and any(spec.startswith("hf:") for spec in team.values()):
         raise ConfigError("--no-reflect tries again with a new sample, but greedy models have one only; add --sampled")
 

@@ -31,20 +31,27 @@ def _commands() -> None:
 
 @memory_app.command("list")
 def list_command(file: File, *, role: Role = None, family: Family = None, namespace: Namespace = None) -> None:
-    """One line a memory: what is left of it, how often it was recalled and helped, and its words."""
+    """One line a memory: what is left of it, how often it was recalled and helped, and its words.
+
+    A namespace is shown where there are several. What is left is not known (-) of one that is kept by another clock
+    than its episodes.
+    """
     from rich.console import Console  # noqa: PLC0415 - the command line starts without its workers
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False)
-    for name in ("id", "role", "family", "kind", "left", "uses", "helped", "text"):
-        table.add_column(name, justify="right" if name in ("id", "left", "uses", "helped") else "left", overflow="fold")
     with _opened(file) as memory:
         found = memory.entries(role=role, family=family, namespace=namespace)
-        for entry in found:
-            cells = (entry.id, entry.role, entry.family, entry.kind, f"{_left(memory, entry):.2f}", entry.uses,
-                     entry.helped, entry.text)  # fmt: skip
-            table.add_row(*(Text(printable(str(cell))) for cell in cells))
+        left = {entry.id: _left(memory, entry) for entry in found}
+    several = ["namespace"] if len({entry.namespace for entry in found}) > 1 else []
+    columns = ("id", *several, "role", "family", "kind", "left", "uses", "helped", "text")
+    for name in columns:
+        table.add_column(name, justify="right" if name in ("id", "left", "uses", "helped") else "left", overflow="fold")
+    for entry in found:
+        share = left[entry.id]
+        cells = asdict(entry) | {"left": "-" if share is None else f"{share:.2f}"}
+        table.add_row(*(Text(printable(str(cells[name]))) for name in columns))
     console = Console()
     if found:
         console.print(table)
@@ -58,7 +65,9 @@ def show_command(file: File, number: Annotated[int, typer.Argument(metavar="ID",
         entry = memory.get(number)
         if entry is None:
             raise ConfigError(f"{file} has no memory {number}; cmat memory list {file} shows which it has")
-        for name, value in (asdict(entry) | {"retention": round(_left(memory, entry), 4)}).items():
+        left = _left(memory, entry)
+        known = "not known: kept by another clock than the episodes" if left is None else round(left, 4)
+        for name, value in (asdict(entry) | {"retention": known}).items():
             print(f"{name:<12} {printable(str(value))}")
 
 
@@ -119,8 +128,10 @@ def _opened(file: Path, *, read_only: bool = True) -> LongTermMemory:
     return LongTermMemory(file, read_only=read_only)
 
 
-def _left(memory: LongTermMemory, entry: MemoryEntry) -> float:
-    """Retention by the clock of the memory's own namespace."""
+def _left(memory: LongTermMemory, entry: MemoryEntry) -> float | None:
+    """Retention by the clock of the memory's own namespace; None where that is not in the file."""
+    if memory.other_clock(entry.namespace):
+        return None
     return entry.retention(memory.episodes(entry.namespace))
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from cmat_env.agents.memory_rules import MemorySettings, compressed, query_of, retention, worth
-from cmat_env.agents.memory_store import LongTermMemory, MemoryEntry, NewMemory
+from cmat_env.agents.memory_store import Embed, LongTermMemory, MemoryEntry, NewMemory
 from cmat_env.errors import ConfigError, LogError
 
 DB = "cmat/DB-v0"
@@ -138,6 +138,44 @@ def test_vectors_take_the_place_of_words() -> None:
         assert [1.0, 0.0] == state["entries"][0][-1]
 
 
+LETTERS: list[str] = []
+
+
+def letters(given: Sequence[str]) -> list[list[float]]:
+    """An embedding: of the first letter, a or not. It keeps what it was asked for in LETTERS."""
+    LETTERS.extend(given)
+    return [[float(text.startswith("a")), float(not text.startswith("a"))] for text in given]
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_what_was_written_without_vectors_is_embedded(tmp_path: Path, *, read_only: bool) -> None:
+    """Or with those of another embedding; once, and for good where the file may be written."""
+    with LongTermMemory(tmp_path / "m") as memory:
+        memory.add([note("apple"), note("banana"), note("cherry", role="checker")])
+    with LongTermMemory(tmp_path / "m", embed=lambda given: [[1.0, 0.0, 0.0]] * len(given)) as memory:
+        memory.add([note("avocado")])
+    LETTERS.clear()
+    for _ in range(2):
+        with LongTermMemory(tmp_path / "m", MemorySettings(recency=0.0), embed=letters, read_only=read_only) as memory:
+            found = [texts(memory.recall("assistant", DB, "another")) for _ in range(3)]
+            assert [["avocado", "apple", "banana"]] * 3 == found
+
+    asked = [text for text in LETTERS if text != "another"]
+    assert ["apple", "banana", "avocado"] * (2 if read_only else 1) == asked
+
+
+def test_a_shortened_memory_has_a_new_vector() -> None:
+    """It is found by what it says now."""
+    rule = MemorySettings(strength=10.0, forget_below=0.01)
+    with LongTermMemory(":memory:", rule, embed=lambda given: [[float("fish" in e), 1.0] for e in given]) as memory:
+        memory.add([note("Use MIN. It is for fish.")])
+        before = memory.state_dict()["entries"][0][-1]
+        memory.tick(20)
+        memory.consolidate()
+
+        assert [0.0, 1.0] == memory.state_dict()["entries"][0][-1] != before
+
+
 def test_no_kind_crowds_out_the_other() -> None:
     """Of three, two at most are experiences while there is a reflection; of experiences alone there may be three."""
     with LongTermMemory(":memory:") as memory:
@@ -206,11 +244,48 @@ def test_the_size_is_bounded() -> None:
         assert 6 == len(memory)
 
 
-def test_saying_it_again_makes_it_stronger() -> None:
-    """The same words are kept once."""
+def test_the_bound_holds_at_every_write() -> None:
+    """Nobody needs to consolidate: what is retained least makes room at once, and what helped stays."""
+    with LongTermMemory(":memory:", MemorySettings(capacity=5, growth=1.0)) as memory:
+        useful, _ = memory.add([note("useful"), note("verdict", role="checker")])
+        memory.reinforce([useful], helped=True)
+        sizes = []
+        for number in range(200):
+            memory.tick()
+            memory.add([note(f"song {number}")])
+            memory.reinforce([useful], helped=number % 4 == 0)
+            sizes.append(len(memory.entries(role="assistant")))
+
+        assert (5, 5) == (max(sizes), sizes[-1])
+        assert ["useful", "song 196", "song 197", "song 198", "song 199"] == texts(memory.entries(role="assistant"))
+        assert ["verdict"] == texts(memory.entries(role="checker"))
+
+
+def test_saying_it_again_makes_it_stronger_where_it_helped() -> None:
+    """The same words are kept once, as fresh as when they were last written, and grow only by success."""
     with LongTermMemory(":memory:", MemorySettings(strength=10.0, growth=0.5)) as memory:
-        assert memory.add([note("Quote  names.")]) == memory.add([note("Quote names.")])
-        assert [15.0] == [entry.strength for entry in memory.entries()]
+        first = memory.add([note("Quote  names.")])
+        memory.tick(3)
+        again = [memory.add([note("Quote names.", uses=1)]) for _ in range(12)]
+        useless = [(entry.strength, entry.used, entry.uses, entry.helped) for entry in memory.entries()]
+        memory.add([note("Quote names.", uses=1, helped=1)])
+        useful = [(entry.strength, entry.used, entry.uses, entry.helped) for entry in memory.entries()]
+
+    assert [first] * 12 == again
+    assert [(10.0, 3.0, 12, 0)] == useless
+    assert [(15.0, 3.0, 13, 1)] == useful
+
+
+@pytest.mark.parametrize("embed", [None, lambda given: [[float("fish" in each), 1.0] for each in given]])
+def test_what_is_said_again_belongs_to_the_newer_task(embed: Embed | None) -> None:
+    """Cue, task and outcome are of one task, and it is the new cue that brings the words back."""
+    with LongTermMemory(":memory:", MemorySettings(recency=0.0, worth=0.0), embed=embed) as memory:
+        memory.add([note("Use MIN.", cue="the oldest song"), note("Count rows.")])
+        memory.add([replace(note("Use MIN.", cue="the lightest fish"), task="t-2", outcome="won")])
+
+        assert ["Use MIN."] == texts(memory.recall("assistant", DB, "any fish", most=1))
+        assert ["Count rows."] == texts(memory.recall("assistant", DB, "oldest song", most=1))
+        assert [("the lightest fish", "t-2", "won")] == [(e.cue, e.task, e.outcome) for e in memory.entries()[:1]]
 
 
 def test_any_clock_will_do() -> None:
@@ -223,6 +298,57 @@ def test_any_clock_will_do() -> None:
 
         assert 3600.0 == memory.now
         assert math.exp(-1) == memory.entries()[0].retention(memory.now)
+
+
+def test_a_namespace_has_one_clock(tmp_path: Path) -> None:
+    """Ages in seconds are no ages in episodes: whoever opens it with another clock is told; other namespaces may."""
+    file = tmp_path / "m"
+    with LongTermMemory(file, clock=lambda: 1e9) as memory:
+        memory.add([note("by the hour")])
+    with LongTermMemory(file, namespace="b") as memory:
+        memory.add([note("by episodes")])
+        assert (True, False, None) == tuple(memory.other_clock(name) for name in ("shared", "b", "c"))
+    with LongTermMemory(file) as memory:
+        with pytest.raises(ConfigError, match="'shared' is kept by a clock of its own; give the same clock="):
+            memory.recall("assistant", DB, "hour")
+        with pytest.raises(ConfigError, match="give the same clock="):
+            memory.add([note("more")])
+        assert 1 == memory.forget([1])
+    with LongTermMemory(file, namespace="b", clock=lambda: 1e9) as memory:
+        with pytest.raises(ConfigError, match="'b' is kept by episodes; give no clock="):
+            memory.add([note("more")])
+        assert ["by episodes"] == texts(memory.entries())
+
+
+def test_a_file_of_the_first_schema_goes_on(tmp_path: Path) -> None:
+    """Read only as it is, and brought up to date by the first who may write."""
+    file = tmp_path / "m"
+    with LongTermMemory(file) as memory:
+        memory.add([note("song")])
+        memory.tick(7)
+    connection = sqlite3.connect(file)
+    connection.executescript("ALTER TABLE clock DROP COLUMN other; PRAGMA user_version=1")
+    connection.close()
+
+    for read_only in (True, False, True):
+        with LongTermMemory(file, read_only=read_only) as memory:
+            assert (7.0, None) == (memory.now, memory.other_clock("shared"))
+            assert ["song"] == texts(memory.recall("assistant", DB, "song"))
+    with LongTermMemory(file) as memory:
+        memory.tick()
+        assert (8.0, False) == (memory.now, memory.other_clock("shared"))
+
+
+def test_a_copy_is_a_file_of_its_own(tmp_path: Path) -> None:
+    """With all namespaces, and with what is still in the log of the original."""
+    with LongTermMemory(tmp_path / "m") as memory, LongTermMemory(tmp_path / "m", namespace="b") as other:
+        memory.add([note("one")])
+        other.add([note("two")])
+        memory.copy_to(tmp_path / "copy")
+        memory.add([note("three")])
+
+        with LongTermMemory(tmp_path / "copy") as copy:
+            assert ["one", "two"] == texts(copy.entries())
 
 
 # -- state -------------------------------------------------------------------------------------------------------
@@ -276,8 +402,9 @@ def test_a_full_disk_is_a_clear_error_and_no_loss(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
+from cmat_env.agents.memory_rules import MemorySettings
 from cmat_env.agents.memory_store import LongTermMemory, NewMemory
-memory, name = LongTermMemory(sys.argv[1]), sys.argv[2]
+memory, name = LongTermMemory(sys.argv[1], MemorySettings(capacity=10**6)), sys.argv[2]
 for number in range(10**6):
     with memory.transaction():
         memory.add([NewMemory("assistant", "f", f"song {name} {number} half {half}") for half in (1, 2)])

@@ -44,6 +44,8 @@ READINGS = [
     ('```json\n{"approve": true}\n```', True, "", 1.0),
     ('{"approved": false, "feedback": "no"}', False, "no", 1.0),
     ('{"verdict": "approve", "confidence": 7}', True, "", 1.0),
+    ("confidence 90% approve", True, "", 0.9),
+    ("Confidence: 0.7\nVerdict: revise. x", False, "x", 0.7),
 ]
 
 
@@ -148,6 +150,42 @@ SMALL_MODELS = [
     ("Confidence: 0.7\nVerdict: revise. x", False, "x"),
     ("Verdict\uff1arevise\u3002列名错误", False, "列名错误"),
     ("The proposed SQL: SELECT 1\nis correct", True, ""),
+    ("Approve? No.", False, ""),
+    ("Is the proposal correct? No. It sums the wrong column.", False, "It sums the wrong column."),
+    ("Is this SQL right? No\nReason: wrong column", False, "wrong column"),
+    ("Should we execute? No", False, ""),
+    ("Correct? No, it sums...", False, "it sums..."),
+    ("is it good? nope", False, ""),
+    ("Does it solve the task? No.", False, ""),
+    ("Does it answer what was asked? No, it counts.", False, "it counts."),
+    ("Is it correct?\n**No**", False, ""),
+    ("Is the SQL valid? Yes. Does it solve the task? No. It counts.", False, "It counts."),
+    ("1. Is the SQL valid? Yes\n2. Does it solve the task? Yes", True, ""),
+    ("Is it correct? It is wrong.", False, ""),
+    ("Are there any errors? Yes: no such column", False, "no such column"),
+    ("Are there any errors? No.", True, ""),
+    ("Is it correct? No issues.", True, ""),
+    ("Revise? Yes. use MIN", False, "use MIN"),
+    ("Revise? No.", True, ""),
+    ("Needs revision? No.", True, ""),
+    ("Is it correct? Yes.", True, ""),
+    ("No why would it sum?", False, ""),
+    ("Is there a table boats? Yes.\nRevise. It is called ships", False, "It is called ships"),
+    ("Verdict: correct? No. It counts.", False, "It counts."),
+    ("Good: 0", False, ""),
+    ("Correct: 1", True, ""),
+    ("Approve: 0.9", True, ""),
+    ("I would approve this if the column was right, but it is not.", False, ""),
+    ("Approved once the WHERE is there", False, "once the WHERE is there"),
+    ("It is correct because it checks if the year is there", True, ""),
+    ("Approved. However the WHERE is missing, please revise.", False, "the WHERE is missing, please revise."),
+    ("Looks good, but the column is wrong.", False, "the column is wrong."),
+    ("Looks good, but it is not right.", False, ""),
+    ("Looks good. However, there is no index, and no revision is needed.", True, ""),
+    ("Verdict: approve. It is slow, but do not reject it; wrong is another matter", True, ""),
+    ("Approval denied.", False, ""),
+    ("Approval granted.", True, ""),
+    ("It does not solve the task", False, ""),
 ]
 """What small models write for a verdict, or may: text, approve, and words that the reason holds."""
 
@@ -170,6 +208,9 @@ def test_reads_the_formats_of_small_models(text: str, approve: bool, reason: str
         "hmm, the table",
         "Error 1054",
         "Status: completed",
+        "Is the proposal correct? It sums the column.",
+        "Is there a table boats? Yes.",
+        "confidence 90%",
         "{",
         '{"verdict": 3}',
         "verdict",
@@ -218,7 +259,8 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
 
 JUNK = (
     "a", " ", "\n", "verdict ", "verdict: ", "verdict is ", "x verdict: no ", "no confidence ", "confidence 1", "not ",
-    "status: ", "reason: ", "</a", "1. ", "'verdict': '", "✅",
+    "status: ", "reason: ",
+    "verdict is it? yes ", "is it? yes ", "no? ", "ok but ", "but ", "ok if ", "?", "</a", "1. ", "'verdict': '", "✅",
     "{", '{"a":', "[", "(", "no (", "no ,:", "1", "\u2019", "🦊",
 )  # fmt: skip
 

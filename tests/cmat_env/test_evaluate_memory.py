@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +127,84 @@ def test_a_stream_is_the_same_again(tmp_path: Path) -> None:
             states.append((told(trials), memory.state_dict()))
 
     assert states[0] == states[1]
+
+
+def _told_in_a_stream(file: Path, stop_after: int | None = None) -> list[list[str]]:
+    """What each episode of a continual evaluation recalled; it may be interrupted."""
+    trials: list[Trajectory] = []
+
+    def on_end(index: int, trial: Trajectory) -> None:
+        trials.append(trial)
+        if index == stop_after:
+            raise KeyboardInterrupt
+
+    evaluate(example.make_market, TEAM, episodes=12, memory=file, continual=True, on_end=on_end)
+    return [told([trial]) for trial in trials]
+
+
+def _known(file: Path) -> dict[str, Any]:
+    with LongTermMemory(file) as memory:
+        return memory.state_dict()
+
+
+def test_an_interrupted_stream_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Started again it recalls what an undisturbed one does, and not what the aborted one wrote of the same tasks."""
+    file, apart = tmp_path / "m", tmp_path / "apart"
+    for path in (file, apart):
+        evaluate(example.make_market, TEAM, episodes=3, seed=1, memory=path, continual=True)
+    before = _known(file)
+    with pytest.raises(KeyboardInterrupt) as interrupt:  # whoever holds the error holds no lock
+        _told_in_a_stream(file, stop_after=6)
+    assert before == _known(file)
+
+    assert _told_in_a_stream(apart) == _told_in_a_stream(file)
+    assert before != _known(file) == _known(apart)
+    assert interrupt.value is not None
+
+
+STREAM = """
+import runpy, sys, time
+from cmat_env.evaluate import evaluate
+example = runpy.run_path(sys.argv[1])
+def on_end(index, trial):
+    print(index, flush=True)
+    if index == 6:
+        time.sleep(600)
+evaluate(example["make_market"], {"assistant": example["NoteTaker"]()}, episodes=12, memory=sys.argv[2], continual=True,
+         on_end=on_end)
+"""
+
+
+def test_a_killed_stream_leaves_nothing_behind(tmp_path: Path) -> None:
+    """And while it runs, others read what was there before."""
+    file = tmp_path / "m"
+    evaluate(example.make_market, TEAM, episodes=3, seed=1, memory=file, continual=True)
+    before = _known(file)
+    with subprocess.Popen(
+        [sys.executable, "-c", STREAM, str(_FILE), str(file)], stdout=subprocess.PIPE, text=True
+    ) as stream:
+        assert stream.stdout is not None
+        assert [f"{index}\n" for index in range(7)] == [stream.stdout.readline() for _ in range(7)]
+        during = _known(file)
+        stream.kill()
+
+    assert before == during == _known(file)
+
+
+def test_likeness_by_vectors_in_an_evaluation(tmp_path: Path) -> None:
+    """`embed` reaches the memory: everything that is written and looked for passes through it."""
+    seen: list[str] = []
+
+    def embed(texts: Sequence[str]) -> list[list[float]]:
+        seen.extend(texts)
+        return [[float(name in text) for name in example.MEASURES] for text in texts]
+
+    stream = evaluate(example.make_market, TEAM, episodes=40, memory=tmp_path / "m", continual=True, embed=embed)
+
+    assert stream.memory is not None
+    assert stream.memory.recalled > 0
+    assert any(text.startswith("One elbow is 18 inches. How many inches") for text in seen)
+    assert all(len(entry[-1]) == len(example.MEASURES) for entry in _known(tmp_path / "m")["entries"])
 
 
 @pytest.mark.parametrize(

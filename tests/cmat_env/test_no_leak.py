@@ -7,6 +7,8 @@ is recalled, and the bytes of the memory file.
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,19 +20,28 @@ import pytest
 from cmat_env.agents.memory_store import LongTermMemory
 from cmat_env.agents.prompts import PAPER
 from cmat_env.collab import CollabEnv
+from cmat_env.envs.composite import Composite, CompositeEnv
+from cmat_env.envs.database.composite import DBCompositeEnv
 from cmat_env.envs.database.env import DBEnv
 from cmat_env.envs.database.generate import generate
+from cmat_env.envs.database.generate.chain import generate_chain as database_chain
+from cmat_env.envs.database.tasks import DBTask
 from cmat_env.envs.knowledge_graph import KGEnv
+from cmat_env.envs.knowledge_graph.composite import KGCompositeEnv
+from cmat_env.envs.knowledge_graph.generate.chain import generate_chain as graph_chain
 from cmat_env.envs.operating_system import OSEnv
 from cmat_env.envs.operating_system.backends.base import SandboxError
 from cmat_env.envs.operating_system.generate import generate as os_generate
 from cmat_env.envs.operating_system.tasks import Check, Match, OSTask, Script
+from cmat_env.envs.source import Listed
+from cmat_env.envs.web.miniwob import MiniWoBEnv
 from cmat_env.envs.web.pages import PageSample, WebPagesEnv
 from cmat_env.envs.web.shop import Goal, WebShopEnv
 from cmat_env.envs.web.shop.catalogue import Catalogue, Product
 from cmat_env.envs.web.shop.chain import LINKS
 from cmat_env.envs.web.shop.engine import Shop
 from cmat_env.experience import Experience
+from cmat_env.mixture import MixEnv
 from cmat_env.policies.user import ScriptedUser
 from cmat_env.registry import make_task
 from cmat_env.rollout import Episode, Rollout, Trials
@@ -79,9 +90,14 @@ def database(kind: str) -> MakeEnv:
     task = source.task
     source.close()
     assert task.write == (kind == "write"), families
+    return lambda: DBEnv([planted(task)])
+
+
+def planted(task: DBTask) -> DBTask:
+    """The task with the canary for its gold."""
     if task.write:
-        return lambda: DBEnv([replace(task, reference=f"DELETE FROM `{task.tables[0].name}` WHERE '{CANARY}' = ''")])
-    return lambda: DBEnv([replace(task, answers=(CANARY,), reference=f"SELECT '{CANARY}'")])
+        return replace(task, reference=f"DELETE FROM `{task.tables[0].name}` WHERE '{CANARY}' = ''")
+    return replace(task, answers=(CANARY,), reference=f"SELECT '{CANARY}'")
 
 
 def graph() -> MakeEnv:
@@ -99,11 +115,13 @@ def page() -> MakeEnv:
     return lambda: WebPagesEnv([sample])
 
 
+LAMPS = [Product.of(f"B0000001{number:02}", f"Plain Table Lamp {number}", price=10 + number) for number in range(9)]
+LAMP = Goal("lamp", "i need a lamp", "B000000101", (CANARY,), (("size", CANARY),), 30.0)
+
+
 def shop() -> MakeEnv:
     """A purchase that must have the canary's attribute and option."""
-    lamps = [Product.of(f"B0000001{number:02}", f"Plain Table Lamp {number}", price=10 + number) for number in range(9)]
-    goal = Goal("lamp", "i need a lamp", "B000000101", (CANARY,), (("size", CANARY),), 30.0)
-    return lambda: WebShopEnv([goal], catalogue=Catalogue(lamps))
+    return lambda: WebShopEnv([LAMP], catalogue=Catalogue(LAMPS))
 
 
 def shell() -> MakeEnv:
@@ -115,6 +133,65 @@ def shell() -> MakeEnv:
     return lambda: OSEnv([task, checked])
 
 
+def database_parts() -> MakeEnv:
+    """Linked questions and changes, each with the canary; at the end it is said which parts were right."""
+    task = database_chain("train", seed=0)
+    hidden = replace(task, parts=tuple(planted(part) for part in task.parts))
+    return lambda: DBCompositeEnv([hidden], report=True)
+
+
+def graph_parts() -> MakeEnv:
+    """Linked questions whose answers are the canary."""
+    source = KGEnv("generated:train")
+    task = graph_chain(source.graph.facts, "train", seed=0)
+    source.close()
+    hidden = replace(task, parts=tuple(replace(part, answers=(CANARY,)) for part in task.parts))
+    return lambda: KGCompositeEnv([hidden])
+
+
+def shop_parts() -> MakeEnv:
+    """Linked purchases that must have the canary's attribute and option."""
+    parts, goals = (LAMP, replace(LAMP, id="again")), ("i need a lamp", "now another one, please")
+    task = Composite("lamps", "2 parts", parts, ("buy", "again"), "", goals)
+    return lambda: CompositeEnv(WebShopEnv([LAMP], catalogue=Catalogue(LAMPS)), Listed([task]), report=True)
+
+
+def mixture() -> MakeEnv:
+    """A question of the database, one of the graph, and a purchase, in turn."""
+    members: dict[str, Any] = {"web": {"env": "cmat/WebShop-v0", "settings": {"catalogue": Catalogue(LAMPS)}}}
+    members["web"]["settings"]["tasks"] = [LAMP]
+    for name, env in (("DB", database("read")()), ("KG", graph()())):
+        env.reset(seed=0)
+        members[name.lower()] = {"env": f"cmat/{name}-v0", "settings": {"tasks": [env.task]}}
+        env.close()
+    return lambda: MixEnv(members)
+
+
+_WANT_CANARY = f"""
+var before = genProblem;
+genProblem = function() {{
+  before();
+  d3.select('#subbtn').on('click', function() {{
+    var right = d3.select('#tt')[0][0].value === '{CANARY}';
+    core.endEpisode(right ? 1 : -1, right);
+  }});
+}}
+"""
+
+
+def game() -> MakeEnv:
+    """A browser game whose script wants the canary in the field, whatever it asks for."""
+
+    def make() -> MiniWoBEnv:
+        env = MiniWoBEnv("enter-text")
+        driver = env._inner.instance.driver
+        driver.execute_script(f"window.eval({_WANT_CANARY!r})")
+        assert CANARY in driver.execute_script("return String(genProblem)")
+        return env
+
+    return make
+
+
 SQL = ("Action: Operation\n```sql\nSELECT * FROM nothing\n```", "Action: Operation\n```sql\nSHOW TABLES\n```")
 CASES: dict[str, tuple[Callable[[], MakeEnv], Sequence[str]]] = {
     "db read": (lambda: database("read"), (*SQL, 'Action: Answer\nFinal Answer: ["no"]')),
@@ -122,26 +199,39 @@ CASES: dict[str, tuple[Callable[[], MakeEnv], Sequence[str]]] = {
     "kg": (graph, ("Action: get_relations(nobody)", "Final Answer: #0", "Final Answer: no")),
     "web page": (page, ("Answer: B.\nAction: CLICK", "Answer: A.\nAction: CLICK", "Answer: C.")),
     "web shop": (shop, ("search[lamp]", "click[b000000102]", "click[buy now]")),
+    "db composite": (database_parts, (*SQL, 'Action: Answer\nFinal Answer: ["no"]')),
+    "kg composite": (graph_parts, ("Action: get_relations(nobody)", "Final Answer: #0", "Final Answer: no")),
+    "web shop composite": (shop_parts, ("search[lamp]", "click[b000000102]", "click[buy now]")),
+    "mix": (
+        mixture,
+        (
+            *(SQL[0], 'Action: Answer\nFinal Answer: ["no"]', "Action: get_relations(nobody)", "Final Answer: no"),
+            *("search[lamp]", "click[b000000102]", "click[buy now]"),
+        ),
+    ),
+    "miniwob": (game, ("type[5, no]", "at[1, 1]", "click[6]")),
     "os": (shell, ("Act: bash\n```bash\nls /\n```", "Act: answer(no)", "Act: finish")),
 }  # fmt: skip
 
 
 @pytest.fixture(params=CASES)
-def case(request: pytest.FixtureRequest) -> tuple[MakeEnv, Sequence[str]]:
-    """Makes the environment, and what is done there; without a sandbox that of the shell is left out."""
+def case(request: pytest.FixtureRequest) -> tuple[MakeEnv, Sequence[str], bool]:
+    """Makes the environment, what is done there, and has it dry runs; left out is what lacks a sandbox or a browser."""
     make, actions = CASES[request.param]
     made = make()
+    if request.param == "miniwob" and shutil.which("chromedriver") is None and os.environ.get("CI") != "true":
+        pytest.skip("there is no chromedriver")
     try:
-        made().close()
+        env = made()
     except SandboxError as error:
         pytest.skip(str(error))
-    return made, actions
+    env.close()
+    return made, actions, isinstance(env, DBEnv | WebShopEnv | WebPagesEnv | KGEnv | CompositeEnv | MixEnv)
 
 
-def test_the_answer_key_reaches_nobody(case: tuple[MakeEnv, Sequence[str]], tmp_path: Path) -> None:
+def test_the_answer_key_reaches_nobody(case: tuple[MakeEnv, Sequence[str], bool], tmp_path: Path) -> None:
     """Two trials with reflections of both roles, then later episodes that recall them."""
-    make, actions = case
-    looks_ahead = isinstance(make(), DBEnv | WebShopEnv | WebPagesEnv | KGEnv)
+    make, actions, looks_ahead = case
     policy = Wanderer(actions)
     team = dict.fromkeys(("user", "assistant", "checker"), policy)
     file = tmp_path / "memory.sqlite"

@@ -38,6 +38,41 @@ def test_list_and_show(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "retention    1.0" in one
 
 
+def test_what_is_left_is_never_told_by_the_wrong_clock(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ages that are counted in seconds cannot be told from the number of episodes: there is no figure then."""
+    with LongTermMemory(file, namespace="hours", clock=lambda: 1e9) as memory:
+        memory.add([NewMemory("user", "f", "Late.")])
+        memory.tick(10_000)
+    with LongTermMemory(file) as memory:
+        memory.tick(200)
+    assert 0 == main(["memory", "list", str(file)])
+    listed = {line.split()[-1]: line.split() for line in capsys.readouterr().out.splitlines()}
+    assert 0 == main(["memory", "show", str(file), "4"])
+    shown = capsys.readouterr().out
+    assert 0 == main(["memory", "export", str(file), "--namespace", "hours"])
+    exported = json.loads(capsys.readouterr().out)
+
+    assert ["0.37", "1.00", "-"] == [listed[text][5] for text in ("Look.", "Elsewhere.", "Late.")]
+    assert "retention    not known" in shown
+    assert exported["retention"] is None
+    assert 0 == main(["memory", "forget", str(file), "4"])
+
+
+def test_a_namespace_is_named_where_there_are_several(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And is no news where there is one."""
+    assert 0 == main(["memory", "list", str(file)])
+    both = capsys.readouterr().out.splitlines()
+    assert 0 == main(["memory", "list", str(file), "--namespace", "b"])
+    one = capsys.readouterr().out.splitlines()
+
+    assert ["id", "namespace", "role", "family", "kind", "left", "uses", "helped", "text"] == both[0].split()
+    of_text = {line.split()[-1]: line.split() for line in both}
+    assert ["shared", "b"] == [of_text[text][1] for text in ("Look.", "Elsewhere.")]
+    assert ["id", "role", "family", "kind", "left", "uses", "helped", "text"] == one[0].split()
+
+
 def test_forget(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Those that are named or all of a kind; an id that is missing stops it before anything is gone."""
     assert 2 == main(["memory", "forget", str(file)])
