@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -138,13 +139,28 @@ def differences(lines: Sequence[Mapping[str, Any]], way: str) -> str:
 
 def verdicts(lines: Sequence[Mapping[str, Any]], way: str) -> str:
     """How well the checkers judge: accuracy beside that of the majority's verdict, precision, recall, false alarms."""
-    text = ["| row | seed | verdicts | precision | recall | false alarms | asks for a revision |", "|---|" + "---|" * 6]
+    head = "row | seed | verdicts | right | the majority's | precision | recall | false alarms | asks for a revision"
+    text = [f"| {head} |", "|---|" + "---|" * 8]
     for line in lines:
         found = line[way]["arms"][CHECKER]["checker"]
         names = ("precision", "recall", "false_alarm_rate", "revision_rate")
         cells = ["-" if found[name] is None else f"{found[name]:.3f}" for name in names]
-        text.append(f"| {line['row']} | {line['seed']} | {found['verdicts']} | {' | '.join(cells)} |")
+        shares = accuracy(found["precision"] or 0.0, found["recall"] or 0.0, found["false_alarm_rate"] or 0.0)
+        right = " | ".join(f"{share:.3f}" for share in shares)
+        text.append(f"| {line['row']} | {line['seed']} | {found['verdicts']} | {right} | {' | '.join(cells)} |")
     return "\n".join(text)
+
+
+def accuracy(precision: float, recall: float, false_alarms: float) -> tuple[float, float]:
+    """The share of right verdicts, and that of always saying the commoner one; NaN where no good proposal was refused.
+
+    With b the share of bad proposals, recall·b are caught, and recall·b (1 / precision - 1) = false_alarms (1 - b) are
+    refused wrongly.
+    """
+    if not precision or not false_alarms:
+        return math.nan, math.nan
+    bad = false_alarms / (false_alarms + recall * (1 / precision - 1))
+    return recall * bad + (1 - false_alarms) * (1 - bad), max(bad, 1 - bad)
 
 
 def report(lines: Sequence[Mapping[str, Any]]) -> str:

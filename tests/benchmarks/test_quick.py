@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -118,6 +119,14 @@ def test_a_stream_has_a_point_for_every_few_tasks() -> None:
 
     assert [0.5] + [0.0] * 6 + [0.2] == curves.along([[1] * 5 + [0] * 35, [0] * 38 + [1, 1]])
     assert [0.5, 1.0] == curves.mean_curve([[0.0, 1.0, 1.0], [1.0, 1.0]])
+
+
+def test_a_checkers_accuracy_follows_from_what_is_reported() -> None:
+    """Of 100 proposals 30 are bad; 24 of them and 7 good ones are refused: right of 87, where approving has 70."""
+    checker = importlib.import_module("benchmarks.cmat_checker")
+
+    assert pytest.approx((0.87, 0.70)) == checker.accuracy(24 / 31, 24 / 30, 7 / 70)
+    assert all(math.isnan(share) for share in checker.accuracy(1.0, 0.5, 0.0))
 
 
 def test_a_mean_over_seeds_has_students_interval() -> None:
