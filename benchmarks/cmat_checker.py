@@ -146,7 +146,7 @@ def verdicts(lines: Sequence[Mapping[str, Any]], way: str) -> str:
         names = ("precision", "recall", "false_alarm_rate", "revision_rate")
         cells = ["-" if found[name] is None else f"{found[name]:.3f}" for name in names]
         shares = accuracy(found["precision"] or 0.0, found["recall"] or 0.0, found["false_alarm_rate"] or 0.0)
-        right = " | ".join(f"{share:.3f}" for share in shares)
+        right = " | ".join("-" if math.isnan(share) else f"{share:.3f}" for share in shares)
         text.append(f"| {line['row']} | {line['seed']} | {found['verdicts']} | {right} | {' | '.join(cells)} |")
     return "\n".join(text)
 

@@ -59,12 +59,12 @@ def test_a_task_is_the_members_own_under_the_mixtures_name(mix: MixEnv) -> None:
 
 
 def test_extras_are_those_of_the_member_at_play(mix: MixEnv) -> None:
-    """A user has a brief where the task has one; before the first episode there is none."""
+    """A user has the brief of the task; before the first episode there is none."""
     assert not hasattr(mix, "brief")
     mix.reset(seed=2)
     assert 2 == len(mix.brief.goals)
     mix.reset(seed=0)
-    assert not hasattr(mix, "brief")
+    assert 1 == len(mix.brief.goals)
 
 
 @pytest.mark.parametrize(

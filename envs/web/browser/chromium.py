@@ -153,6 +153,7 @@ class _Driver:
         self._failed = False
         self._playwright: Any = None
         self._processes: list[Any] = []
+        self._waiting: list[threading.Thread] = []
         self._browser: Browser | None = None
         self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="cmat-chromium", daemon=True)
@@ -215,6 +216,8 @@ class _Driver:
             if self._thread.is_alive():
                 self._kill()
                 self._thread.join(_STOP)
+            for thread in self._waiting:
+                thread.join(_STOP)
 
     def _submit(self, job: Callable[[], T]) -> Future[T]:
         if not self._thread.is_alive():
@@ -235,8 +238,11 @@ class _Driver:
         import psutil  # noqa: PLC0415 - an extra
         from playwright.sync_api import sync_playwright  # noqa: PLC0415 - an extra, and a slow import
 
-        before = set(psutil.Process().children())
+        before, threads = set(psutil.Process().children()), set(threading.enumerate())
         self._playwright = sync_playwright().start()
+        # Before Python 3.12 asyncio has a thread for each process that it waits for, which outlives the loop by a moment.
+        new = set(threading.enumerate()) - threads
+        self._waiting = [thread for thread in new if thread.name.startswith("asyncio-waitpid")]
         started = set(psutil.Process().children()) - before
         self._processes = [process for process in started if "playwright" in " ".join(process.cmdline())]
         root = hasattr(os, "geteuid") and os.geteuid() == 0
