@@ -240,7 +240,7 @@ class _Driver:
 
         before, threads = set(psutil.Process().children()), set(threading.enumerate())
         self._playwright = sync_playwright().start()
-        # Before Python 3.12 asyncio has a thread for each process that it waits for, which outlives the loop by a moment.
+        # Before Python 3.12 asyncio has a thread for each process that it waits for; it outlives the loop by a moment.
         new = set(threading.enumerate()) - threads
         self._waiting = [thread for thread in new if thread.name.startswith("asyncio-waitpid")]
         started = set(psutil.Process().children()) - before

@@ -161,7 +161,7 @@ def test_identifiers_are_the_same_in_every_replay() -> None:
     ],
 )  # fmt: skip
 def test_no_function_runs_away(sql: str) -> None:
-    """What one call makes is capped before it is made: no second of this thread passes, and the statement has an answer."""
+    """What one call makes is capped before it is made: the thread is busy for no second, and there is an answer."""
     started = time.thread_time()
     found = first(sql, "mysql")
 
