@@ -74,7 +74,10 @@ class LiveSandbox(Protocol):
         ...
 
     def reclaim(self, spare: int | None) -> None:
-        """Kill every process in the sandbox but the one numbered `spare` there, and its ancestors; None = all."""
+        """Kill every process in the sandbox but the one numbered `spare` there, and its ancestors; None = all.
+
+        What is started afterwards is not killed.
+        """
         ...
 
     def processes(self) -> int | None:

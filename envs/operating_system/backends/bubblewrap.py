@@ -130,6 +130,7 @@ class Bubblewrap:
     def reclaim(self, spare: int | None) -> None:
         """Kill every process in the sandbox but one and its ancestors."""
         self._tell("all" if spare is None else f"spare {spare}")
+        self.processes()  # answered after that: the next program to start is none of those that are killed
 
     def _tell(self, line: str) -> bool:
         try:

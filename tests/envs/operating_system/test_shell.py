@@ -10,6 +10,7 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 
 from cmat_env.envs.operating_system import Sandbox, SandboxError, SandboxSettings
+from cmat_env.envs.operating_system.backends import bubblewrap
 from cmat_env.envs.operating_system.clean import clean
 from cmat_env.envs.operating_system.markers import quoted
 from cmat_env.errors import ConfigError
@@ -46,6 +47,20 @@ def test_typed_lines_reach_the_shell_itself(sandbox: Sandbox) -> None:
     assert "jack /home/jack\n" == sandbox.execute("echo $(whoami) $(pwd)").output
     assert "timeout" == sandbox.execute("sleep 60").event
     assert "jack\n" == sandbox.execute("whoami").output
+
+
+def test_what_ends_an_old_shell_does_not_end_the_new_one(
+    settings: SandboxSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However late the sandbox's first process does what it is told, as on a busy machine."""
+    late = bubblewrap.WARDEN.replace("all) kill", "all) for ((i = 0; i < 200000; i++)); do :; done; kill")
+    assert late != bubblewrap.WARDEN
+    monkeypatch.setattr(bubblewrap, "WARDEN", late)
+    with Sandbox(settings) as sandbox:
+        assert "exited" == sandbox.execute("exit").event
+        seen = [sandbox.execute(f"sleep 0.1; echo {number}") for number in range(10)]
+
+    assert [(f"{number}\n", "") for number in range(10)] == [(each.output, each.event) for each in seen]
 
 
 def test_no_output_is_lost_in_2000_runs(settings: SandboxSettings) -> None:
