@@ -224,6 +224,8 @@ def case(request: pytest.FixtureRequest) -> tuple[MakeEnv, Sequence[str], bool]:
     try:
         env = made()
     except SandboxError as error:
+        if os.environ.get("CI") == "true":
+            raise
         pytest.skip(str(error))
     env.close()
     return made, actions, isinstance(env, DBEnv | WebShopEnv | WebPagesEnv | KGEnv | CompositeEnv | MixEnv)
