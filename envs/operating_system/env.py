@@ -17,14 +17,16 @@ from cmat_env.envs.operating_system.backends.base import SandboxError
 from cmat_env.envs.operating_system.backends.choose import choose
 from cmat_env.envs.operating_system.checkers import Fidelity
 from cmat_env.envs.operating_system.codec import CODECS, Answer, Bash, Codec, FormatName, Malformed
+from cmat_env.envs.operating_system.demonstrate import NOTHING, Uniform, choose_script, next_action
 from cmat_env.envs.operating_system.episode import Episode, GoldSource, OnInvalid, OSSettings, settings_of
 from cmat_env.envs.operating_system.limits import SandboxSettings
 from cmat_env.envs.operating_system.machine import Machine
 from cmat_env.envs.operating_system.sandbox import Sandbox
 from cmat_env.envs.operating_system.source import open_source, without_users
-from cmat_env.envs.operating_system.tasks import OSTask, Script
+from cmat_env.envs.operating_system.tasks import OSTask
 from cmat_env.envs.operating_system.wording import Wording, observation_of, shown
 from cmat_env.envs.task_env import TaskEnv
+from cmat_env.lessons import Lessons, reflection
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
 
@@ -43,7 +45,8 @@ class OSEnv(TaskEnv[OSTask, Episode]):
         sandbox: what the sandbox is and may use, or fields of `SandboxSettings`; by default the best one of this host.
         backend, rootfs: of the sandbox, where they differ.
         wording: words of an observation that are not AgentBench's, or fields of `Wording`.
-        action_format, max_rounds, max_observation, on_invalid, gold, fidelity, init_seconds: see `OSSettings`.
+        action_format, max_rounds, max_observation, on_invalid, gold, fidelity, init_seconds, demonstrator_error: see
+            `OSSettings`.
 
     Attributes:
         skipped: by id, why a task of the file cannot be played here.
@@ -75,6 +78,7 @@ class OSEnv(TaskEnv[OSTask, Episode]):
         gold: GoldSource = "live",
         fidelity: Fidelity = "upstream",
         init_seconds: float = 30.0,
+        demonstrator_error: float = 0.5,
     ) -> None:
         self.settings = OSSettings(
             action_format,
@@ -85,6 +89,7 @@ class OSEnv(TaskEnv[OSTask, Episode]):
             gold,
             fidelity,
             init_seconds,
+            demonstrator_error,
         )
         given = {name: value for name, value in (("backend", backend), ("rootfs", rootfs)) if value is not None}
         self.sandbox_settings = replace(settings_of(SandboxSettings, sandbox, "sandbox"), **given)  # type: ignore[arg-type]
@@ -166,7 +171,7 @@ class OSEnv(TaskEnv[OSTask, Episode]):
         state = self._state
         self._episode = replace(
             state,
-            commands=state.commands + 1,
+            executed=(*state.executed, move.script),
             timeouts=state.timeouts + (result.event == "timeout"),
             restarts=state.restarts + (result.event in ("exited", "restarted")),
             truncations=state.truncations + cut,
@@ -208,7 +213,7 @@ class OSEnv(TaskEnv[OSTask, Episode]):
         The answer is known before the script has run; `solve` takes it from what the live shell prints.
         """
         task = self.task
-        first = [] if task.example is None else [self.codec.bash(_typed(task.example))]
+        first = [] if task.example is None else [self.codec.bash(task.example.typed)]
         if task.match is not None:
             return [*first, self.codec.answer(task.match.answer)]
         if task.compares and self._machine is not None:
@@ -223,10 +228,49 @@ class OSEnv(TaskEnv[OSTask, Episode]):
         """
         state, example = self._state, self.task.example
         if example is not None and not state.commands:
-            return self.codec.bash(_typed(example))
+            return self.codec.bash(example.typed)
         if example is not None and (state.task.compares or state.task.match is not None):
             return self.codec.answer(state.printed.strip())
         return self.solution()[-1]
+
+    def plan(self, rng: Uniform, *, right: bool = False) -> tuple[str, ...]:
+        """What the demonstrator would do if it had to try the task again.
+
+        Args:
+            rng: as of `demonstrate`.
+            right: has the script that it ran last turned out to be right? Then it is that one, else another.
+        """
+        state = self._state
+        if right:
+            return state.executed[-1:]
+        script = choose_script(state.task, rng, error=self.settings.demonstrator_error, tried=state.executed)
+        return () if script is None else (script,)
+
+    def lesson(self, rng: Uniform) -> str:
+        """The demonstrator's reflection on an episode that failed."""
+        return reflection(self.plan(rng))
+
+    def demonstrate(self, rng: Uniform, rejected: Sequence[str] = (), lessons: Lessons = NOTHING) -> str:
+        """The next action of the imperfect demonstrator; without a gold script, that of `solve`.
+
+        Args:
+            rng: a `random.Random` or a `numpy.random.Generator`.
+            rejected: its proposals that were refused in this turn.
+            lessons: what it was told of earlier trials.
+        """
+        state = self._state
+        if state.task.example is None:
+            return self.solve()
+        return next_action(
+            state.task,
+            rng,
+            error=self.settings.demonstrator_error,
+            executed=state.executed,
+            printed=state.printed,
+            rejected=rejected,
+            lessons=lessons,
+            codec=self.codec,
+        )
 
     def judge(self, action: str) -> Judgement | None:
         """Should this action be taken now? Nothing is executed: only answers and malformed actions are judged."""
@@ -251,13 +295,6 @@ class OSEnv(TaskEnv[OSTask, Episode]):
         """Remove the sandbox; twice is fine."""
         self._episode = None
         self._close_machine()
-
-
-def _typed(script: Script) -> str:
-    """A script as it is given to the live shell."""
-    if script.language == "bash":
-        return script.code
-    return f"python3 - <<'END_OF_SCRIPT'\n{script.code}\nEND_OF_SCRIPT"
 
 
 def _warn_of(skipped: dict[str, str], left: int) -> None:

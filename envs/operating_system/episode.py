@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar, get_args
 
-from cmat_env.checks import check_known, check_whole
+from cmat_env.checks import check_known, check_share, check_whole
 from cmat_env.envs.operating_system.checkers import FIDELITIES, Fidelity
 from cmat_env.envs.operating_system.codec import FORMAT_NAMES, FormatName
 from cmat_env.envs.operating_system.limits import SandboxSettings
@@ -34,6 +34,7 @@ class OSSettings:
         fidelity: "upstream" = with AgentBench's defects; "fixed" = known ones are mended (`defects`), checkers read
             numbers and sizes as a person would, and a failed init script is not the end.
         init_seconds: wall time of an init, check or gold script.
+        demonstrator_error: share of slips of the imperfect demonstrator, where one is possible.
     """
 
     action_format: FormatName = "v0.2"
@@ -44,6 +45,7 @@ class OSSettings:
     gold: GoldSource = "live"
     fidelity: Fidelity = "upstream"
     init_seconds: float = 30.0
+    demonstrator_error: float = 0.5
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -55,6 +57,7 @@ class OSSettings:
             check_known(name, getattr(self, name), known)
         for name, least in (("max_rounds", 1), ("max_observation", 100)):
             check_whole(name, getattr(self, name), least=least)
+        check_share("demonstrator_error", self.demonstrator_error)
         if self.init_seconds <= 0:
             raise ConfigError(f"init_seconds={self.init_seconds}: wanted a number above 0")
 
@@ -68,7 +71,8 @@ class Episode:
         over: has it ended?
         failed_init: what an init script said that failed; None = all went well.
         rounds: turns taken.
-        commands, timeouts, restarts, truncations: of the shell.
+        executed: the scripts that were run.
+        timeouts, restarts, truncations: of the shell.
         printed: what was shown of the last command's output.
     """
 
@@ -76,11 +80,16 @@ class Episode:
     over: bool = False
     failed_init: str | None = None
     rounds: int = 0
-    commands: int = 0
+    executed: tuple[str, ...] = ()
     timeouts: int = 0
     restarts: int = 0
     truncations: int = 0
     printed: str = ""
+
+    @property
+    def commands(self) -> int:
+        """How many scripts were run."""
+        return len(self.executed)
 
     @property
     def metrics(self) -> dict[str, int]:

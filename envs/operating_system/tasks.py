@@ -25,6 +25,13 @@ class Script:
     code: str
     language: Language = "bash"
 
+    @property
+    def typed(self) -> str:
+        """As it is given to a shell."""
+        if self.language == "bash":
+            return self.code
+        return f"python3 - <<'END_OF_SCRIPT'\n{self.code}\nEND_OF_SCRIPT"
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -69,6 +76,7 @@ class OSTask:
         match: the right answer by itself; else `checks` decide, in order.
         checks: each must succeed; what one prints is an argument of the next.
         example: the gold script.
+        slip: bash of somebody who has overlooked one thing, for the imperfect demonstrator; "" = none is known.
         split: where a generated task belongs, or its file.
         known_bad: what is wrong with it as it stands; "" = nothing is known.
         wordings: all ways to say the description of a generated task, itself among them.
@@ -85,6 +93,7 @@ class OSTask:
     match: Match | None = None
     checks: tuple[Check, ...] = ()
     example: Script | None = None
+    slip: str = ""
     split: str = ""
     known_bad: str = ""
     wordings: tuple[str, ...] = ()
@@ -99,6 +108,12 @@ class OSTask:
     def brief(self) -> Brief | None:
         """What the user of a generated task wants and knows; None = no more than the statement."""
         return Brief("", (self.description,), (self.wordings,)) if self.wordings else None
+
+    @property
+    def scripts(self) -> tuple[str, ...]:
+        """What the demonstrator may type: the gold script, then the slip, if there are any."""
+        gold = () if self.example is None else (self.example.typed,)
+        return (*gold, self.slip) if self.slip else gold
 
     @property
     def compares(self) -> bool:

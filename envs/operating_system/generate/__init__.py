@@ -45,6 +45,7 @@ def generate(split: Split, *, seed: int, only: Sequence[str] = ()) -> OSTask:
         match=None if draft.answer is None else Match(draft.answer),
         checks=checks,
         example=Script(draft.solution),
+        slip=draft.slip,
         split=split,
         wordings=draft.wordings,
     )

@@ -16,6 +16,7 @@ def _chmod(rng: random.Random, w: Words) -> Draft:
         (f"Set the permissions of {folder}/{name} to {mode}, and leave {folder}/{other} as it is.",),
         lines(f"mkdir -p {folder}", f"cd {folder}", f"echo x > {name}; echo x > {other}", f"chmod 644 {name} {other}"),
         f"chmod {mode} {folder}/{name}",
+        f"chmod {mode} {folder}/*",
         check=lines(
             "import os",
             f"modes = [os.lstat('{folder}/' + name).st_mode for name in ('{name}', '{other}')]",
@@ -36,6 +37,7 @@ def _chown(rng: random.Random, w: Words) -> Draft:
             f"cd {folder}; touch {' '.join(names)}",
         ),
         f"chown {person} {folder}/*",
+        f"chown {person} {folder}",
         check=lines(
             "import os",
             f"found = [os.lstat('{folder}/' + name) for name in {names!r}]",
@@ -51,6 +53,7 @@ def _link(rng: random.Random, w: Words) -> Draft:
         (f"Make {link} a symbolic link to {folder}/{name}, given with its full path.",),
         lines(f"mkdir -p {folder}", f"echo x > {folder}/{name}"),
         f"ln -s {folder}/{name} {link}",
+        f"ln {folder}/{name} {link}",
         check=lines("import os", f"raise SystemExit(os.readlink('{link}') != '{folder}/{name}')"),
     )
 
@@ -67,6 +70,7 @@ def _extract(rng: random.Random, w: Words) -> Draft:
             f"tar -cf {folder}.tar *",
         ),
         f"mkdir -p {target} && tar -xf {folder}.tar -C {target}",
+        f"tar -xf {folder}.tar -C {target}",
         check=lines(
             "import os",
             f"wanted = {dict(zip(names, numbers, strict=True))!r}",
@@ -84,6 +88,7 @@ def _replace(rng: random.Random, w: Words) -> Draft:
         (f"In {path}, replace the value {old} by {new} on every line, and change nothing else.",),
         lines(f"cat > {path} <<'END'", *entries, "END"),
         f"sed -i 's/ = {old}$/ = {new}/' {path}",
+        f"sed -i '1 s/ = {old}$/ = {new}/' {path}",
         check=lines(f"raise SystemExit(open('{path}').read().split('\\n') != {[*wanted, '']!r})"),
     )
 

@@ -17,6 +17,7 @@ class Draft:
         wordings: ways to ask for it.
         init: bash that prepares the machine.
         solution: bash that finds the answer or makes the change.
+        slip: bash of somebody who has overlooked one thing, for the imperfect demonstrator.
         answer: the right answer, worked out in Python; None = a change is asked for.
         check: Python that exits with 0 if the change was made; it runs with untouched tools.
     """
@@ -24,6 +25,7 @@ class Draft:
     wordings: tuple[str, ...]
     init: str
     solution: str
+    slip: str
     answer: str | None = None
     check: str = ""
 

@@ -16,11 +16,12 @@ def _count(rng: random.Random, w: Words) -> Draft:
     wrong = [f"{stem}.{other}" for stem in rng.sample(w.files, rng.randint(1, 5))]
     recursive = rng.random() < 0.5
     where = f"in {folder} and all its sub-folders" if recursive else f"directly in {folder}, not in its sub-folders"
-    depth = "" if recursive else " -maxdepth 1"
+    depth, other_depth = ("", " -maxdepth 1") if recursive else (" -maxdepth 1", "")
     return Draft(
         (f"How many files ending in .{ending} are {where}?", f"Count the .{ending} files {where}."),
         lines(f"mkdir -p {folder}/sub", f"cd {folder}", f"touch {' '.join([*right, *deep, *wrong])}"),
         f"find {folder}{depth} -type f -name '*.{ending}' | wc -l",
+        f"find {folder}{other_depth} -type f -name '*.{ending}' | wc -l",
         str(len(right) + len(deep) * recursive),
     )
 
@@ -41,6 +42,7 @@ def _find(rng: random.Random, w: Words) -> Draft:
         ),
         lines(f"mkdir -p {folder}/a/b", f"cd {folder}", *writes),
         f"basename $(grep -rl {word} {folder})",
+        f"grep -rl {word} {folder}",
         names[target],
     )
 
@@ -52,6 +54,7 @@ def _permissions(rng: random.Random, w: Words) -> Draft:
         (f"What are the permissions of {folder}/{name}, as three octal digits?",),
         lines(f"mkdir -p {folder}", f"echo x > {folder}/{name}", f"chmod {mode} {folder}/{name}"),
         f"stat -c %a {folder}/{name}",
+        f"stat -c %A {folder}/{name}",
         mode,
     )
 
@@ -68,6 +71,7 @@ def _text(rng: random.Random, w: Words) -> Draft:
         ),
         lines(f"cat > {path} <<'END'", *entries, "END"),
         f"awk '$2 == \"{word}\"' {path} | wc -l",
+        f"awk '$3 == \"{word}\"' {path} | wc -l",
         str(kinds.count(word)),
     )
 
@@ -79,6 +83,7 @@ def _sum(rng: random.Random, w: Words) -> Draft:
         (f"{path} has lines of the form name,number. What is the sum of the numbers?",),
         lines(f"cat > {path} <<'END'", *(f"{rng.choice(w.files)},{number}" for number in numbers), "END"),
         f"awk -F, '{{s += $2}} END {{print s}}' {path}",
+        f"awk '{{s += $2}} END {{print s}}' {path}",
         str(sum(numbers)),
     )
 
@@ -88,7 +93,7 @@ def _disk(rng: random.Random, w: Words) -> Draft:
     names = distinct(rng, w, 5)
     sizes = rng.sample(range(1_000, 60_000), 5)
     largest = rng.random() < 0.5
-    word, flag = ("largest", "-nr") if largest else ("smallest", "-n")
+    word, flag, other_flag = ("largest", "-nr", "-n") if largest else ("smallest", "-n", "-nr")
     pick = max(sizes) if largest else min(sizes)
     return Draft(
         (f"Which file in {folder} is the {word} in bytes? Give its name alone.",),
@@ -97,6 +102,7 @@ def _disk(rng: random.Random, w: Words) -> Draft:
             *(f"head -c {size} /dev/zero > {folder}/{name}" for name, size in zip(names, sizes, strict=True)),
         ),
         f"find {folder} -type f -printf '%s %f\\n' | sort {flag} | head -1 | cut -d' ' -f2",
+        f"find {folder} -type f -printf '%s %f\\n' | sort {other_flag} | head -1 | cut -d' ' -f2",
         names[sizes.index(pick)],
     )
 
@@ -109,6 +115,7 @@ def _processes(rng: random.Random, w: Words) -> Draft:
         (f"How many processes have '{name}' as the first word of their command line?",),
         lines(*[begin.format(name)] * count, *[begin.format(other)] * others, "true"),
         f"ps -eo args | awk '$1 == \"{name}\"' | wc -l",
+        f"ps -eo comm | awk '$1 == \"{name}\"' | wc -l",
         str(count),
     )
 
@@ -120,6 +127,7 @@ def _environment(rng: random.Random, w: Words) -> Draft:
         (f"Login shells of this machine set the variable {name}. What is its value?",),
         f"echo 'export {name}={value}' > /etc/profile.d/{rng.choice(w.programs)}.sh",
         f"bash --login -c 'echo ${name}'",
+        f"grep -h {name} /etc/profile.d/*",
         value,
     )
 
@@ -137,6 +145,7 @@ def _archives(rng: random.Random, w: Words) -> Draft:
             f"tar -czf {path} *",
         ),
         f"tar -xzOf {path} {names[target]}",
+        f"tar -xzOf {path}",
         str(numbers[target]),
     )
 
@@ -159,6 +168,7 @@ def _links(rng: random.Random, w: Words) -> Draft:
             "ln -s step1 current",
         ),
         f"basename $(readlink -f {folder}/current)",
+        f"basename $(readlink {folder}/current)",
         names[target],
     )
 
@@ -176,6 +186,7 @@ def _users(rng: random.Random, w: Words) -> Draft:
         (f"What is the numeric user id of {people[asked]} on this machine?",),
         lines("cat >> /etc/passwd <<'END'", *entries, "END"),
         f"id -u {people[asked]}",
+        f"id -g {people[asked]}",
         str(number + asked),
     )
 
@@ -190,6 +201,7 @@ def _cron(rng: random.Random, w: Words) -> Draft:
         (f"{path} is a crontab. At which hour (0 to 23) does /opt/{jobs[asked]}.sh run?",),
         lines(f"mkdir -p /etc/cron.d; cat > {path} <<'END'", *entries, "END"),
         f"awk '$7 == \"/opt/{jobs[asked]}.sh\" {{print $2}}' {path}",
+        f"awk '$7 == \"/opt/{jobs[asked]}.sh\" {{print $1}}' {path}",
         str(hours[asked]),
     )
 
@@ -201,6 +213,7 @@ def _unique(rng: random.Random, w: Words) -> Draft:
         (f"How many different lines does {path} have?",),
         f"printf '%s\\n' {number_lines(numbers)} > {path}",
         f"sort -u {path} | wc -l",
+        f"sort {path} | wc -l",
         str(len(set(numbers))),
     )
 
