@@ -88,7 +88,7 @@ def test_a_reflection_plans_what_was_not_tried_and_the_next_trial_heeds_it(begin
 
 def test_every_plan_can_be_read_back() -> None:
     """No script holds what stands between the moves of a plan, or a line's end."""
-    tasks = [generate(split, seed=seed) for split in ("train", "heldout") for seed in range(500)]  # type: ignore[arg-type]
+    tasks = [generate(split, seed=seed) for split in ("train", "heldout") for seed in range(500)]
 
     assert not [script for task in tasks for script in task.scripts if "; " in script or "\n" in script]
 
