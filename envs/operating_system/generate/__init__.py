@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cmat_env.envs.operating_system.generate.changes import CHANGES
 from cmat_env.envs.operating_system.generate.questions import QUESTIONS
-from cmat_env.envs.operating_system.generate.words import SPLITS, WORDS, Split
+from cmat_env.envs.operating_system.generate.words import SPLITS, Split, words_of
 from cmat_env.envs.operating_system.tasks import Check, Match, OSTask, Script
 from cmat_env.errors import UnknownNameError, did_you_mean
 
@@ -35,7 +35,7 @@ def generate(split: Split, *, seed: int, only: Sequence[str] = ()) -> OSTask:
             raise UnknownNameError(f"there is no family {name!r}; {did_you_mean(name, FAMILIES)}")
     rng = random.Random(f"os/{split}/{seed}")
     family = rng.choice(tuple(only) or FAMILIES)
-    draft = _FAMILIES[family](rng, WORDS[split])
+    draft = _FAMILIES[family](rng, words_of(split, rng))
     checks = () if draft.answer is not None else (Check("script", script=Script(draft.check, "python")),)
     return OSTask(
         id=f"{split}-{seed}",

@@ -32,7 +32,7 @@ def _find(rng: random.Random, w: Words) -> Draft:
     secret = "".join(rng.choice("0123456789abcdef") for _ in range(8))
     target = rng.randrange(6)
     writes = [
-        f"echo '{word} {secret}' > a/b/{name}" if i == target else f"echo 'nothing {i}' > a/{name}"
+        f"echo '{word} {secret}' > a/b/{name}" if i == target else f"echo '- {i}' > a/{name}"
         for i, name in enumerate(names)
     ]
     return Draft(

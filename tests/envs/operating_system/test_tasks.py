@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from cmat_env.envs.operating_system import OSTask, Script, generate, load_tasks
 from cmat_env.envs.operating_system.checkers import CHECKERS
 from cmat_env.envs.operating_system.generate import FAMILIES, SPLITS
-from cmat_env.envs.operating_system.generate.words import WORDS
+from cmat_env.envs.operating_system.generate.words import words_of
 from cmat_env.envs.operating_system.grade import grade_match
 from cmat_env.envs.operating_system.tasks import Match
 from cmat_env.errors import ConfigError, TaskFileError, UnknownNameError
@@ -217,8 +219,10 @@ def test_a_generated_task_is_a_function_of_split_and_seed() -> None:
     assert first == [generate("train", seed=seed) for seed in range(300)]
     assert set(FAMILIES) == {task.family for task in first} and len(FAMILIES) >= 12
     assert 280 < len({task.init for task in first})
-    pools = [{w for pool in (v.folders, v.files, v.people, v.texts, v.programs) for w in pool} for v in WORDS.values()]
-    assert sum(map(len, pools)) == len(set().union(*pools))
+    drawn = [words_of(split, random.Random(seed)) for split in SPLITS for seed in range(100)]
+    pools = [{word for words in drawn[i : i + 100] for pool in astuple(words) for word in pool} for i in (0, 100, 200)]
+    assert sum(map(len, pools)) == len(set().union(*pools)) > 3000
+    assert all(len(set().union(*astuple(words))) == sum(map(len, astuple(words))) for words in drawn)
     assert ("train", "dev", "heldout") == SPLITS
 
 
