@@ -19,7 +19,7 @@ from cmat_env.registry import make_task
 from cmat_env.spaces import AnyText
 from cmat_env.team import Forkable
 
-EXTRAS = frozenset({"solution", "solve", "demonstrate", "judge", "candidates", "brief", "finish"})
+EXTRAS = frozenset({"solution", "solve", "demonstrate", "judge", "lesson", "candidates", "brief", "finish"})
 """What a task may offer beside the least; a mixture offers what the member at play does."""
 
 

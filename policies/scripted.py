@@ -236,8 +236,10 @@ class DemonstratorPolicy:
         """Meet the task of this episode.
 
         Raises:
-            ConfigError: the task has neither a demonstrator nor a solution.
+            ConfigError: the task has neither a demonstrator nor a solution, or none that reflects where it should.
         """
+        if self.reflects:
+            extra(task, "lesson", "reflecting demonstrator")
         if dialogue.role not in ("user", "checker") and optional(task, "demonstrate") is not None:
             self._tasks[dialogue] = task
         else:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
+from cmat_env.errors import ConfigError
 from cmat_env.lessons import TASKS, TRIALS, Lessons
 from cmat_env.tuning.presets import settings_of
 from cmat_env.tuning.warmup import demonstrate
@@ -85,3 +87,14 @@ def test_the_demonstrations_are_a_function_of_the_seed() -> None:
     first, second = ([d.messages for d in demonstrate(settings)] for _ in range(2))
 
     assert first == second
+
+
+def test_a_task_whose_demonstrator_does_not_reflect_is_told() -> None:
+    """The shop's knows no lessons."""
+    settings = settings_of(
+        "tinyagent-nano-db", ['task.env="cmat/WebShop-v0"', "task.settings={}", "warm_start.lessons=1.0"]
+    )
+    with pytest.raises(
+        ConfigError, match=r"WebShopEnv has no lesson\(\), which the reflecting demonstrator policy needs"
+    ):
+        demonstrate(replace(settings, warm_start=replace(settings.warm_start, settings={})))
