@@ -37,8 +37,8 @@ class OSEnv(TaskEnv[OSTask, Episode]):
     """One agent at a machine of its own.
 
     Args:
-        tasks: "generated:train", "generated:heldout", the path of an AgentBench file or of a folder of such files, or
-            the tasks themselves.
+        tasks: "generated:train" (or dev, heldout, unseen_words), the path of an AgentBench file or of a folder of such
+            files, or the tasks themselves.
         script_dir: the folder with the script files that AgentBench's tasks name; tasks whose files are not there are
             skipped, with a warning that names them.
         families: of generated tasks; by default all.

@@ -1,22 +1,26 @@
-"""The words of generated tasks; those of training and held-out tasks have nothing in common.
+"""The words of generated tasks, and which split may ask a family for which of them.
 
-About half of a task's words are made up of syllables, so that who learns from the tasks learns to copy what is asked
-for, and no list of names by heart.
+What a question names is one combination of a family and words. Its checksum puts it into training, `dev` or `heldout`
+for good. `unseen_words` has other words than these three.
 """
 
 from __future__ import annotations
 
-import random
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
-Split = Literal["train", "dev", "heldout"]
+Split = Literal["train", "dev", "heldout", "unseen_words"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
+_CLASSES: Mapping[Split, tuple[int, ...]] = {"heldout": (0,), "dev": (1,), "train": (2, 3, 4)}
+_WORD = re.compile(r"[a-z]+")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Words:
     """A vocabulary.
 
@@ -36,64 +40,49 @@ class Words:
     texts: tuple[str, ...]
     programs: tuple[str, ...]
 
+    @cached_property
+    def all(self) -> frozenset[str]:
+        """Each of them."""
+        return frozenset(word for pool in astuple(self) for word in pool)
 
-WORDS: Mapping[Split, Words] = {
-    "train": Words(
-        ("data", "project", "archive", "inbox", "media", "workspace", "records"),
-        ("alpha", "report", "notes", "draft", "summary", "budget", "plan", "letter", "index", "orders"),
-        ("txt", "log", "csv", "md"),
-        ("alice", "bruno", "carla", "dario", "emil"),
-        ("error", "apple", "river", "stone", "cloud", "paper", "green"),
-        ("indexer", "watcher", "mailer", "poller"),
+    def named(self, text: str) -> tuple[str, ...]:
+        """Those that a text names, in alphabetical order."""
+        return tuple(sorted(self.all.intersection(_WORD.findall(text.lower()))))
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+SEEN = Words(
+    folders=_split("data project archive inbox media workspace records library stage vault attic garage"),
+    files=_split(
+        "alpha report notes draft summary budget plan letter index orders sketch memo ledger receipt roster minutes "
+        "invoice outline score quiz"
     ),
-    "dev": Words(
-        ("library", "stage", "vault", "attic", "garage"),
-        ("sketch", "memo", "ledger", "receipt", "roster", "minutes", "invoice", "outline", "score", "quiz"),
-        ("dat", "cfg", "ini"),
-        ("frida", "gustav", "hanna", "ivan"),
-        ("warning", "melon", "ocean", "brick", "storm", "glass"),
-        ("syncer", "logger", "batcher"),
-    ),
-    "heldout": Words(
-        ("shelf", "depot", "harbor", "cellar", "studio", "orchard"),
-        ("journal", "recipe", "survey", "essay", "lyrics", "itinerary", "catalog", "timetable", "poem", "manual"),
-        ("json", "tsv", "bak", "xml"),
-        ("joana", "karim", "lucia", "mirko", "nadia"),
-        ("failure", "peach", "desert", "marble", "thunder", "copper"),
-        ("crawler", "resizer", "notifier", "archiver"),
-    ),
-}
-
-_BEGIN = ("", *"bcdfghjklmnprstvwz", "br", "ch", "cl", "dr", "fl", "gr", "pl", "sh", "st", "th", "tr")
-_MIDDLE = (*"aeiou", "ai", "ea", "oo", "ou")
-_END = ("", "", "", *"dklmnprstx", "ck", "ng", "rd", "st")
-_CLASSES: Mapping[Split, tuple[int, ...]] = {"heldout": (0,), "dev": (1,), "train": (2, 3, 4)}
-_LISTED = frozenset(word for words in WORDS.values() for pool in astuple(words) for word in pool)
-_TAKEN = frozenset({"adm", "bin", "daemon", "games", "list", "mail", "man", "news", "proxy", "root", "staff", "users"})
-"""Users and groups that machines have."""
+    endings=_split("txt log csv md dat cfg ini"),
+    people=_split("alice bruno carla dario emil frida gustav hanna ivan petra quentin rosa stefan tilda"),
+    texts=_split("error apple river stone cloud paper green warning melon ocean brick storm glass"),
+    programs=_split("indexer watcher mailer poller syncer logger batcher merger fetcher scanner packer sorter"),
+)
+UNSEEN = Words(
+    folders=_split("shelf depot harbor cellar studio orchard"),
+    files=_split("journal recipe survey essay lyrics itinerary catalog timetable poem manual"),
+    endings=_split("json tsv bak xml"),
+    people=_split("joana karim lucia mirko nadia"),
+    texts=_split("failure peach desert marble thunder copper"),
+    programs=_split("crawler resizer notifier archiver"),
+)
 
 
-def words_of(split: Split, rng: random.Random) -> Words:
-    """The words of one task: those of its split, about half of them replaced by words that are made up."""
-    listed, known = WORDS[split], set(_LISTED | _TAKEN)
-
-    def mixed(pool: tuple[str, ...], syllables: int = 2) -> tuple[str, ...]:
-        return tuple(_made_up(split, syllables, rng, known) if rng.random() < 0.5 else word for word in pool)
-
-    return Words(
-        mixed(listed.folders),
-        mixed(listed.files),
-        mixed(listed.endings, syllables=1),
-        mixed(listed.people),
-        mixed(listed.texts),
-        mixed(listed.programs),
-    )
+def words_of(split: Split) -> Words:
+    """The vocabulary of a split."""
+    return UNSEEN if split == "unseen_words" else SEEN
 
 
-def _made_up(split: Split, syllables: int, rng: random.Random, known: set[str]) -> str:
-    """A word that no other split can have, and that was not known."""
-    while True:
-        word = "".join(rng.choice(part) for part in (_BEGIN, _MIDDLE, _END) * syllables)
-        if len(word) > 1 and word not in known and zlib.crc32(word.encode()) % 5 in _CLASSES[split]:
-            known.add(word)
-            return word
+def belongs(split: Split, family: str, description: str) -> bool:
+    """May this split ask this family for what the description names?"""
+    if split == "unseen_words":
+        return True
+    checksum = zlib.crc32(" ".join((family, *SEEN.named(description))).encode())
+    return checksum % 5 in _CLASSES[split]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import random
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 from cmat_env.envs.operating_system import OSTask, Script, generate, load_tasks
 from cmat_env.envs.operating_system.checkers import CHECKERS
 from cmat_env.envs.operating_system.generate import FAMILIES, SPLITS
-from cmat_env.envs.operating_system.generate.words import words_of
+from cmat_env.envs.operating_system.generate.words import SEEN, UNSEEN
 from cmat_env.envs.operating_system.grade import grade_match
 from cmat_env.envs.operating_system.tasks import Match
 from cmat_env.errors import ConfigError, TaskFileError, UnknownNameError
@@ -213,17 +213,27 @@ def test_the_five_checkers(name: str, answer: str, gold: str, upstream: bool, fi
 
 
 def test_a_generated_task_is_a_function_of_split_and_seed() -> None:
-    """The same again, another for another seed; every family comes; splits share no words."""
+    """The same again, another for another seed; every family comes."""
     first = [generate("train", seed=seed) for seed in range(300)]
 
     assert first == [generate("train", seed=seed) for seed in range(300)]
     assert set(FAMILIES) == {task.family for task in first} and len(FAMILIES) >= 12
     assert 280 < len({task.init for task in first})
-    drawn = [words_of(split, random.Random(seed)) for split in SPLITS for seed in range(100)]
-    pools = [{word for words in drawn[i : i + 100] for pool in astuple(words) for word in pool} for i in (0, 100, 200)]
-    assert sum(map(len, pools)) == len(set().union(*pools)) > 3000
-    assert all(len(set().union(*astuple(words))) == sum(map(len, astuple(words))) for words in drawn)
-    assert ("train", "dev", "heldout") == SPLITS
+
+
+def test_no_split_asks_a_family_for_what_another_asks_it_for() -> None:
+    """A family and the words that it is asked about stand in one split; unseen words stand in no other at all."""
+    asked = {
+        split: {(task.family, SEEN.named(task.description)) for task in (generate(split, seed=i) for i in range(2000))}
+        for split in ("train", "dev", "heldout")
+    }
+    for split, others in itertools.permutations(asked, 2):
+        assert not asked[split] & asked[others]
+    assert all(len({family for family, _ in each}) == len(FAMILIES) for each in asked.values())
+    assert not SEEN.all & UNSEEN.all
+    assert len(SEEN.all) == sum(map(len, astuple(SEEN)))
+    assert all(UNSEEN.named(generate("unseen_words", seed=seed).description) for seed in range(100))
+    assert ("train", "dev", "heldout", "unseen_words") == SPLITS
 
 
 def test_mistakes_in_the_generator_s_arguments() -> None:
