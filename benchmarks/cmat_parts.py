@@ -63,6 +63,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "warm_start.sft.steps=1600",
         "model.max_new_tokens=80",
         "model.context=1024",
+        "team.dry_run=false",
         "episodes=96",
     ),
     HOUSES: (
