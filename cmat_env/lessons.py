@@ -46,6 +46,9 @@ class Lessons:
         )
 
 
+NOTHING = Lessons()
+
+
 def reflection(moves: Sequence[str]) -> str:
     """A reflection in one sentence: what will be done when the task is tried again."""
     return f"I will try {_BETWEEN.join(moves)}." if moves else ""

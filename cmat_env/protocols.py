@@ -1,6 +1,6 @@
 """What a plug-in implements: the protocols of a task and of a policy, and the token batches of a policy that learns.
 
-    Task, Policy, Oracle
+    Task, Uniform, Policy, Oracle
     TokenPolicy, TunablePolicy, Weights: TokenBatch -> Evaluation
 
 This module stands on the standard library alone; `torch` appears in annotations only. `cmat_env.types` has the names,
@@ -25,7 +25,8 @@ class Task(Protocol):
 
     Optional extras, found by attribute: `task_types`, `instructions` (str, the assistant's system prompt),
     `solution() -> list[str]`, `solve() -> str` (the next action of a right episode, where it depends on what was shown;
-    the gold policy prefers it), `demonstrate(rng, rejected) -> str` (the next action of an imperfect demonstrator),
+    the gold policy prefers it), `demonstrate(rng, rejected) -> str` (the next action of an imperfect demonstrator; one
+    that takes `lessons`, too, heeds them, and has `lesson(rng) -> str`, its reflection on an episode that failed),
     `judge(action) -> Judgement | None`, `candidates() -> list[str]` (what can be done now, for roles that choose from a
     menu), `snapshot() -> object`, `restore(snapshot)`, `brief` (a `Brief`, for the user), `finish()` (as `step`: the
     user ends the dialogue). `info["milestone"] = True` lets the user speak before the assistant goes on;
@@ -42,6 +43,14 @@ class Task(Protocol):
 
     def close(self) -> None:
         """Release what the task holds; may be called twice."""
+        ...
+
+
+class Uniform(Protocol):
+    """A source of random numbers, such as `random.Random` or `numpy.random.Generator`."""
+
+    def random(self) -> float:
+        """Draw from [0, 1)."""
         ...
 
 

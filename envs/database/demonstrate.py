@@ -9,26 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from cmat_env.envs.database.backend import Result
 from cmat_env.envs.database.tasks import DBTask
-from cmat_env.lessons import Lessons
+from cmat_env.lessons import NOTHING, Lessons
+from cmat_env.protocols import Uniform
 
 DONE = ("done",)
-NOTHING = Lessons()
 Option = tuple[str, float]
 _SQL = re.compile(r"```sql (.*?) ```")
 _NAME = re.compile(r"[a-z_]\w*")
 _CONSTANT = re.compile(r"'[^']*'|\b\d+\b")
-
-
-class Uniform(Protocol):
-    """A source of random numbers, such as `random.Random` or `numpy.random.Generator`."""
-
-    def random(self) -> float:
-        """Draw from [0, 1)."""
-        ...
 
 
 def alternatives(task: DBTask, *, error: float) -> list[tuple[str, float]]:

@@ -15,7 +15,7 @@ from typing import Any
 from cmat_env.envs.database.backend import Backend
 from cmat_env.envs.database.choice import open_backend
 from cmat_env.envs.database.codec import CODECS, Answer, Codec, FormatName, Malformed, Move, Query
-from cmat_env.envs.database.demonstrate import DONE, NOTHING, Uniform, next_action, plan, spoken_of
+from cmat_env.envs.database.demonstrate import DONE, next_action, plan, spoken_of
 from cmat_env.envs.database.episode import DBSettings, Episode, WriteGrading
 from cmat_env.envs.database.gold import Gold, final_rows
 from cmat_env.envs.database.grade import GRADERS, GraderName, grade_table
@@ -26,7 +26,8 @@ from cmat_env.envs.database.tasks import DBTask
 from cmat_env.envs.source import Generated
 from cmat_env.envs.task_env import RestorableEnv, Snapshot
 from cmat_env.envs.tool_calls import MAX_CALLS
-from cmat_env.lessons import Lessons, reflection
+from cmat_env.lessons import NOTHING, Lessons, reflection
+from cmat_env.protocols import Uniform
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
 

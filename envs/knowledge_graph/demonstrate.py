@@ -10,23 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from cmat_env.envs.knowledge_graph.knowledge import Knowledge
 from cmat_env.envs.knowledge_graph.tasks import Call
 from cmat_env.envs.knowledge_graph.tools import Session, perform
-from cmat_env.lessons import Lessons
+from cmat_env.lessons import NOTHING, Lessons
+from cmat_env.protocols import Uniform
 
-NOTHING = Lessons()
 _OTHER = {"argmax": "argmin", "argmin": "argmax"}
-
-
-class Uniform(Protocol):
-    """A source of random numbers, such as `random.Random` or `numpy.random.Generator`."""
-
-    def random(self) -> float:
-        """Draw from [0, 1)."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

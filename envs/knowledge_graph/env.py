@@ -14,7 +14,7 @@ from typing import Any
 
 from cmat_env.envs.knowledge_graph.codec import CODECS, Codec, Final, FormatName, Malformed, Move, state
 from cmat_env.envs.knowledge_graph.compiler import Dialect, Fidelity, ImpossibleError
-from cmat_env.envs.knowledge_graph.demonstrate import NOTHING, Demonstrator, Uniform
+from cmat_env.envs.knowledge_graph.demonstrate import Demonstrator
 from cmat_env.envs.knowledge_graph.episode import Episode, KGSettings, RewardName
 from cmat_env.envs.knowledge_graph.grade import Grade, grade
 from cmat_env.envs.knowledge_graph.graphs import open_graph
@@ -26,7 +26,8 @@ from cmat_env.envs.knowledge_graph.tasks import Call, KGTask
 from cmat_env.envs.knowledge_graph.tools import perform
 from cmat_env.envs.task_env import RestorableEnv, Snapshot
 from cmat_env.envs.tool_calls import MAX_CALLS
-from cmat_env.lessons import Lessons, reflection
+from cmat_env.lessons import NOTHING, Lessons, reflection
+from cmat_env.protocols import Uniform
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
 

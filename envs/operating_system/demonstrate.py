@@ -8,21 +8,11 @@ the script is wrong.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
 
 from cmat_env.envs.operating_system.codec import Codec
 from cmat_env.envs.operating_system.tasks import OSTask
-from cmat_env.lessons import Lessons
-
-NOTHING = Lessons()
-
-
-class Uniform(Protocol):
-    """A source of random numbers, such as `random.Random` or `numpy.random.Generator`."""
-
-    def random(self) -> float:
-        """Draw from [0, 1)."""
-        ...
+from cmat_env.lessons import NOTHING, Lessons
+from cmat_env.protocols import Uniform
 
 
 def choose_script(

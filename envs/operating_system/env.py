@@ -17,7 +17,7 @@ from cmat_env.envs.operating_system.backends.base import SandboxError
 from cmat_env.envs.operating_system.backends.choose import choose
 from cmat_env.envs.operating_system.checkers import Fidelity
 from cmat_env.envs.operating_system.codec import CODECS, Answer, Bash, Codec, FormatName, Malformed
-from cmat_env.envs.operating_system.demonstrate import NOTHING, Uniform, choose_script, next_action
+from cmat_env.envs.operating_system.demonstrate import choose_script, next_action
 from cmat_env.envs.operating_system.episode import Episode, GoldSource, OnInvalid, OSSettings, settings_of
 from cmat_env.envs.operating_system.limits import SandboxSettings
 from cmat_env.envs.operating_system.machine import Machine
@@ -26,7 +26,8 @@ from cmat_env.envs.operating_system.source import open_source, without_users
 from cmat_env.envs.operating_system.tasks import OSTask
 from cmat_env.envs.operating_system.wording import Wording, observation_of, shown
 from cmat_env.envs.task_env import TaskEnv
-from cmat_env.lessons import Lessons, reflection
+from cmat_env.lessons import NOTHING, Lessons, reflection
+from cmat_env.protocols import Uniform
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
 

@@ -7,21 +7,13 @@ it slips: on a page of results it clicks the first one that is not wanted, on a 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Protocol
 
 from cmat_env.envs.web.shop.catalogue import Goal
 from cmat_env.envs.web.shop.codec import Codec
 from cmat_env.envs.web.shop.engine import BUY, Shop
 from cmat_env.envs.web.shop.opinion import Opinion
 from cmat_env.envs.web.shop.state import State
-
-
-class Uniform(Protocol):
-    """A source of random numbers, such as `random.Random` or `numpy.random.Generator`."""
-
-    def random(self) -> float:
-        """Draw from [0, 1)."""
-        ...
+from cmat_env.protocols import Uniform
 
 
 def next_action(

@@ -17,7 +17,7 @@ from cmat_env.envs.task_env import RestorableEnv, Snapshot
 from cmat_env.envs.web.search.engine import EngineName
 from cmat_env.envs.web.shop.catalogue import Catalogue, Goal
 from cmat_env.envs.web.shop.codec import CODECS, Click, Codec, FormatName, Search, Unreadable
-from cmat_env.envs.web.shop.demonstrate import Uniform, next_action
+from cmat_env.envs.web.shop.demonstrate import next_action
 from cmat_env.envs.web.shop.elements import ElementIds
 from cmat_env.envs.web.shop.engine import PER_PAGE, Shop
 from cmat_env.envs.web.shop.episode import Episode, Mode, ShopSettings
@@ -28,6 +28,7 @@ from cmat_env.envs.web.shop.state import State
 from cmat_env.envs.web.shop.stock import open_stock
 from cmat_env.envs.web.shop.surface import Surface, SurfaceLostError, open_surface
 from cmat_env.envs.web.text import clean
+from cmat_env.protocols import Uniform
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
 
