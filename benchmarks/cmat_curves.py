@@ -40,7 +40,8 @@ def draw(out: Path, lines: Sequence[Mapping[str, Any]], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot  # noqa: PLC0415
 
-    figure, grid = pyplot.subplots(2, 2, figsize=(9, 6), sharey=True)
+    across = -(-len(COLUMNS) // 2)
+    figure, grid = pyplot.subplots(2, across, figsize=(4.5 * across, 6), sharey=True)
     panels = iter(grid.flat)
     for column in (name for name in COLUMNS if name != HOUSES):
         axes = next(panels)
@@ -63,6 +64,8 @@ def draw(out: Path, lines: Sequence[Mapping[str, Any]], path: Path) -> None:
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(fontsize=8)
+        else:
+            axes.set_visible(False)
     figure.tight_layout()
     figure.savefig(path, dpi=90)
     pyplot.close(figure)
