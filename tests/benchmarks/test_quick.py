@@ -96,7 +96,7 @@ def test_the_ablation_is_measured_once_and_told(tmp_path: Path, monkeypatch: pyt
     cmat, parts, tables = (importlib.import_module(f"benchmarks.{name}") for name in names)
     small = ("model.layers=1", "model.width=32", "model.max_new_tokens=8", "episodes=8", "warm_start.sft.batch=4")
     monkeypatch.setattr(parts, "COMMON", (*parts.COMMON, *small))
-    for name, rows in (("DB", ["warm start", "all together"]), (parts.HOUSES, list(parts.OF_HOUSES))):
+    for name, rows in (("DB", ["warm start", "all together"]), (parts.HOUSES, list(parts.FEWER[parts.HOUSES]))):
         column = parts.Column(name, 0, tmp_path, scale=0.01, tasks="generated:dev")
         column.left = [row for row in column.left if row in rows]
         column.run_all()
