@@ -3,8 +3,8 @@
 Blocks of a page run in order, in one namespace and one temporary folder. Comments above a block say how:
 
 - `<!-- needs: NAME, NAME -->`: with what conftest.py has under these names;
-- `<!-- run small: reason -->`: as it stands, but `cmat train` for one iteration of a tiny model (`SMALL`), and
-  `cmat eval` of a model, or of what it does not say how many, for four episodes;
+- `<!-- run small: reason -->`: as it stands, but `cmat train` for one iteration of a tiny model (`SMALL`), `cmat sb3`
+  for 128 steps, and `cmat eval` of a model, or of what it does not say how many, for four episodes;
 - `<!-- run by: FILE -->`: another test runs it;
 - `<!-- not run: reason -->`: it is a download, or hours. Python must compile and command lines must parse.
 """
@@ -117,6 +117,8 @@ def shortened(words: list[str]) -> list[str]:
     """A command that takes minutes, made one of seconds."""
     if words[:2] == ["cmat", "train"] and "--resume" not in words:
         return words + [word for setting in SMALL for word in ("--set", setting)]
+    if words[:2] == ["cmat", "sb3"]:
+        return [*words, "--steps", "128"]
     if words[:2] == ["cmat", "eval"] and ("--episodes" not in words or "hf:" in " ".join(words)):
         return [*words, "--episodes", "4"]
     return words
