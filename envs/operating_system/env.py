@@ -7,7 +7,6 @@ reward:      0 or 1, at the end
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from cmat_env.envs.operating_system.episode import Episode, GoldSource, OnInvali
 from cmat_env.envs.operating_system.limits import SandboxSettings
 from cmat_env.envs.operating_system.machine import Machine
 from cmat_env.envs.operating_system.sandbox import Sandbox
-from cmat_env.envs.operating_system.source import open_source, without_users
+from cmat_env.envs.operating_system.source import open_source, warn_of, without_users
 from cmat_env.envs.operating_system.tasks import OSTask
 from cmat_env.envs.operating_system.wording import Wording, observation_of, shown
 from cmat_env.envs.task_env import TaskEnv
@@ -30,8 +29,6 @@ from cmat_env.lessons import NOTHING, Lessons, reflection
 from cmat_env.protocols import Uniform
 from cmat_env.spaces import AnyText
 from cmat_env.types import Judgement
-
-_MOST_NAMED = 20
 
 
 class OSEnv(TaskEnv[OSTask, Episode]):
@@ -101,7 +98,7 @@ class OSEnv(TaskEnv[OSTask, Episode]):
         self.task_types = self.source.families
         self.skipped = dict(self.source.skipped)
         if self.skipped:
-            _warn_of(self.skipped, len(self.source.ids or ()))
+            warn_of(self.skipped, len(self.source.ids or ()))
         self.observation_space = AnyText(max(100_000, max_observation + 2_000))
         self.action_space = AnyText(1_000_000)
         self._machine: Machine | None = None
@@ -296,11 +293,3 @@ class OSEnv(TaskEnv[OSTask, Episode]):
         """Remove the sandbox; twice is fine."""
         self._episode = None
         self._close_machine()
-
-
-def _warn_of(skipped: dict[str, str], left: int) -> None:
-    named = "; ".join(f"{task_id}: {reason}" for task_id, reason in list(skipped.items())[:_MOST_NAMED])
-    more = f"; and {len(skipped) - _MOST_NAMED} more" if len(skipped) > _MOST_NAMED else ""
-    warnings.warn(
-        f"{len(skipped)} of {len(skipped) + left} tasks are skipped, {left} are played. {named}{more}", stacklevel=3
-    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cmat_env.envs.operating_system.tasks import OSTask
 from cmat_env.envs.source import Generated, Listed, Source, split_of
 
 _NEEDS_USERS = "needs other users than root, which the single-uid sandbox does not have"
+_MOST_NAMED = 20
 
 
 def open_source(
@@ -52,3 +54,12 @@ def without_users(source: Source[OSTask]) -> Source[OSTask]:
         return source
     left_out = {task.id: _NEEDS_USERS for task in source.tasks if task.needs_users}
     return Listed([task for task in source.tasks if not task.needs_users], skipped={**source.skipped, **left_out})
+
+
+def warn_of(skipped: Mapping[str, str], left: int) -> None:
+    """Say which tasks cannot be played here, and why; `left` can."""
+    named = "; ".join(f"{task_id}: {reason}" for task_id, reason in list(skipped.items())[:_MOST_NAMED])
+    more = f"; and {len(skipped) - _MOST_NAMED} more" if len(skipped) > _MOST_NAMED else ""
+    warnings.warn(
+        f"{len(skipped)} of {len(skipped) + left} tasks are skipped, {left} are played. {named}{more}", stacklevel=3
+    )
