@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -59,12 +61,16 @@ def test_a_task_is_the_members_own_under_the_mixtures_name(mix: MixEnv) -> None:
 
 
 def test_extras_are_those_of_the_member_at_play(mix: MixEnv) -> None:
-    """A user has the brief of the task; before the first episode there is none."""
+    """A user has the brief of the task, a demonstrator reflects as it would there; before the first episode neither."""
     assert not hasattr(mix, "brief")
+    assert not hasattr(mix, "lesson")
     mix.reset(seed=2)
     assert 2 == len(mix.brief.goals)
     mix.reset(seed=0)
     assert 1 == len(mix.brief.goals)
+    planned = re.fullmatch(r"I will try (SELECT .+|UPDATE .+|INSERT .+|DELETE .+)\.", mix.lesson(random.Random(0)))
+    assert planned is not None
+    assert planned[1] in mix.solution()[0]
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ SETTINGS = load(Path(__file__).with_name("tiny_run.toml"))
 CLOCKS = {"seconds", "cpu_seconds", "rollout_seconds", "update_seconds", "wall_seconds"}
 LOGS = ("metrics.jsonl", "training.jsonl", "episodes.jsonl", "report.json")
 MODELS = ("warm_start", "final", "best")
-KILLS = {"event": 5, "time": 6, "checkpoint": 6, "half a checkpoint": 2, "warm start": 2}
+KILLS = {"event": 7, "time": 7, "checkpoint": 7, "half a checkpoint": 3, "warm start": 2}
 """How many there must have been before a moment, at a time, while checkpoints are written; and what they left."""
 
 

@@ -40,22 +40,22 @@ def play(env: OSEnv, seed: int) -> tuple[str, bool]:
 def test_only_its_slips_fail(settings: SandboxSettings, tasks: list[OSTask], error: float) -> None:
     """Without them it solves every task; with them, at most one of a family by accident."""
     env = OSEnv(tasks, sandbox=settings, demonstrator_error=error)
-    if env.skipped:
-        pytest.skip("this sandbox has one user")
-    solved = Counter(family for family, success in (play(env, seed) for seed in range(len(tasks))) if success)
+    played = [play(env, seed) for seed in range(len(env.source.ids or ()))]  # fewer where the sandbox has one user
     env.close()
+    solved = Counter(family for family, success in played if success)
 
-    wanted = EACH * (1 - error)
-    assert all(abs(solved[family] - wanted) <= error for family in FAMILIES), solved
+    assert len(FAMILIES) - 2 <= len(dict(played)) <= len(FAMILIES)
+    assert all(abs(solved[family] - EACH * (1 - error)) <= error for family in dict(played)), solved
 
 
 def test_the_answer_copies_what_really_came_out(begin: Callable[..., OSEnv]) -> None:
     """The last action quotes what the slip printed."""
     task = next(task for task in (generate("train", seed=seed) for seed in range(99)) if task.family == "links")
     env = begin(task, demonstrator_error=1.0)
-    env.step(env.demonstrate(random.Random(0)))
+    action = env.demonstrate(random.Random(0))
+    env.step(action)
 
-    assert (task.slip,) == env._state.executed
+    assert env.codec.bash(task.slip) == action
     assert env.codec.answer("step1") == env.demonstrate(random.Random(0))
 
 
