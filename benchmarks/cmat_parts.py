@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmarks.cmat_streams import together
 from cmat_env.agents.memory_rules import MemorySettings
 from cmat_env.agents.reflection import requests_of
 from cmat_env.evaluate import evaluate
@@ -28,7 +29,7 @@ from cmat_env.tuning.config import RunSettings
 from cmat_env.tuning.presets import settings_of
 from cmat_env.tuning.run import Run
 from cmat_env.tuning.team import make_env, play, prompts
-from cmat_env.types import Trajectory
+from cmat_env.types import Policy, Trajectory
 from cmat_env.vector_seeds import SEEDS_APART
 
 PRESET = "tinyagent-nano-db"
@@ -203,19 +204,19 @@ class Column:
         solved: dict[int, list[bool]] = {}
         played: list[Trajectory] = []
         streams = self._streams(row)
-        for number, stream in enumerate(streams):
 
-            def on_end(index: int, trial: Trajectory, start: int = number * len(streams[0])) -> None:
-                solved.setdefault(start + index, []).append(trial.success)
+        def play_stream(number: int, model: Policy) -> None:
+            def on_end(index: int, trial: Trajectory) -> None:
+                solved.setdefault(number * len(streams[0]) + index, []).append(trial.success)
                 played.append(trial)
 
-            memory = self.out / "memory.sqlite"
-            for part in self.out.glob("memory.sqlite*"):
+            memory = self.out / f"memory-{number}.sqlite"
+            for part in self.out.glob(f"{memory.name}*"):
                 part.unlink()
             evaluate(
                 functools.partial(make_env, settings, self.tasks, roles),
-                play(policy.with_sampling(sampling), roles, user=settings.team.user),
-                episodes=stream,
+                play(model, roles, user=settings.team.user),
+                episodes=streams[number],
                 seed=self.seed,
                 prompts=prompts(settings),
                 width=128,
@@ -230,6 +231,8 @@ class Column:
                 continual=row.memory,
                 on_end=on_end,
             )
+
+        together(policy.with_sampling(sampling), len(streams), play_stream)
         tokens = Tokens.of(played)
         return {
             "solved": [int(any(solved[index])) for index in sorted(solved)],

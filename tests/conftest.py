@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import os
@@ -44,6 +45,12 @@ def needs(module: str, *, extra: str) -> pytest.MarkDecorator:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first; the order is the same in every process."""
     items.sort(key=lambda item: item.path.name not in LONG)
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported stays: garbage is not looked for in it, again and again, by tests that collect it."""
+    gc.collect()
+    gc.freeze()
 
 
 class GuessTask(gymnasium.Env[str, str]):

@@ -72,7 +72,7 @@ def trials(settings: RunSettings) -> Trials:
     return Trials(own.most, reflect=own.reflect, reward=own.reward, requests=requests_of(settings.team.prompts))
 
 
-def play(policy: HFPolicy, roles: Sequence[str], *, user: str | None = "echo", **others: Policy) -> dict[str, Policy]:
+def play(policy: Policy, roles: Sequence[str], *, user: str | None = "echo", **others: Policy) -> dict[str, Policy]:
     """Who plays each role: the model, but for a user by its specification, and those given."""
     scripted = {"user": parse_spec(user, role="user")} if user is not None and "user" in roles else {}
     return {role: others.get(role) or scripted.get(role, policy) for role in roles}

@@ -58,7 +58,7 @@ def test_a_worker_that_fails_is_told() -> None:
     workers = importlib.import_module("benchmarks.workers")
 
     with pytest.raises(RuntimeError, match="KeyError: 'threads'"):
-        workers.run("benchmarks.generation", [{}])
+        workers.run("tests.benchmarks.failing", [{}])
 
 
 def test_every_part_has_its_place_in_the_page() -> None:

@@ -197,7 +197,8 @@ def _open(game: str) -> Any:
     driver = shutil.which("chromedriver")
     if driver is None:
         raise ConfigError("there is no chromedriver here; run: apt-get install chromium-driver")
-    places = {"MINIWOB_CHROME_BINARY": find_chromium(), "MINIWOB_CHROMEDRIVER": driver, "SE_OFFLINE": "true"}
+    browser = find_chromium(headless=True)
+    places = {"MINIWOB_CHROME_BINARY": browser, "MINIWOB_CHROMEDRIVER": driver, "SE_OFFLINE": "true"}
     before = {name: os.environ.get(name) for name in places}
     os.environ.update(places)
     try:

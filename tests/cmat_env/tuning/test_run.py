@@ -231,32 +231,6 @@ def test_the_best_model_is_saved_beside_the_final_one(finished: Path) -> None:
     assert all(torch.equal(one, two) for one, two in zip(wanted, model.parameters(), strict=True))
 
 
-def test_learning_happens(tmp_path: Path) -> None:
-    """In under a minute of processor time a policy made from scratch improves by reward alone (fixed seed)."""
-    settings = dataclasses.replace(
-        SMALL,
-        seed=0,
-        iterations=10,
-        episodes=64,
-        evaluate_every=0,
-        final_episodes=200,
-        checkpoint_every=10,
-        team=TeamSettings(roles=("user", "assistant"), learners=("assistant",)),
-        model=ModelSettings(layers=2, max_new_tokens=32),
-        warm_start=WarmStartSettings(episodes=1500, sft=SFTSettings(steps=300, batch=16, line_width=192)),
-        tuner=TunerSettings(value_warmup=1, warmup=2, learning_rate=3e-4, line_width=192),
-    )
-    run = Run(settings, tmp_path / "learning")
-    run.execute()
-
-    before, after = (run.results[f"{when}: team, sampled"].success_rate for when in ("before", "after"))
-    assert before is not None
-    assert after is not None
-    assert 0.08 <= after - before
-    rates = [line["success"] for line in metrics(tmp_path / "learning")]
-    assert sum(rates[:3]) / 3 + 0.08 <= sum(rates[-3:]) / 3
-
-
 def test_a_user_that_learns_is_played_and_tuned_by_itself(tmp_path: Path) -> None:
     """It imitates the one that is set, states the task itself, is paid for the team's success, and it alone changes."""
     settings = dataclasses.replace(
