@@ -401,7 +401,7 @@ def test_a_full_disk_is_a_clear_error_and_no_loss(tmp_path: Path) -> None:
 # -- crowds and crashes ------------------------------------------------------------------------------------------
 
 WRITER = """
-import sys
+import sys, time
 from cmat_env.agents.memory_rules import MemorySettings
 from cmat_env.agents.memory_store import LongTermMemory, NewMemory
 memory, name = LongTermMemory(sys.argv[1], MemorySettings(capacity=10**6)), sys.argv[2]
@@ -410,6 +410,7 @@ for number in range(10**6):
         memory.add([NewMemory("assistant", "f", f"song {name} {number} half {half}") for half in (1, 2)])
         memory.tick()
     print(number, flush=True)
+    time.sleep(0.001)  # whoever writes without a pause starves the others
 """
 
 

@@ -29,9 +29,9 @@ TASKS = 300
 FAULT = 0.05
 BURST = 4
 CONCURRENCY = 16
-LATE = 1.4
-TIMEOUT = 1.0
-IN_TIME = 0.4
+LATE = 0.9
+TIMEOUT = 0.6
+IN_TIME = 0.3
 """Seconds; an answer that took the double longer may have come too late, and is not counted as delivered."""
 
 

@@ -1,10 +1,10 @@
 """A server for the tests of resuming: it has torch imported, and forks a process for each attempt at a run.
 
 An order is a line of JSON on standard input: {"folder": of the run, "events": N, "within": TEXT, "seconds": S,
-"overrides": settings as `cmat train --set` takes them}. The
-attempt is killed before the Nth of its file events whose path has this text in it, or after so many seconds; 0 =
-never. A file event is an audited call of the interpreter, such as an open or a rename, on a path in the run's folder.
-The answer is a line of JSON as well: {"status": of the attempt, negative for a signal, "events": how many it counted}.
+"overrides": settings as `cmat train --set` takes them}. The attempt is killed before the Nth of its file events whose
+path has this text in it, or after so many seconds; 0 = never. A file event is an audited call of the interpreter, such
+as an open or a rename, on a path in the run's folder. The answer is a line of JSON as well: {"status": of the attempt,
+negative for a signal, "events": how many it counted}. The first line of all says that the server is ready.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ def serve() -> None:
     guess = runpy.run_path(str(Path(__file__).parents[2] / "conftest.py"))["GuessTask"]
     cmat_env.register("test/Guess-v0", guess)
     pyplot.switch_backend("Agg")
+    print("ready", flush=True)
     for line in sys.stdin:
         order = json.loads(line)
         reader, writer = os.pipe()

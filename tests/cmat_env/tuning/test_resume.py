@@ -57,6 +57,8 @@ class Attempts:
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert self._server.stdout is not None
+        self._server.stdout.readline()  # it is ready; what it took for that is no part of a run
 
     def at(
         self, folder: Path, *, events: int = 0, within: str = "", seconds: float = 0.0, overrides: Sequence[str] = ()

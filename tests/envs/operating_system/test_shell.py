@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -37,16 +38,17 @@ def test_errors_and_output_come_together(sandbox: Sandbox) -> None:
     assert "" == sandbox.execute("").output
 
 
-def test_typed_lines_reach_the_shell_itself(sandbox: Sandbox) -> None:
+def test_typed_lines_reach_the_shell_itself(settings: SandboxSettings) -> None:
     """`su - jack` leaves jack's shell to the agent, who can leave it again."""
-    if sandbox.backend == "single-uid":
-        pytest.skip("one user only")
-    sandbox.run("useradd -m -s /bin/bash jack")
-    sandbox.type_in("su - jack")
+    with Sandbox(replace(settings, seconds=3.0)) as sandbox:
+        if sandbox.backend == "single-uid":
+            pytest.skip("one user only")
+        sandbox.run("useradd -m -s /bin/bash jack")
+        sandbox.type_in("su - jack")
 
-    assert "jack /home/jack\n" == sandbox.execute("echo $(whoami) $(pwd)").output
-    assert "timeout" == sandbox.execute("sleep 60").event
-    assert "jack\n" == sandbox.execute("whoami").output
+        assert "jack /home/jack\n" == sandbox.execute("echo $(whoami) $(pwd)").output
+        assert "timeout" == sandbox.execute("sleep 60").event
+        assert "jack\n" == sandbox.execute("whoami").output
 
 
 def test_what_ends_an_old_shell_does_not_end_the_new_one(
