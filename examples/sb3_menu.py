@@ -19,7 +19,7 @@ from cmat_env.policies.features import MenuFeatures
 from cmat_env.policies.scripted import DemonstratorPolicy
 from cmat_env.views import RoleEnv
 
-STEPS = 3072
+STEPS = 2048
 
 
 def main() -> None:

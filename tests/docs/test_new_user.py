@@ -30,7 +30,7 @@ from cmat_env.views import RoleEnv
 torch.set_num_threads(1)
 env = MenuEnv(RoleEnv(CollabEnv(mine.Countdown(), roles=("assistant",))), mine.Moves(), features=MenuFeatures(size=3))
 model = PPO("MlpPolicy", env, n_steps=256, batch_size=64, learning_rate=3e-3, ent_coef=0.01, seed=0, device="cpu")
-model.learn(6144)
+model.learn(3072)
 SB3Policy(model, env.menu, env.features).save("runs/nim")
 """
 MENU = """

@@ -320,7 +320,7 @@ def test_a_learner_beats_chance_saves_and_plays_in_the_team(algorithm: str, tmp_
     model = algorithm_of(algorithm)(
         "MlpPolicy", env, n_steps=256, batch_size=64, learning_rate=1e-3, gamma=0.95, seed=0, device="cpu"
     )
-    model.learn(2560)
+    model.learn(1536)
     policy = env.policy(model)
     policy.save(tmp_path)
 
@@ -362,7 +362,7 @@ def test_a_learner_picks_the_right_one_of_what_is_proposed() -> None:
         "MlpPolicy", env, n_steps=256, batch_size=128, learning_rate=1e-3, ent_coef=0.01, gamma=0.95, seed=0,
         device="cpu",
     )  # fmt: skip
-    model.learn(5120)
+    model.learn(3072)
 
     def solved(chooser: Any) -> float:
         policies = {"assistant": SB3Policy(chooser, env.menu, features)}
