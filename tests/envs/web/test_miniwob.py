@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from cmat_env.envs.web.miniwob import MiniWoBEnv
@@ -80,6 +81,19 @@ def test_the_same_seed_asks_the_same(button: MiniWoBEnv) -> None:
     """A seed decides the page."""
     assert button.reset(seed=5)[0] == button.reset(seed=5)[0]
     assert len({button.reset(seed=seed)[0] for seed in range(5)}) > 1
+
+
+def test_no_process_is_left() -> None:
+    """Neither the driver nor any of the browser's, whoever their parent is by then."""
+    before = set(psutil.Process().children(recursive=True))
+    env = MiniWoBEnv("click-test")
+    env.reset(seed=1)
+    started = set(psutil.Process().children(recursive=True)) - before
+    env.close()
+
+    assert len(started) > 3
+    _, left = psutil.wait_procs(started, timeout=10)
+    assert [] == [process.name() for process in left]
 
 
 def test_mistakes_in_settings_are_told() -> None:
