@@ -1,14 +1,14 @@
 # Every verb makes the virtual environment first. Wanted: Python 3.11 to 3.13, make, and a package index.
 #   make demo      a small model, made from scratch, learns to work a database, in about five minutes
-#   make test      the whole test suite, in three processes; WORKERS=0: in one
+#   make test      the whole test suite, in two processes; WORKERS=0: in one
 #   make site      the documentation as a site, into build/site
 
 VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-# For two cores; many tests wait, for a hang to be found or a sandbox to end, and leave theirs to the third.
-WORKERS ?= 3
+# For two cores. Tests start browsers and servers of their own, so that a third process only gets in their way.
+WORKERS ?= 2
 # A file's tests run in one process, so that a server or browser that they share is started once; tests/conftest.py says
 # in which order.
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
