@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ import numpy as np
 
 from cmat_env.errors import ContractError
 
+_MOMENT = 5.0
 JUNK: tuple[tuple[str, str], ...] = (
     ("an empty string", ""),
     ("white space", " \t\r\n\x0b\x0c"),
@@ -124,7 +127,7 @@ def nothing_left(*, what: str) -> Iterator[None]:
     """Run the body in a temporary folder of its own, and look for what it leaves behind.
 
     Raises:
-        ContractError: a temporary file, open file, process or thread is left.
+        ContractError: a temporary file, open file, process (also one whose parent has ended) or thread is left.
     """
     kept = tempfile.tempdir, os.environ.get("TMPDIR")
     with tempfile.TemporaryDirectory(prefix="cmat-check-") as folder:
@@ -134,12 +137,14 @@ def nothing_left(*, what: str) -> Iterator[None]:
             yield
             after = {name: look() for name, look in _LOOKS.items()}
             files = sorted(path.name for path in Path(folder).iterdir())
+            orphans = _orphans(folder, but=after["child process"])
         finally:
             tempfile.tempdir = kept[0]
             os.environ.pop("TMPDIR")
             if kept[1] is not None:
                 os.environ["TMPDIR"] = kept[1]
-    left = {name: sorted(after[name] - before[name]) for name in _LOOKS} | {"temporary file": files}
+    left = {name: sorted(after[name] - before[name]) for name in _LOOKS}
+    left |= {"temporary file": files, "orphaned process": orphans}
     for name, each in left.items():
         if each:
             raise broken(
@@ -172,6 +177,21 @@ def _child_processes() -> set[str]:
         except OSError:
             continue
     return found
+
+
+def _orphans(folder: str, *, but: set[str]) -> list[str]:
+    """Other processes that were started while `folder` was the one for temporary files, and do not end in a moment."""
+    mark = f"TMPDIR={folder}".encode()
+    deadline = time.monotonic() + _MOMENT
+    while True:
+        found = []
+        for path in Path("/proc").glob("[0-9]*/environ") if os.path.isdir("/proc/self") else ():
+            with contextlib.suppress(OSError):  # it has ended, or is another user's
+                if path.parent.name not in but and mark in path.read_bytes().split(b"\0"):
+                    found.append(path.parent.name)
+        if not found or time.monotonic() > deadline:
+            return sorted(found)
+        time.sleep(0.05)
 
 
 def _threads() -> set[str]:

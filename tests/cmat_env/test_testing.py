@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -182,6 +183,11 @@ def _leaky(leave: Callable[[], Any]) -> Any:
     return make
 
 
+def _orphan() -> int:
+    """The number of a process whose parent has ended."""
+    return int(subprocess.check_output(["sh", "-c", "sleep 60 >/dev/null & echo $!"]))
+
+
 def _closes_once(task: Any) -> Any:
     def close(self: Any) -> None:
         del self.secret
@@ -276,15 +282,17 @@ BROKEN: dict[str, tuple[Any, str]] = {
     ),
     "a temporary file": (_leaky(lambda: tempfile.mkstemp(prefix="left-")), "left .* behind.*release in close"),
     "an open file": (_leaky(Path("/dev/null").open), "open files behind: .*/dev/null"),
+    "an orphan": (_leaky(_orphan), "left 3 orphaned processes behind"),
     "a process": (_leaky(lambda: subprocess.Popen(["sleep", "60"])), "left 3 child processes behind"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_task_is_found_out(guess_task: Any, name: str) -> None:
+def test_a_broken_task_is_found_out(guess_task: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each rule has a task that breaks only it, and a message that says what, and how to mend it."""
+    monkeypatch.setattr("cmat_env.invariants._MOMENT", 0.5)
     make, message = BROKEN[name]
-    if name == "a process" and not Path("/proc/self/task").is_dir():
+    if name in {"a process", "an orphan"} and not Path("/proc/self/task").is_dir():
         pytest.skip("this system does not tell of child processes")
     try:
         with pytest.raises(ContractError, match=f"(?s){message}") as caught:
@@ -295,6 +303,8 @@ def test_a_broken_task_is_found_out(guess_task: Any, name: str) -> None:
             if isinstance(left, subprocess.Popen):
                 left.kill()
                 left.wait()
+            elif isinstance(left, int):
+                os.kill(left, signal.SIGKILL)
             elif isinstance(left, tuple):
                 os.close(left[0])
             else:
