@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PLACE = "CMAT_CHROMIUM"
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_SHELL = "chromium-headless-shell"  # the same pages for less processor time, but it has no window
+# The same pages for less processor time, but it has no window. First Debian's program itself: whoever ends what he has
+# started, as Chromium's driver does, would end the script of that name alone.
+_SHELLS = ("/usr/lib/chromium/chromium-headless-shell", "chromium-headless-shell")
 _FLAGS = (
     "--disable-gpu",
     "--disable-dev-shm-usage",
@@ -55,7 +57,7 @@ def find_chromium(*, headless: bool = False) -> str:
         ConfigError: there is none.
     """
     named = os.environ.get(PLACE)
-    names = (_SHELL, *_NAMES) if headless else _NAMES
+    names = (*_SHELLS, *_NAMES) if headless else _NAMES
     found = shutil.which(named) if named else next(filter(None, map(shutil.which, names)), None)
     if found is None:
         raise ConfigError(

@@ -18,7 +18,7 @@ import gymnasium
 from gymnasium.error import ResetNeeded
 
 from cmat_env.checks import check_whole
-from cmat_env.envs.web.browser.chromium import PLACE, find_chromium
+from cmat_env.envs.web.browser.chromium import find_chromium
 from cmat_env.envs.web.miniwob.solutions import SOLUTIONS, View
 from cmat_env.envs.web.text import clean
 from cmat_env.errors import ConfigError, MissingExtraError, UnknownNameError, did_you_mean
@@ -35,7 +35,6 @@ _ACTION = re.compile(r"^[ \t]*+(?:action:)?+[ \t]*+(click|type|press|at)[ \t]*+\
 _GAME = re.compile(r"[a-z0-9-]{1,60}")
 _NO_CLOCK = "core.EPISODE_MAX_TIME = 86400000;"
 _LONGEST = 20_000
-_SHELL = "/usr/lib/chromium/chromium-headless-shell"  # Debian's
 _MOST_SHOWN = 100_000
 
 
@@ -198,18 +197,14 @@ def _open(game: str) -> Any:
     driver = shutil.which("chromedriver")
     if driver is None:
         raise ConfigError("there is no chromedriver here; run: apt-get install chromium-driver")
-    places = {"MINIWOB_CHROME_BINARY": _browser(), "MINIWOB_CHROMEDRIVER": driver, "SE_OFFLINE": "true"}
+    browser = find_chromium(headless=True)
+    places = {"MINIWOB_CHROME_BINARY": browser, "MINIWOB_CHROMEDRIVER": driver, "SE_OFFLINE": "true"}
     before = {name: os.environ.get(name) for name in places}
     os.environ.update(places)
     try:
         return MiniWoBEnvironment(subdomain=game, reward_processor=get_raw_reward)
     finally:
         _restore(before, list(places))
-
-
-def _browser() -> str:
-    """Chromium without a window, where it is: the program, for the script that starts it would leave it behind."""
-    return _SHELL if PLACE not in os.environ and os.access(_SHELL, os.X_OK) else find_chromium()
 
 
 def _restore(before: Mapping[str, str | None], names: Sequence[str]) -> None:

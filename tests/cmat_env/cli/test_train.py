@@ -128,6 +128,7 @@ def test_the_quick_demo_does_the_whole_job(tmp_path: Path) -> None:
         [report[f"{when}: {team}, sampled"] for team in ("team", "without checker")] for when in ("before", "after")
     )
     assert [100] * 4 == [each["episodes"] for each in (*before, *after)]
+    assert before[0]["success_rate"] < after[0]["success_rate"]
     assert 0.08 <= sum(each["success_rate"] for each in after) / 2 - sum(each["success_rate"] for each in before) / 2
     rates = [json.loads(line)["success"] for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert sum(rates[:3]) / 3 + 0.08 <= sum(rates[-3:]) / 3
