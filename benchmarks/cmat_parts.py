@@ -132,6 +132,13 @@ FEWER: Mapping[str, tuple[str, ...]] = {
 """The rows of columns that do not have them all: no judgement of what a command does, so no checker, on the OS."""
 
 
+FIRST_TRIALS: Mapping[str, str] = {
+    "warm start": "+ trying again, a new sample",
+    "PPO and checker": "PPO and checker, trying again",
+}
+"""Rows that are not played by themselves: their episodes are the first trials of another row, with the same samples."""
+
+
 class Column:
     """All rows of one task and one seed; each is written to a file once it is measured, and not measured again."""
 
@@ -157,16 +164,25 @@ class Column:
     def run_all(self) -> None:
         """Measure every row that is not on disk yet."""
         for row in self.left:
-            policy, seconds = self._policy(ROWS[row].tuned)
-            before = time.process_time()
-            line: dict[str, Any] = {"column": self.name, "row": row, "seed": self.seed, "cpu_seconds": seconds}
-            line |= {way: self._measure(ROWS[row], policy, greedy=way == "greedy") for way in WAYS}
-            with self.results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-            told = [f"{way} {statistics.mean(line[way]['solved']):.3f}" for way in WAYS]
-            spent = time.process_time() - before
+            if row not in FIRST_TRIALS:
+                self._run(row)
+
+    def _run(self, row: str) -> None:
+        """Measure a row, and with it that of its first trials."""
+        policy, seconds = self._policy(ROWS[row].tuned)
+        before = time.process_time()
+        found = {way: self._measure(ROWS[row], policy, greedy=way == "greedy") for way in WAYS}
+        spent = time.process_time() - before
+        told: dict[str, Any] = {"column": self.name, "row": row, "seed": self.seed, "cpu_seconds": seconds}
+        lines = [told | {way: trials[-1] for way, trials in found.items()}]
+        for first in [name for name, other in FIRST_TRIALS.items() if other == row]:
+            lines.append(told | {"row": first} | {way: trials[0] for way, trials in found.items()})
+        with self.results.open("a", encoding="utf-8") as file:
+            file.write("".join(json.dumps(line) + "\n" for line in lines))
+        for line in lines:
+            success = ", ".join(f"{way} {statistics.mean(line[way]['solved']):.3f}" for way in WAYS)
             print(
-                f"{self.name}, seed {self.seed}: {row}: {', '.join(told)}, {seconds:.0f} + {spent:.0f} CPU-s",
+                f"{self.name}, seed {self.seed}: {line['row']}: {success}, {seconds:.0f} + {spent:.0f} CPU-s",
                 flush=True,
             )
 
@@ -196,19 +212,17 @@ class Column:
             self._played[tuned] = policy, _seconds(run.folder.path) if tuned else 0.0
         return self._played[tuned]
 
-    def _measure(self, row: Row, policy: HFPolicy, *, greedy: bool) -> dict[str, Any]:
-        """Play one way; by episode, was it solved, and at the first trial? And the tokens of all of them."""
+    def _measure(self, row: Row, policy: HFPolicy, *, greedy: bool) -> list[dict[str, Any]]:
+        """Play one way. After one trial, after two: which episodes are solved, and the tokens of all so far."""
         settings = self.settings()
         sampling = Sampling(greedy=greedy, max_new_tokens=settings.model.max_new_tokens)
         roles = ("user", "assistant", "checker") if row.checker else ("user", "assistant")
-        solved: dict[int, list[bool]] = {}
-        played: list[Trajectory] = []
+        played: dict[int, list[Trajectory]] = {}
         streams = self._streams(row)
 
         def play_stream(number: int, model: Policy) -> None:
             def on_end(index: int, trial: Trajectory) -> None:
-                solved.setdefault(number * len(streams[0]) + index, []).append(trial.success)
-                played.append(trial)
+                played.setdefault(number * len(streams[0]) + index, []).append(trial)
 
             memory = self.out / f"memory-{number}.sqlite"
             for part in self.out.glob(f"{memory.name}*"):
@@ -233,13 +247,8 @@ class Column:
             )
 
         together(policy.with_sampling(sampling), len(streams), play_stream)
-        tokens = Tokens.of(played)
-        return {
-            "solved": [int(any(solved[index])) for index in sorted(solved)],
-            "first": [int(solved[index][0]) for index in sorted(solved)],
-            "read": tokens.read,
-            "written": tokens.written,
-        }
+        episodes = [played[index] for index in sorted(played)]
+        return [_told([trials[:number] for trials in episodes]) for number in range(1, row.trials + 1)]
 
     def _streams(self, row: Row) -> list[list[Episode]]:
         """The episodes: in streams where each has a memory of its own, else side by side."""
@@ -247,6 +256,13 @@ class Column:
         plan = [Episode(first + index) for index in range(self.episodes)]
         size = STREAM if row.memory else len(plan)
         return [plan[start : start + size] for start in range(0, len(plan), size)]
+
+
+def _told(episodes: Sequence[Sequence[Trajectory]]) -> dict[str, Any]:
+    """Of trials, episode by episode: was it solved? And the tokens of all."""
+    tokens = Tokens.of([trial for trials in episodes for trial in trials])
+    solved = [int(any(trial.success for trial in trials)) for trials in episodes]
+    return {"solved": solved, "read": tokens.read, "written": tokens.written}
 
 
 def _plain(name: str) -> str:

@@ -96,11 +96,15 @@ def test_the_ablation_is_measured_once_and_told(tmp_path: Path, monkeypatch: pyt
     cmat, parts, tables = (importlib.import_module(f"benchmarks.{name}") for name in names)
     small = ("model.layers=1", "model.width=32", "model.max_new_tokens=8", "episodes=8", "warm_start.sft.batch=4")
     monkeypatch.setattr(parts, "COMMON", (*parts.COMMON, *small))
-    for name, rows in (("DB", ["warm start", "all together"]), (parts.HOUSES, list(parts.FEWER[parts.HOUSES]))):
+    again = "+ trying again, a new sample"
+    for name, rows in (("DB", ["warm start", again, "all together"]), (parts.HOUSES, list(parts.FEWER[parts.HOUSES]))):
         column = parts.Column(name, 0, tmp_path, scale=0.01, tasks="generated:dev")
         column.left = [row for row in column.left if row in rows]
         column.run_all()
         assert set(rows).isdisjoint(parts.Column(name, 0, tmp_path, scale=0.01, tasks="generated:dev").left)
+    policy, _ = column._policy("")
+    once, twice = (column._measure(parts.ROWS[row], policy, greedy=False) for row in ("warm start", again))
+    assert once == twice[:1] and twice[0]["written"] < twice[1]["written"]
 
     curves = importlib.import_module("benchmarks.cmat_curves")
     curves.draw(tmp_path, cmat.ablation(tmp_path), tmp_path / "curves.png")
