@@ -95,6 +95,7 @@ class RoleModels:
         self.roles = tuple(roles)
         self.settings = settings
         self.version = 0
+        self._worn = self.roles[-1] if self.roles else ""
         self._copies: dict[str, PreTrainedModel] = {}
         self._encoders: dict[str, virtual.PromptEncoder] = {}
         self._prompt = prompt
@@ -122,6 +123,16 @@ class RoleModels:
         for parameter in self._lora_parameters():  # what is trained needs more than 16 bits
             parameter.data = parameter.data.float()
 
+    def _wear(self, role: str | None) -> None:
+        """Let the LoRA of a role take part, or none: as transformers does, which looks up PEFT's version every time."""
+        self._worn = role or self._worn
+        for module in self.base.modules():
+            if hasattr(module, "lora_A"):
+                wrapper: Any = module
+                wrapper.enable_adapters(role is not None)
+                if role is not None:
+                    wrapper.set_adapter(role)
+
     def _lora_parameters(self, role: str = "") -> list[nn.Parameter]:
         """Of a role, or of all."""
         part = f".{role}." if role else ""
@@ -131,8 +142,7 @@ class RoleModels:
         """The causal language model with this role's weights active."""
         self._check(role)
         if self.settings.kind == "lora":
-            self.base.enable_adapters()
-            self.base.set_adapter(role)
+            self._wear(role)
         return self._copies.get(role, self.base)
 
     def prompt(self, role: str) -> torch.Tensor | None:
@@ -162,11 +172,12 @@ class RoleModels:
         if self.settings.kind != "lora":
             yield self.base
             return
-        self.base.disable_adapters()
+        worn = self._worn
+        self._wear(None)
         try:
             yield self.base
         finally:
-            self.base.enable_adapters()
+            self._wear(worn)
 
     def policy_parameters(self, role: str) -> list[nn.Parameter]:
         """What training this role may change in the language model; disjoint between roles unless "shared"."""
@@ -249,7 +260,7 @@ class RoleModels:
 
     def _save_lora(self, folder: Path) -> None:
         for role in self.roles:
-            self.base.set_adapter(role)
+            self._wear(role)
             self.base.save_pretrained(folder / role)
         plain = {
             name.replace(".base_layer", ""): tensor

@@ -42,6 +42,11 @@ def needs(module: str, *, extra: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(skips, reason=f"{module} is not installed; run: pip install 'cmat-env[{extra}]'")
 
 
+def pytest_configure() -> None:
+    """No test pulls the plug, and what a kill leaves does not wait for the disk: so no test does."""
+    os.fsync = os.fstat  # type: ignore[assignment]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first; the order is the same in every process."""
     items.sort(key=lambda item: item.path.name not in LONG)

@@ -170,13 +170,14 @@ def test_disabled_autoreset_resets_by_mask(made: Made) -> None:
         (0, "crash", "ValueError: bad day"),
         (2, "crash", "ValueError: bad day"),
         (2, "die", r"its worker process died \(exit status 7\)"),
-        (2, "hang", "its worker process gave no answer within 3 s"),
+        (2, "hang", "its worker process gave no answer within 1 s"),
     ],
 )
 def test_a_crash_is_a_clear_error(workers: int, action: str, said: str, made: Made) -> None:
     """Which episode, and why; never a hang."""
-    env = made(Diary, 2, workers=workers, timeout=3 if action == "hang" else 100)
+    env = made(Diary, 2, workers=workers)
     env.reset(seed=0)
+    env.timeout = 1 if action == "hang" else 100
     started = time.monotonic()
 
     with pytest.raises(CrashError, match=rf'episode 1 in slot 1: {said}; on_crash="drop" goes on without it'):
@@ -187,8 +188,9 @@ def test_a_crash_is_a_clear_error(workers: int, action: str, said: str, made: Ma
 @pytest.mark.parametrize(("workers", "action"), [(0, "crash"), (2, "die"), (2, "hang")])
 def test_a_crash_may_cost_its_own_episode_only(workers: int, action: str, made: Made) -> None:
     """It ends truncated and unpaid, is counted, and the slot goes on with its next one."""
-    env = made(Diary, 2, workers=workers, on_crash="drop", timeout=3 if action == "hang" else 100)
+    env = made(Diary, 2, workers=workers, on_crash="drop")
     env.reset(seed=0)
+    env.timeout = 1 if action == "hang" else 100
     observations, rewards, terminated, truncated, infos = env.step(("a", action))
 
     assert ("seed 0 round 1 a", "seed 1 naïve 東京") == observations

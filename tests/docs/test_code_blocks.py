@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import multiprocessing
 import os
 import re
 import shlex
-import subprocess
 import sys
 import tomllib
 import urllib.request
@@ -99,18 +99,27 @@ def parse(arguments: list[str]) -> None:
 
 
 def serve(arguments: list[str]) -> None:
-    """Let a server start, answer and stop."""
-    command = [sys.executable, "-m", "cmat_env.cli", *arguments]
-    command += [] if "--port" in arguments else ["--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            address = re.search(r"http://\S+/v1", process.stdout.readline())
+    """Let a server start, answer and stop; in a process that has imported everything already."""
+    given = [*arguments, *([] if "--port" in arguments else ["--port", "0"])]
+    read, write = os.pipe()
+    process = multiprocessing.get_context("fork").Process(target=say_into, args=(write, given))
+    process.start()
+    os.close(write)
+    try:
+        with open(read, encoding="utf-8") as said:
+            address = re.search(r"http://\S+/v1", said.readline())
             assert address, f"{shlex.join(arguments)} does not listen"
             with urllib.request.urlopen(f"{address[0]}/models", timeout=10) as answer:
                 assert json.load(answer)["data"]
-        finally:
-            process.terminate()
+    finally:
+        process.terminate()
+        process.join()
+
+
+def say_into(file: int, arguments: list[str]) -> None:
+    """Run `cmat`; what it prints goes to an open file."""
+    sys.stdout = open(file, "w", encoding="utf-8", buffering=1)  # noqa: SIM115 - as long as the process lives
+    main(arguments)
 
 
 def shortened(words: list[str]) -> list[str]:

@@ -40,6 +40,9 @@ _FLAGS = (
     "--renderer-process-limit=1",
     "--process-per-site",
     "--num-raster-threads=1",
+    # A page takes the frame of the one before it, for a third less processor time than with one of its own. (Chromium
+    # heeds the last of these switches; the first feature is what Playwright's own has.)
+    "--enable-features=CDPScreenshotNewSurface,RenderDocument:level/crashed-frame",
     # Nothing but the own machine is reached, whatever a page links to.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cmat_env.envs.web.shop.elements import Element
 from cmat_env.envs.web.shop.page import Piece
 
-# Walks the visible text in document order. Keeps the elements, so that the n-th piece can be clicked.
+# Walks the visible text in document order. Keeps the elements, so that the n-th piece can be clicked. Gives JSON, which
+# reaches us for less than as many values.
 READ = """() => {
   const nodes = [], pieces = [];
   const take = (element, kind, text, theirs, group, on) => {
@@ -36,7 +38,7 @@ READ = """() => {
     else take(at, 'button', text, theirs, group, false);
   }
   window.cmatNodes = nodes;
-  return [location.pathname + location.search, pieces];
+  return JSON.stringify([location.pathname + location.search, pieces]);
 }"""
 SPOT = """index => {
   const element = window.cmatNodes[index];
@@ -48,9 +50,10 @@ _LEAVES = frozenset({"heading", "link", "button", "radio", "searchbox"})
 _SILENT = frozenset({"Legend", "LabelText", "legend"})
 
 
-def pieces_of(read: Sequence[Sequence[Any]]) -> tuple[Piece, ...]:
-    """The pieces that `READ` found."""
-    return tuple(Piece(kind, text, theirs, group, on) for kind, text, theirs, group, on in read)
+def read_of(given: str) -> tuple[str, tuple[Piece, ...]]:
+    """The address and the pieces that `READ` found."""
+    address, pieces = json.loads(given)
+    return address, tuple(Piece(kind, text, theirs, group, on) for kind, text, theirs, group, on in pieces)
 
 
 def elements_of(nodes: Sequence[Mapping[str, Any]]) -> list[Element]:

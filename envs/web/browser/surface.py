@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cmat_env.envs.web.browser.chromium import Chromium
-from cmat_env.envs.web.browser.reading import READ, SPOT, elements_of, pieces_of
+from cmat_env.envs.web.browser.reading import READ, SPOT, elements_of, read_of
 from cmat_env.envs.web.browser.server import ShopServer, Visit
 from cmat_env.envs.web.shop.catalogue import Goal
 from cmat_env.envs.web.shop.elements import Element
@@ -171,11 +171,11 @@ class InBrowser:
         return self._tab
 
     def _read(self, tab: Tab) -> None:
-        address, read = tab.evaluate(READ)
-        state = state_of(str(address).removeprefix(self._root))
+        address, pieces = read_of(tab.evaluate(READ))
+        state = state_of(address.removeprefix(self._root))
         if state is None:
             raise RuntimeError(f"the browser is at {address}, which is no page of the shop")
-        self.state, self.page = state, Page(pieces_of(read), state)
+        self.state, self.page = state, Page(pieces, state)
 
     def _drop(self) -> None:
         tab, self._tab = self._tab, None

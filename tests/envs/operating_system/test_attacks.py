@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 Attack = Any  # the fixture of conftest.py
-HANGS = 1.4
+HANGS = 1.0
 """Seconds of a command, where an attack hangs on purpose."""
 
 

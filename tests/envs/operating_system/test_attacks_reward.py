@@ -69,7 +69,7 @@ def test_odd_files(attack: Attack, files: str) -> None:
 )  # fmt: skip
 def test_a_grader_cannot_be_held_up(attack: Attack, trap: str) -> None:
     """The file that the gold script reads is a trap: it is over in time, and pays nothing for a wrong answer."""
-    with attack(init_seconds=2.0) as agent:
+    with attack(init_seconds=1.0) as agent:
         agent.does(f"cd /root; {trap}")
         started = time.monotonic()
         assert (0.0, "wrong") == agent.answers("42")
@@ -245,7 +245,7 @@ def test_a_link_to_the_host_leads_nowhere(begin: Begin, tmp_path: Path) -> None:
 
     assert (0.0, "wrong") == outcome_after(begin(WRITE), f"ln -s {tmp_path}/seven /root/f")
     assert (0.0, "wrong") == outcome_after(begin(WRITE), "ln -s /proc/1/root/root/g /root/f")
-    assert (0.0, "wrong") == outcome_after(begin(WRITE, init_seconds=2.0), "mkfifo /root/f")
+    assert (0.0, "wrong") == outcome_after(begin(WRITE, init_seconds=1.0), "mkfifo /root/f")
 
 
 SPY = """

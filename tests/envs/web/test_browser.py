@@ -90,8 +90,8 @@ def test_a_page_that_misbehaves(enter: Enter, monkeypatch: pytest.MonkeyPatch, s
     """
     monkeypatch.setattr(shop_server, "_HEADERS", {})
     if "while" in script:  # the only one that has to be waited for
-        monkeypatch.setattr(browser_surface, "_PATIENCE", 6.0)
-        monkeypatch.setattr(browser_surface, "_LIMIT", 9.0)
+        monkeypatch.setattr(browser_surface, "_PATIENCE", 3.0)
+        monkeypatch.setattr(browser_surface, "_LIMIT", 4.5)
     player, undisturbed = enter(browser=True).at_shoes(), enter().at_shoes()
     surface = player.env.surface
     surface._chromium.call(lambda browser: surface._tab.evaluate(script))
@@ -105,17 +105,17 @@ def test_a_hang_is_found_within_its_bound(
 ) -> None:
     """Processes that are alive and do not answer are killed and replaced, within the sum of the limits."""
     assert (30.0, 5.0, 15.0, 15.0) == (browser_surface._LIMIT, browser_surface._CLOSE, chromium._PROBE, chromium._STOP)
-    monkeypatch.setattr(browser_surface, "_LIMIT", 5.0)
-    monkeypatch.setattr(browser_surface, "_CLOSE", 2.0)
-    monkeypatch.setattr(chromium, "_PROBE", 2.0)
-    monkeypatch.setattr(chromium, "_STOP", 2.0)
+    monkeypatch.setattr(browser_surface, "_LIMIT", 3.0)
+    monkeypatch.setattr(browser_surface, "_CLOSE", 1.0)
+    monkeypatch.setattr(chromium, "_PROBE", 1.0)
+    monkeypatch.setattr(chromium, "_STOP", 1.0)
     player, undisturbed = enter(browser=True).at_shoes(), enter().at_shoes()
     frozen = processes(victim)
     for process in frozen:
         os.kill(process, signal.SIGSTOP)
     started = time.monotonic()
     assert undisturbed.do("click[7]") == player.do("click[7]")
-    assert time.monotonic() - started < 5.0 + 2.0 + 2.0 + 2.0 + 30.0  # action, closing, probe, stop, and a new start
+    assert time.monotonic() - started < 3.0 + 1.0 + 1.0 + 1.0 + 30.0  # action, closing, probe, stop, and a new start
     assert not processes() & frozen
 
 
