@@ -98,6 +98,7 @@ class Handler(BaseHTTPRequestHandler):
     """One connection to the double."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body leave together; apart, each answer waits 40 ms for an acknowledgement
     double: Double
 
     def do_POST(self) -> None:
@@ -129,6 +130,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
+            self.wfile.flush()
         except OSError:
             self.close_connection = True
             return False
@@ -164,7 +166,7 @@ def start(folder: Path, base_url: str) -> subprocess.Popen[str]:
     api_flags = [flag for name, value in api.items() for flag in ("--api", f"{name}={value}")]
     command = [
         *(sys.executable, "-m", "cmat_env.cli", "eval", "cmat/DB-v0", "--roles", "assistant"),
-        *("--assistant", "openai:double", "--base-url", base_url, "--episodes", str(TASKS)),
+        *("--assistant", "openai:double", "--base-url", base_url, "--episodes", str(TASKS), "--width", str(TASKS)),
         *("--api", f"cache={folder / 'answers.sqlite'}", *api_flags),
         *("--record", str(folder / "run"), "--json", str(folder / "report.json")),
     ]
