@@ -9,7 +9,8 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -323,7 +324,45 @@ class Attacker:
         raise AssertionError("no sandbox has a first process")
 
 
+@contextmanager
+def watched() -> Iterator[None]:
+    """The host is as it was before, when what happens here is over."""
+    before = resting()
+    yield
+    assert {} == unchanged(before), "the host is not as it was"
+
+
+@contextmanager
+def attacking(
+    settings: SandboxSettings, *, ends: str = "", init_seconds: float = 30.0, **limits: Any
+) -> Iterator[Attacker]:
+    """An episode for an attack, and after it: a command, a wrong answer, and another episode.
+
+    Args:
+        settings: of the sandbox.
+        ends: the outcome with which the attack ends its own episode.
+        init_seconds: of the environment.
+        limits: other settings of the sandbox.
+    """
+    sandbox = replace(settings, **limits)
+    env = OSEnv([COUNT], sandbox=sandbox, max_rounds=10_000, max_observation=2 << 20, init_seconds=init_seconds)
+    try:
+        agent = Attacker(env)
+        yield agent
+        if not ends:
+            assert agent.works(), "the next command does not work"
+            assert (0.0, "wrong") == agent.answers("42"), "a wrong answer was paid, or the machine was lost"
+            assert "5" == agent.info["gold_snapshot"]
+        assert (0.0, ends or "wrong") == (agent.reward, agent.info["outcome"])
+        agent.again()
+        assert agent.works() and Seen("f", "", False) == agent.does("ls /root"), "the next episode does not work"
+        assert (1.0, "correct") == agent.answers("5"), "the next episode does not pay what is right"
+    finally:
+        env.close()
+
+
 Attack = Callable[..., AbstractContextManager[Attacker]]
+Attacks = Callable[..., None]
 
 
 @pytest.fixture
@@ -335,27 +374,34 @@ def attack(settings: SandboxSettings) -> Attack:
     """
 
     @contextmanager
-    def attack_(*, ends: str = "", init_seconds: float = 30.0, **limits: Any) -> Iterator[Attacker]:
-        """Args: `ends` = the outcome with which the attack ends its own episode; others are settings."""
-        changed = replace(settings, **limits)
-        env = OSEnv([COUNT], sandbox=changed, max_rounds=10_000, max_observation=2 << 20, init_seconds=init_seconds)
-        before = resting()
-        try:
-            agent = Attacker(env)
+    def attack_(**changes: Any) -> Iterator[Attacker]:
+        with watched(), attacking(settings, **changes) as agent:
             yield agent
-            if not ends:
-                assert agent.works(), "the next command does not work"
-                assert (0.0, "wrong") == agent.answers("42"), "a wrong answer was paid, or the machine was lost"
-                assert "5" == agent.info["gold_snapshot"]
-            assert (0.0, ends or "wrong") == (agent.reward, agent.info["outcome"])
-            agent.again()
-            assert agent.works() and Seen("f", "", False) == agent.does("ls /root"), "the next episode does not work"
-            assert (1.0, "correct") == agent.answers("5"), "the next episode does not pay what is right"
-        finally:
-            env.close()
-        assert {} == unchanged(before), "the host is not as it was"
 
     return attack_
+
+
+@pytest.fixture
+def attacks(settings: SandboxSettings) -> Attacks:
+    """The same for several attacks at once, each in an episode of its own: those that hang wait together.
+
+    Called with what an attacker does, given itself and one of the attacks, the attacks, and what changes.
+    """
+
+    def attacks_(attempt: Callable[..., None], given: Sequence[Any], **changes: Any) -> None:
+        def one(each: Any) -> str:
+            try:
+                with attacking(settings, **changes) as agent:
+                    attempt(agent, each)
+            except Exception as error:  # whatever came of it, it is told with the others
+                return f"{type(error).__name__}: {error}"
+            return ""
+
+        with watched(), ThreadPoolExecutor(len(given)) as pool:
+            said = list(pool.map(one, given))
+        assert {} == {repr(each): words for each, words in zip(given, said, strict=True) if words}
+
+    return attacks_
 
 
 @pytest.fixture

@@ -16,9 +16,10 @@ from typing import Any
 import psutil
 import pytest
 
-Attack = Any  # the fixture of conftest.py
-HANGS = 1.0
-"""Seconds of a command, where an attack hangs on purpose."""
+Attack = Any  # the fixtures of conftest.py
+Attacks = Any
+HANGS, TOGETHER = 1.0, 2.0
+"""Seconds of a command, where an attack hangs on purpose; where many attacks run at once."""
 
 
 # --- using up the machine
@@ -125,15 +126,16 @@ def test_a_list_of_commands_that_hang_is_stopped_as_one(attack: Attack) -> None:
         assert "7" == agent.does("echo $kept").text
 
 
-@pytest.mark.parametrize(
-    "limit", ["-n 3", "-u 0", "-f 0", "-v 1000", "-s 1", "-t 1; while :; do :; done", "-S -n 6; exec 7</dev/null"]
-)
-def test_an_agent_that_takes_its_own_resources_away(attack: Attack, limit: str) -> None:
+def test_an_agent_that_takes_its_own_resources_away(attacks: Attacks) -> None:
     """Lower limits hold in its own shell, which is replaced where it cannot go on; programs that grade have theirs."""
-    with attack(seconds=HANGS) as agent:
+
+    def attempt(agent: Any, limit: str) -> None:
         agent.does(f"ulimit {limit}; ls / | wc -l")
         if not agent.works():
             assert "" == agent.does("exit").text or agent.works()
+
+    limits = ["-n 3", "-u 0", "-f 0", "-v 1000", "-s 1", "-t 1; while :; do :; done", "-S -n 6; exec 7</dev/null"]
+    attacks(attempt, limits, seconds=TOGETHER)
 
 
 def test_limits_cannot_be_raised(attack: Attack) -> None:
@@ -167,65 +169,71 @@ def test_daemons_live_in_the_episode_and_not_beyond(attack: Attack, lines: Calla
     assert 0 == lines().count(daemon)
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "sleep inf",
-        "trap '' INT TERM HUP QUIT; sleep inf",
-        "while :; do :; done",
-        "while :; do echo $RANDOM; done",
-        "wait_() { wait_; }; sleep 100 & wait",
-        "read x </dev/ptmx",
-        "mkfifo /tmp/p; cat /tmp/p",
-        "exec 5<>/tmp/q; flock 5; flock /tmp/q true",
-        "python3 -c 'import signal; signal.pthread_sigmask(0, range(1, 65)); signal.pause()'",
-        "kill -STOP $$",
-    ],
-)
-def test_what_never_ends_is_stopped(attack: Attack, command: str) -> None:
+ENDLESS = [
+    "sleep inf",
+    "trap '' INT TERM HUP QUIT; sleep inf",
+    "while :; do :; done",
+    "while :; do echo $RANDOM; done",
+    "wait_() { wait_; }; sleep 100 & wait",
+    "read x </dev/ptmx",
+    "mkfifo /tmp/p; cat /tmp/p",
+    "exec 5<>/tmp/q; flock 5; flock /tmp/q true",
+    "python3 -c 'import signal; signal.pthread_sigmask(0, range(1, 65)); signal.pause()'",
+    "kill -STOP $$",
+]
+
+
+def test_what_never_ends_is_stopped(attacks: Attacks) -> None:
     """At the limit on time the command is killed, whatever signals it ignores, and the next one works."""
-    with attack(seconds=HANGS) as agent:
+
+    def attempt(agent: Any, command: str) -> None:
         started = time.monotonic()
         seen = agent.does(f"kept=7; rm -f /tmp/q; mkfifo /tmp/q; {command}")
         assert seen.event in ("timeout", "restarted", "output")
-        assert time.monotonic() - started < HANGS + 8
+        assert time.monotonic() - started < TOGETHER + 8
+
+    attacks(attempt, ENDLESS, seconds=TOGETHER)
 
 
-@pytest.mark.parametrize(
-    ("command", "event"),
-    [
-        ("exit 3", "exited"),
-        ("kill -9 $$", "exited"),
-        ("kill -SEGV $$", "exited"),
-        ("ulimit -c unlimited; kill -ABRT $$", "exited"),
-        ("set -e; false", "exited"),
-        ("exec true", "exited"),
-        ("exec /dev/null/no; exit", "exited"),
-        ("exec sleep inf", "exited"),
-        ("exec 1>&- 2>&-", "redirected"),
-        ("exec >/dev/null", "redirected"),
-        ("exec >/dev/full 2>&1", "redirected"),
-        ("exec 2> >(cat >/dev/null)", "redirected"),
-        ("exec 0<&- 1>&- 2>&- 198>&-", "restarted"),
-        ("exec 198>&-", "restarted"),
-        ("exec 198>/dev/null", "restarted"),
-        ('for fd in /proc/self/fd/*; do eval "exec ${fd##*/}>&-"; done', "exited"),
-        ("printf() { :; }; builtin() { :; }; eval() { :; }", "restarted"),
-        ("enable -n printf eval builtin exec", "restarted"),
-        ("set -n", "restarted"),
-        ("shopt -s extdebug; trap 'false' DEBUG", "restarted"),
-        ("trap 'exit' DEBUG", "exited"),
-    ],
-)
-def test_a_shell_that_is_gone_or_deaf_is_replaced(attack: Attack, command: str, event: str) -> None:
+GONE = [
+    ("exit 3", "exited"),
+    ("kill -9 $$", "exited"),
+    ("kill -SEGV $$", "exited"),
+    ("ulimit -c unlimited; kill -ABRT $$", "exited"),
+    ("set -e; false", "exited"),
+    ("exec true", "exited"),
+    ("exec /dev/null/no; exit", "exited"),
+    ("exec sleep inf", "exited"),
+    ("exec 1>&- 2>&-", "redirected"),
+    ("exec >/dev/null", "redirected"),
+    ("exec >/dev/full 2>&1", "redirected"),
+    ("exec 2> >(cat >/dev/null)", "redirected"),
+    ("exec 0<&- 1>&- 2>&- 198>&-", "restarted"),
+    ("exec 198>&-", "restarted"),
+    ("exec 198>/dev/null", "restarted"),
+    ('for fd in /proc/self/fd/*; do eval "exec ${fd##*/}>&-"; done', "exited"),
+    ("printf() { :; }; builtin() { :; }; eval() { :; }", "restarted"),
+    ("enable -n printf eval builtin exec", "restarted"),
+    ("set -n", "restarted"),
+    ("shopt -s extdebug; trap 'false' DEBUG", "restarted"),
+    ("trap 'exit' DEBUG", "exited"),
+]
+"""Commands, and what the agent is told of its shell."""
+
+
+def test_a_shell_that_is_gone_or_deaf_is_replaced(attacks: Attacks) -> None:
     """The agent is told, at once or with the next command, and is heard again."""
-    with attack(seconds=HANGS) as agent:
+
+    def attempt(agent: Any, given: tuple[str, str]) -> None:
+        command, event = given
         seen = agent.does(command)
         after = agent.does("echo one") if not seen.event else seen
         assert event in (seen.event, after.event)
         assert agent.works()
         two = agent.does("echo two")
         assert ("two", "") == (two.text, two.event)
+
+    attacks(attempt, GONE, seconds=TOGETHER)
 
 
 def test_a_trap_that_hangs_before_each_command_can_be_taken_back(attack: Attack) -> None:
@@ -259,13 +267,15 @@ TRICKS = {
 }
 
 
-@pytest.mark.parametrize("trick", TRICKS.values(), ids=TRICKS)
-def test_games_with_the_shell(attack: Attack, trick: str) -> None:
+def test_games_with_the_shell(attacks: Attacks) -> None:
     """The shell may have become odd, but commands are run and heard, and nothing is put into their output."""
-    with attack(seconds=5) as agent:
-        agent.does(trick)
+
+    def attempt(agent: Any, name: str) -> None:
+        agent.does(TRICKS[name])
         assert "1 2 3" == agent.does("builtin unalias -a; unset -f cd exec; echo 1 2 3").text
         assert "" == agent.does("true").text
+
+    attacks(attempt, list(TRICKS), seconds=2 * TOGETHER)
 
 
 @pytest.mark.parametrize(
