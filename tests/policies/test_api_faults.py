@@ -166,7 +166,7 @@ def start(folder: Path, base_url: str) -> subprocess.Popen[str]:
     api_flags = [flag for name, value in api.items() for flag in ("--api", f"{name}={value}")]
     command = [
         *(sys.executable, "-m", "cmat_env.cli", "eval", "cmat/DB-v0", "--roles", "assistant"),
-        *("--assistant", "openai:double", "--base-url", base_url, "--episodes", str(TASKS), "--width", str(TASKS)),
+        *("--assistant", "openai:double", "--base-url", base_url, "--episodes", str(TASKS)),
         *("--api", f"cache={folder / 'answers.sqlite'}", *api_flags),
         *("--record", str(folder / "run"), "--json", str(folder / "report.json")),
     ]
